@@ -1,0 +1,50 @@
+# Footfall. `make` lists what there is; every target sets up first what it needs.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+CODE = $(wildcard features models jobs conf reports)
+STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
+
+.PHONY: help setup demo test test-all lint format wheel ui requirements clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+setup:  ## make .venv: 5 to 8 minutes on a new machine, then nothing to do
+	@tools/setup.sh
+
+demo: setup  ## the whole pipeline on public data: ingest, train, promote, score, report
+	$(PYTHON) -m jobs.demo
+
+test: setup lint  ## lint, then the tests except those marked slow
+	$(PYTHON) -m pytest -v --durations=15 -m "not slow"
+
+test-all: setup lint  ## lint, then every test
+	$(PYTHON) -m pytest -v --durations=15
+
+lint: setup  ## ruff and mypy
+	.venv/bin/ruff check $(STYLED)
+	.venv/bin/ruff format --check $(STYLED)
+	$(if $(CODE),.venv/bin/mypy $(CODE))
+
+format: setup  ## let ruff rewrite what it can
+	.venv/bin/ruff check --fix $(STYLED)
+	.venv/bin/ruff format $(STYLED)
+
+wheel: setup  ## dist/footfall-*.whl, for spark-submit --py-files
+	@rm -rf build dist
+	@$(PYTHON) setup.py --quiet bdist_wheel 2>&1 | grep -v -i -e deprecat || true
+	@ls dist/*.whl
+
+ui: setup  ## MLflow's pages on the demo's runs and models
+	@mkdir -p var/demo
+	@echo "MLflow: http://127.0.0.1:5000 (Ctrl-C stops it)"
+	.venv/bin/mlflow server --backend-store-uri sqlite:///var/demo/mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+
+requirements:  ## pin again what requirements/*.in ask for
+	@tools/requirements.sh
+
+clean:  ## remove what runs and builds left behind (keeps .venv)
+	rm -rf build dist *.egg-info spark-warehouse metastore_db derby.log .mypy_cache .pytest_cache .ruff_cache .hypothesis var
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
