@@ -34,7 +34,7 @@ format: setup  ## let ruff rewrite what it can
 
 wheel: setup  ## dist/footfall-*.whl, for spark-submit --py-files
 	@rm -rf build dist
-	@$(PYTHON) setup.py --quiet bdist_wheel 2>&1 | grep -v -i -e deprecat || true
+	@"$$(tools/uv.sh)/uv" build --quiet --wheel --no-build-isolation --python $(PYTHON) --out-dir dist
 	@ls dist/*.whl
 
 ui: setup  ## MLflow's pages on the demo's runs and models

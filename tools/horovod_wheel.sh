@@ -41,15 +41,16 @@ mkdir -p "$cache"
 work=$(mktemp -d "$cache/building.XXXXXX")    # beside its destination, so that the last step is a rename
 log=$cache/$key.log
 build=
-trap '[ -z "$build" ] || kill "$build" 2>/dev/null || true; rm -rf "$work"' EXIT
+trap '[ -z "$build" ] || kill -- "-$build" 2>/dev/null || true; rm -rf "$work"' EXIT
 
 echo "  compiling Horovod $version for this machine: about 3 minutes, once (log: $log)" >&2
 mkdir "$work/wheel" "$work/tmp"
-env HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1 \
+# setsid: pip, cmake and the compilers are one process group, which the trap ends whole when this script is interrupted.
+setsid env HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1 \
     HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_CPU_OPERATIONS=GLOO \
     CMAKE_POLICY_VERSION_MINIMUM=3.5 MAKEFLAGS=-j2 TMPDIR="$work/tmp" \
     "$pip" --python "$python" wheel --no-deps --no-build-isolation --no-cache-dir \
-    --wheel-dir "$work/wheel" "horovod==$version" >"$log" 2>&1 </dev/null &
+    --wheel-dir "$work/wheel" "horovod==$version" >"$log" 2>&1 </dev/null 9>&- &
 build=$!
 
 started=$SECONDS

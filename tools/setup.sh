@@ -23,7 +23,7 @@ spark=$packages-$(hash_of tools/spark_home.py tools/spark/*)
 footfall=$packages-$(hash_of setup.py requirements/runtime.in)
 everything="$horovod $spark $footfall"
 
-done_already everything "$everything" && exit 0
+if [ -x .venv/bin/python ] && done_already everything "$everything"; then exit 0; fi
 
 # One set-up at a time on a machine: they share the cache, and Horovod need be compiled only once.
 mkdir -p "$cache"
@@ -76,6 +76,6 @@ fi
 step "checking that all of it can be imported"
 "$uv/uv" pip check --quiet
 TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python -W ignore -c \
-    'import delta, deltalake, horovod.tensorflow, hydra, mlflow, petastorm, pyspark, tensorflow' 9>&-
+    'import delta, deltalake, horovod.tensorflow, hydra, mlflow, petastorm, pyspark, tensorflow'
 stamp everything "$everything"
 step "ready: .venv"

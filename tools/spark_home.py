@@ -2,10 +2,13 @@
 
     .venv/bin/python tools/spark_home.py        a few seconds the first time (8 MB of jars), then instant
 
-- pyspark/jars gets Delta's jars (spark/jars.txt): fetched by the Ivy that pyspark ships, checked, kept in the user's cache.
+- pyspark/jars gets Delta's jars (spark/jars.txt): fetched by the Ivy that pyspark ships, their SHA-256
+  compared, kept in the user's cache.
 - pyspark/conf gets spark/spark-defaults.conf and spark/log4j2.properties.
-- bin/find-spark-home is replaced: pyspark's own asks whichever `python3` is on the PATH, and fails where that has no pyspark.
-- Python itself sets PYSPARK_PYTHON (a .pth file), so that a session made by `python -m jobs...` has workers of the same Python.
+- bin/find-spark-home is replaced: pyspark's own asks whichever `python3` is on the PATH, and fails where
+  that one has no pyspark.
+- Python sets defaults for the process's environment when it starts (a .pth file): PYSPARK_PYTHON, so that a
+  session made by `python -m jobs...` has workers of the same Python; TensorFlow's log without its INFO lines.
 """
 
 import hashlib
@@ -27,7 +30,10 @@ FIND_SPARK_HOME = """\
 export SPARK_HOME="${{SPARK_HOME:-{spark_home}}}"
 export PYSPARK_PYTHON="${{PYSPARK_PYTHON:-{python}}}"
 """
-PYTHON_STARTUP = 'import os, sys; os.environ.setdefault("PYSPARK_PYTHON", sys.executable)\n'
+PYTHON_STARTUP = """\
+import os, sys; os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+import os; os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+"""
 
 
 class Jar(NamedTuple):
@@ -75,13 +81,13 @@ def fetch(jars: list[Jar]) -> None:
     print(f"  fetching {', '.join(jar.file for jar in jars)}", flush=True)
     with tempfile.TemporaryDirectory() as work:
         module = Path(work) / "ivy.xml"
-        wanted = "".join(
-            f'<dependency org="{jar.organisation}" name="{jar.module}" rev="{jar.version}" transitive="false"/>'
-            for jar in jars
-        )
         module.write_text(
-            '<ivy-module version="2.0"><info organisation="footfall" module="jars"/>'
-            f"<dependencies>{wanted}</dependencies></ivy-module>"
+            '<ivy-module version="2.0"><info organisation="footfall" module="jars"/><dependencies>'
+            + "".join(
+                f'<dependency org="{org}" name="{name}" rev="{version}" transitive="false"/>'
+                for org, name, version, _ in jars
+            )
+            + "</dependencies></ivy-module>"
         )
         java = Path(os.environ["JAVA_HOME"], "bin", "java") if os.environ.get("JAVA_HOME") else "java"
         ivy = next(SPARK_HOME.glob("jars/ivy-*.jar"))
@@ -92,9 +98,10 @@ def fetch(jars: list[Jar]) -> None:
         for jar in jars:
             fetched = Path(work) / jar.file
             if not fetched.is_file():
-                sys.exit(f"{done.stdout}{done.stderr}\n  could not fetch {jar.file}: is Maven central reachable?")
+                print(done.stdout, done.stderr, file=sys.stderr)
+                sys.exit(f"  could not fetch {jar.file}: is Maven's repository reachable?")
             if not jar.is_at(fetched):
-                sys.exit(f"  {jar.file} is not the file that tools/spark/jars.txt expects (SHA-256): not installed")
+                sys.exit(f"  {jar.file} is not what tools/spark/jars.txt expects (SHA-256): not installed")
             write(CACHE / jar.file, fetched.read_bytes())
 
 
@@ -108,7 +115,7 @@ def install_conf() -> None:
 def install_python() -> None:
     script = FIND_SPARK_HOME.format(spark_home=SPARK_HOME, python=sys.executable)
     write(Path(sys.prefix) / "bin" / "find-spark-home", script.encode(), mode=0o755)
-    write(SPARK_HOME.parent / "footfall_python.pth", PYTHON_STARTUP.encode())
+    write(SPARK_HOME.parent / "footfall_defaults.pth", PYTHON_STARTUP.encode())
 
 
 def write(path: Path, content: bytes, mode: int = 0o644) -> None:
