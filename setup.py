@@ -1,12 +1,12 @@
 """Footfall as a package: what `spark-submit --py-files` ships, and what `make setup` installs in place.
 
-The import names are the folders' names (`from features.sessions import ...`); `conf` is a package so that a job
-run from the wheel finds its configuration.
+The import names are the folders' names (`from features.sessions import ...`); `conf` is a package so that a
+job run from the wheel finds its configuration.
 
 - TensorFlow is an extra, because it is one of two distributions: `footfall[cpu]` or `footfall[gpu]`.
 - Horovod is in neither: its wheel is compiled for the machine (tools/horovod_wheel.sh).
-- `[airflow]` names what the DAGs need. Airflow's Spark provider brings `pyspark-client`, which overwrites files
-  of pyspark: give Airflow an environment of its own and install this wheel in it with `--no-deps`.
+- `[airflow]` names what the DAGs need. Airflow's Spark provider brings `pyspark-client`, which overwrites
+  files of pyspark: give Airflow an environment of its own and install this wheel in it with `--no-deps`.
 """
 
 from pathlib import Path
