@@ -1,0 +1,133 @@
+"""Reads the configuration of a job: YAML groups, then the command's `key=value`, checked against `conf.schema`."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from datetime import date
+from typing import Any, cast, get_type_hints
+
+from hydra import compose, initialize_config_module
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from conf.schema import Config
+
+CHOICES = {
+    "source.identical_rows": ("duplicate", "distinct"),
+    "source.format": ("json_lines",),
+    "model.name": ("popularity", "frequency", "frequency_decay", "gru", "sasrec"),
+    "model.loss": ("sampled_softmax", "softmax"),
+    "train.launcher": ("local",),
+}
+ABOVE_ZERO = (
+    "features.session_gap_minutes",
+    "features.max_events_per_user_day",
+    "features.max_length",
+    "features.user_buckets",
+    "spark.shuffle_partitions",
+    "model.width",
+    "model.blocks",
+    "model.heads",
+    "model.negatives",
+    "task.length",
+    "task.positions",
+    "task.validation_days",
+    "task.k",
+    "train.ranks",
+    "train.batch_size",
+    "train.epochs",
+    "train.patience",
+    "train.learning_rate",
+    "train.clip_norm",
+    "train.window_files",
+    "promote.holdout_days",
+    "promote.resamples",
+)
+
+
+class ConfigurationError(ValueError):
+    """A key or a value that the configuration does not allow; the text names it and what was expected."""
+
+
+def load(overrides: Sequence[str], needs: Sequence[str] = ()) -> Config:
+    """The configuration for the command line `overrides`, in which the keys `needs` must have been given.
+
+    Raises `ConfigurationError` for an unknown key, a wrong type, a value out of range or a key that is missing.
+    """
+    ConfigStore.instance().store(name="schema", node=Config)
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_module("conf", version_base="1.3"):
+            composed = compose("config", overrides=list(overrides))
+        config = cast(Config, OmegaConf.to_object(composed))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigurationError(_explain(error)) from None
+    for key in needs:
+        if not _get(config, key):
+            raise ConfigurationError(f"{key} is missing: give {key}=… on the command line")
+    check(config)
+    return config
+
+
+def check(config: Config) -> None:
+    """Refuses values of the right type that make no sense."""
+    for key in ABOVE_ZERO:
+        if (value := _get(config, key)) <= 0:
+            raise ConfigurationError(f"{key} must be > 0, got {value}: set {key}")
+    for key, allowed in CHOICES.items():
+        if (value := _get(config, key)) not in allowed:
+            raise ConfigurationError(f"{key} must be one of {', '.join(allowed)}, got {value!r}: set {key}")
+    if not 0 < config.promote.confidence < 1:
+        raise ConfigurationError(f"promote.confidence must lie between 0 and 1, got {config.promote.confidence}")
+    if not 0 <= config.model.dropout < 1:
+        raise ConfigurationError(f"model.dropout must lie in [0, 1), got {config.model.dropout}")
+    if config.model.width % config.model.heads:
+        raise ConfigurationError(
+            f"model.width must be a multiple of model.heads, got {config.model.width} and {config.model.heads}"
+        )
+    try:
+        date.fromisoformat(config.ds or "2000-01-01")
+    except ValueError:
+        raise ConfigurationError(f"ds must be a day as YYYY-MM-DD, got {config.ds!r}: set ds=2017-12-28") from None
+
+
+def known_keys(kind: type = Config, prefix: str = "") -> list[str]:
+    """All keys of the configuration, dotted."""
+    keys = []
+    hints = get_type_hints(kind)
+    for item in fields(kind):
+        keys.append(prefix + item.name)
+        if is_dataclass(hints[item.name]):
+            keys += known_keys(cast(type, hints[item.name]), f"{prefix}{item.name}.")
+    return keys
+
+
+def _get(config: Config, key: str) -> Any:
+    value: Any = config
+    for name in key.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _explain(error: Exception) -> str:
+    text = "\n".join(str(e) for e in (error, error.__cause__) if e)
+    if match := re.search(r"Missing mandatory value: (\S+)", text):
+        return f"{match[1]} is missing: give {match[1]}=… on the command line"
+    if match := re.search(r"Could not override '([^']+)'", text):
+        near = difflib.get_close_matches(match[1], known_keys(), n=1)
+        if match[1] not in known_keys():
+            return f"there is no key {match[1]!r}" + (f": did you mean {near[0]!r}?" if near else "")
+    if match := re.search(r"full_key: (\S+)", text):
+        return f"{match[1]}: {text.splitlines()[-3] if False else _first_reason(text)}"
+    return text.strip()
+
+
+def _first_reason(text: str) -> str:
+    for line in text.splitlines():
+        if "could not be converted" in line or "Incompatible" in line or "is not" in line:
+            return line.strip()
+    return text.strip().splitlines()[0]

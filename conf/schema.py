@@ -1,0 +1,137 @@
+"""Every configuration key: its type, its default and its meaning, one place for all.
+
+The YAML files of the groups (`conf/source/`, `conf/spark/`, ...) fill these; a key that is not here is an error, and so
+is a value of another type. Keys without a default (`MISSING`) must be given by the command or by a group's file.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+
+@dataclass
+class ItemSource:
+    """Where the attributes of items come from: a JSON-lines catalogue beside the logs, one item a line."""
+
+    path: str = MISSING  # files below `raw`, a glob
+    schema: str = MISSING  # the record's fields, Spark DDL
+    item_id: str = MISSING  # Spark SQL expression over the record
+    category: str = "cast(null as string)"  # the item's category, likewise
+    attributes: str = "map()"  # Spark SQL expression of type map<string,string>
+
+
+@dataclass
+class Source:
+    """One log format: how a raw record becomes a row of `events`. Expressions are Spark SQL over the record's fields."""
+
+    name: str = MISSING
+    format: str = "json_lines"  # the only format so far
+    path: str = MISSING  # files below `raw`; `{ds}` stands for the arrival date, `*` for anything
+    schema: str = MISSING  # the record's fields, Spark DDL
+    timezone: str = "UTC"  # zone of times without an offset
+    identical_rows: str = "duplicate"  # rows without an id that are alike: `duplicate` (one event) or `distinct` (several)
+    event_id: str | None = None  # the source's own id; none: a hash of the whole record
+    user_id: str = MISSING
+    event_ts: str = MISSING  # timestamp; text without an offset is read in `timezone`
+    event_type: str = MISSING
+    item_id: str = "cast(null as string)"
+    quantity: str = "cast(null as double)"
+    amount: str = "cast(null as double)"  # money of the whole line, in the shop's currency
+    attributes: str = "map()"  # anything else worth keeping: map<string,string>
+    event_types: dict[str, bool] = MISSING  # each type the source knows -> active (makes sessions) or passive
+    items: ItemSource | None = None
+
+
+@dataclass
+class SparkSettings:
+    """How Spark is started. Settings of the driver's own JVM (its memory) belong on the `spark-submit` line."""
+
+    master: str = "local[*]"
+    shuffle_partitions: int = 8  # a few times the cores
+    settings: dict[str, Any] = field(default_factory=dict)  # further Spark settings, as they are
+
+
+@dataclass
+class Features:
+    """Sessions and sequences."""
+
+    session_gap_minutes: int = 30  # a longer gap starts a new session; an equal one does not
+    max_events_per_user_day: int = 10_000  # a user-day with more active events is a bot's, and makes no sessions
+    late_days: int = 30  # an event this much older than its file's arrival date is still taken
+    max_length: int = 8192  # behaviours kept of one user in `sequences`
+    user_buckets: int = 8  # partitions of the tables that are keyed by user
+
+
+@dataclass
+class Model:
+    """What is trained. Baselines use `half_life_days` alone, encoders the rest."""
+
+    name: str = MISSING  # popularity | frequency | frequency_decay | gru | sasrec
+    half_life_days: float | None = None  # decay of a past session's weight; none: no decay
+    width: int = 64  # of item vectors and hidden states
+    blocks: int = 2  # Transformer blocks or recurrent layers
+    heads: int = 2  # attention heads
+    dropout: float = 0.2  # on inputs and between layers
+    loss: str = "sampled_softmax"  # or `softmax` over the whole vocabulary
+    negatives: int = 1024  # sampled items a step, shared by all its positions
+
+
+@dataclass
+class Task:
+    """What is predicted, and how a training example is cut from a sequence."""
+
+    name: str = "next_item"
+    event_types: list[str] = MISSING  # types whose items are inputs and targets
+    length: int = 512  # events in an example
+    positions: int = 64  # sessions in an example: a position is a basket, the bag of one session's items
+    validation_days: int = 30  # the last days before the cut: which epoch and which model is best is read here
+    k: int = 20  # predictions a user
+    seed: int = 7  # of the shuffle of an example set's rows
+
+
+@dataclass
+class Train:
+    """How it is trained."""
+
+    launcher: str = "local"  # `local`: processes of this machine
+    ranks: int = 2  # Horovod processes
+    batch_size: int = 32  # rows a rank and step
+    epochs: int = 8  # at most
+    patience: int = 2  # stop after this many epochs without a better validation metric
+    learning_rate: float = 2e-3
+    warmup_steps: int = 50  # the learning rate rises linearly over these
+    clip_norm: float = 1.0  # of the gradient over all weights
+    window_files: int = 8  # files whose rows are shuffled together
+    seed: int = 7
+
+
+@dataclass
+class Promote:
+    """The gate between a challenger and the champion."""
+
+    holdout_days: int = 27  # days up to and including `ds` that no candidate has trained on
+    metric: str = "ndcg@10"
+    resamples: int = 2000  # of the paired bootstrap
+    confidence: float = 0.95
+    seed: int = 7
+    requested_by: str = "manual"  # who or what asks, for the ledger
+
+
+@dataclass
+class Config:
+    """What a job is told: `key=value` on its command line, over the YAML files of `conf/`."""
+
+    ds: str = ""  # the night: the last day that is looked at, YYYY-MM-DD; most jobs need it
+    raw: str = MISSING  # folder of the raw logs
+    lake: str = MISSING  # folder of the Delta tables
+    registry: str = MISSING  # MLflow tracking and registry URI
+    artifacts: str = MISSING  # folder or URI of MLflow's artifacts
+    set_id: str | None = None  # an example set; none: the one of `task`, `ds` and the rest of the configuration
+    source: Source = field(default_factory=Source)
+    spark: SparkSettings = field(default_factory=SparkSettings)
+    features: Features = field(default_factory=Features)
+    model: Model = field(default_factory=Model)
+    task: Task = field(default_factory=Task)
+    train: Train = field(default_factory=Train)
+    promote: Promote = field(default_factory=Promote)

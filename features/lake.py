@@ -1,0 +1,169 @@
+"""The lake: Delta tables in one folder. The only module that reads or writes Delta."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from delta.tables import DeltaTable
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as f
+
+from features.table import Table
+
+UNSUPPORTED = {"delta.enableDeletionVectors": "true", "delta.columnMapping.mode": ("name", "id")}
+USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+Facts = dict[str, Any]
+
+
+class UnsupportedTable(ValueError):
+    """A table with a feature that readers of its plain Parquet files would misread."""
+
+
+class Lake:
+    """Tables by declaration: `lake.read(EVENTS)` is the newest version, an empty frame where nothing was written yet.
+
+    Every write takes `facts`, a JSON object that goes into the commit (`userMetadata`): what was counted and which
+    batches of input it covered. `lake.facts(TABLE)` gives those of the newest commit that has any.
+    """
+
+    def __init__(self, spark: SparkSession, root: str):
+        self.spark = spark
+        self.root = root.rstrip("/")
+
+    def path(self, table: Table) -> str:
+        return f"{self.root}/{table.name}"
+
+    def exists(self, table: Table) -> bool:
+        return DeltaTable.isDeltaTable(self.spark, self.path(table))
+
+    def read(self, table: Table, version: int | None = None) -> DataFrame:
+        if not self.exists(table):
+            return self.spark.createDataFrame([], table.schema)
+        self._refuse_unsupported(table)
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(self.path(table))
+
+    def version(self, table: Table) -> int | None:
+        """Number of the newest commit; none where the table does not exist."""
+        if not self.exists(table):
+            return None
+        return self._delta(table).history(1).select("version").first()[0]  # type: ignore[index]
+
+    def facts(self, table: Table) -> Facts:
+        """What the newest commit with facts says; empty where there is none."""
+        if not self.exists(table):
+            return {}
+        told = self._delta(table).history().where("userMetadata is not null").orderBy(f.desc("version"))
+        newest = told.select("userMetadata").first()
+        return json.loads(newest[0]) if newest else {}
+
+    def properties(self, table: Table) -> dict[str, str]:
+        return self._delta(table).detail().select("properties").first()[0]  # type: ignore[index]
+
+    def append(self, table: Table, rows: DataFrame, facts: Facts) -> None:
+        self._create(table)
+        with self._told(facts):
+            self._spread(table, rows).write.format("delta").mode("append").save(self.path(table))
+
+    def insert_new(self, table: Table, rows: DataFrame, facts: Facts) -> None:
+        """Inserts the rows whose key is not there yet; the others stay as they are."""
+        self._create(table)
+        with self._told(facts):
+            self._merge(table, self._spread(table, rows)).whenNotMatchedInsertAll().execute()
+
+    def upsert(self, table: Table, rows: DataFrame, facts: Facts) -> None:
+        """Inserts new keys; of known ones replaces the rows that differ."""
+        self._create(table)
+        differs = " or ".join(f"not (old.{c.name} <=> new.{c.name})" for c in table.columns if c.name not in table.key)
+        with self._told(facts):
+            merge = self._merge(table, table.conform(rows))
+            merge.whenMatchedUpdateAll(differs).whenNotMatchedInsertAll().execute()
+
+    def replace(self, table: Table, old: DataFrame, new: DataFrame, facts: Facts, within: Column | None = None) -> None:
+        """One commit in which the rows whose key is in `old` make way for `new`.
+
+        `within` bounds the table's rows that can be meant, so that Delta need not look at all files.
+        """
+        self._create(table)
+        new = table.conform(new)
+        gone = old.select(*table.key).join(new.select(*table.key), list(table.key), "left_anti")
+        absent = [f.lit(None).cast(c.data_type).alias(c.name) for c in table.columns if c.name not in table.key]
+        changes = new.withColumn("_gone", f.lit(False)).unionByName(gone.select("*", *absent).withColumn("_gone", f.lit(True)))
+        values = {c.name: f"new.{c.name}" for c in table.columns}
+        with self._told(facts):
+            (
+                self._merge(table, changes, within)
+                .whenMatchedDelete("new._gone")
+                .whenMatchedUpdate(set=values)  # type: ignore[arg-type]
+                .whenNotMatchedInsert("not new._gone", values)  # type: ignore[arg-type]
+                .execute()
+            )
+
+    def replace_where(self, table: Table, rows: DataFrame, predicate: str, facts: Facts) -> None:
+        """One commit in which `rows` take the place of all rows for which `predicate` holds."""
+        self._create(table)
+        with self._told(facts):
+            writer = self._spread(table, rows).write.format("delta").mode("overwrite")
+            writer.option("replaceWhere", predicate).save(self.path(table))
+
+    def write_once(self, table: Table, rows: DataFrame, facts: Facts, rows_per_file: int | None = None) -> None:
+        """The whole content of a table that is never changed afterwards, in the order and the partitions of `rows`."""
+        self._create(table)
+        with self._told(facts):
+            writer = table.conform(rows).write.format("delta").mode("overwrite")
+            if rows_per_file:
+                writer = writer.option("maxRecordsPerFile", rows_per_file)
+            writer.save(self.path(table))
+
+    def delete(self, table: Table, condition: str, facts: Facts) -> None:
+        if self.exists(table):
+            with self._told(facts):
+                self._delta(table).delete(condition)
+
+    def _delta(self, table: Table) -> DeltaTable:
+        return DeltaTable.forPath(self.spark, self.path(table))
+
+    def _create(self, table: Table) -> None:
+        if self.exists(table):
+            self._refuse_unsupported(table)
+            return
+        builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).addColumns(table.schema)
+        builder = builder.comment(table.meaning)
+        if table.partition_by:
+            builder = builder.partitionedBy(*table.partition_by)
+        properties = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
+        if table.statistics:
+            properties["delta.dataSkippingStatsColumns"] = ",".join(table.statistics)
+        for name, value in (properties | table.properties).items():
+            builder = builder.property(name, value)
+        builder.execute()
+
+    def _refuse_unsupported(self, table: Table) -> None:
+        properties = self.properties(table)
+        for name, values in UNSUPPORTED.items():
+            if properties.get(name, "") in values and properties.get(name):
+                raise UnsupportedTable(
+                    f"{self.path(table)} has {name}={properties[name]}, with which its Parquet files do not hold its rows: "
+                    f"rewrite it without (REORG TABLE … APPLY (PURGE), then unset {name})"
+                )
+
+    def _merge(self, table: Table, rows: DataFrame, within: Column | None = None) -> Any:
+        same = f.expr(" and ".join(f"old.{name} = new.{name}" for name in table.key))
+        matches = same if within is None else within & same
+        return self._delta(table).alias("old").merge(rows.alias("new"), matches)
+
+    def _spread(self, table: Table, rows: DataFrame) -> DataFrame:
+        """Rows of one partition in as few files as their size allows: adaptive execution splits the big ones."""
+        rows = table.conform(rows)
+        return rows.hint("rebalance", *table.partition_by) if table.partition_by else rows.coalesce(1)
+
+    @contextmanager
+    def _told(self, facts: Facts) -> Iterator[None]:
+        self.spark.conf.set(USER_METADATA, json.dumps(facts, sort_keys=True, default=str))
+        try:
+            yield
+        finally:
+            self.spark.conf.unset(USER_METADATA)

@@ -1,0 +1,83 @@
+"""What a table is: its columns, each declared once with type, unit, nullability and meaning."""
+
+from dataclasses import dataclass, field
+
+from pyspark.sql import Column as Expression
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as f
+from pyspark.sql.types import ArrayType, DataType, StructField, StructType
+
+
+class SchemaError(ValueError):
+    """A frame that does not match the declaration of the table it is meant for."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `type` is Spark DDL, or the columns of the structs of an array."""
+
+    name: str
+    type: "str | tuple[Column, ...]"
+    meaning: str
+    nullable: bool = False
+    unit: str = ""
+
+    @property
+    def data_type(self) -> DataType:
+        if isinstance(self.type, str):
+            return StructType.fromDDL(f"x {self.type}")["x"].dataType
+        return ArrayType(StructType([StructField(c.name, c.data_type) for c in self.type]))
+
+
+@dataclass(frozen=True)
+class Table:
+    """One Delta table of the lake.
+
+    `statistics` are the columns whose smallest and largest value Delta keeps for each file, for skipping files; ids of
+    users and raw text stay out of them.
+    """
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    partition_by: tuple[str, ...] = ()
+    statistics: tuple[str, ...] = ()
+    properties: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def schema(self) -> StructType:
+        """The schema as Delta is told it: NOT NULL at the top; Delta cannot hold it inside arrays."""
+        return StructType([StructField(c.name, c.data_type, c.nullable) for c in self.columns])
+
+    def conform(self, frame: DataFrame) -> DataFrame:
+        """The frame with this table's columns in order, every NOT NULL inside an array enforced as rows are computed.
+
+        Raises `SchemaError` where a column is missing, unknown or of another type.
+        """
+        arrived = {s.name: s.dataType for s in frame.schema}
+        expected = {c.name: c.data_type for c in self.columns}
+        wrong = [f"{name}: unknown column" for name in arrived if name not in expected]
+        for name, kind in expected.items():
+            if name not in arrived:
+                wrong.append(f"{name}: missing, expected {kind.simpleString()}")
+            elif arrived[name].simpleString() != kind.simpleString():
+                wrong.append(f"{name}: got {arrived[name].simpleString()}, expected {kind.simpleString()}")
+        if wrong:
+            raise SchemaError(f"a write to {self.name} does not match its declaration: " + "; ".join(wrong))
+        return frame.select(*(self._without_nested_nulls(c) for c in self.columns))
+
+    def _without_nested_nulls(self, column: Column) -> Expression:
+        value = f.col(column.name)
+        if isinstance(column.type, str):
+            return value
+        required = [c.name for c in column.type if not c.nullable]
+
+        def broken(element: Expression) -> Expression:
+            missing = element.isNull()
+            for name in required:
+                missing = missing | element[name].isNull()
+            return missing
+
+        message = f"{self.name}.{column.name} has an element with a null in one of: {', '.join(required)}"
+        return f.when(f.exists(value, broken), f.raise_error(f.lit(message))).otherwise(value).alias(column.name)

@@ -1,0 +1,78 @@
+"""What every job does around its paragraph: read the configuration, start Spark, say what came of it."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from conf.load import ConfigurationError, load
+from conf.schema import Config
+from features.lake import Lake
+
+Step = Callable[[Config, Lake], dict[str, Any]]
+BAD_INPUT = 2
+
+
+class InputError(ValueError):
+    """Something outside the program that its user can put right; shown without a traceback."""
+
+
+def run(step: Step, needs: Sequence[str] = ("ds",)) -> None:
+    """Runs one step as a command: `spark-submit jobs/STEP.py key=value …`.
+
+    A wrong configuration stops it before Spark starts. Ends with one line of facts; exit code 2 for what the user can
+    put right, 1 for anything else that fails.
+    """
+    conf = configure(needs)
+    lake = open_lake(conf, step.__name__)
+    try:
+        say(step, conf, lake)
+    except InputError as error:
+        stop(str(error))
+    finally:
+        lake.spark.stop()
+
+
+def configure(needs: Sequence[str] = ()) -> Config:
+    """The configuration of this command line, or the end of the program with a line that says what is wrong."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print((sys.modules["__main__"].__doc__ or "").strip())
+        raise SystemExit(0)
+    try:
+        return load(sys.argv[1:], needs)
+    except ConfigurationError as error:
+        stop(str(error))
+
+
+def stop(message: str) -> Any:
+    """Ends the program with `message` alone."""
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(BAD_INPUT)
+
+
+def say(step: Step, conf: Config, lake: Lake) -> dict[str, Any]:
+    """Runs a step and prints its facts, with the seconds it took."""
+    print(f"{step.__name__}: started", flush=True)
+    start = time.monotonic()
+    facts = step(conf, lake) | {"seconds": round(time.monotonic() - start, 1)}
+    print(f"{step.__name__}: " + ", ".join(f"{k}={v}" for k, v in facts.items()), flush=True)
+    return facts
+
+
+def open_lake(conf: Config, name: str) -> Lake:
+    """Starts Spark as `conf.spark` says and opens the lake."""
+    from pyspark.sql import SparkSession  # here, so that a job that needs no Spark does not wait for it
+
+    builder = SparkSession.builder.appName(f"footfall {name}").master(conf.spark.master)
+    settings = {
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "false",  # one number that does not parse must not end a night
+        "spark.sql.shuffle.partitions": conf.spark.shuffle_partitions,
+        "spark.sql.execution.arrow.maxRecordsPerBatch": 1024,
+        **conf.spark.settings,
+    }
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    return Lake(builder.getOrCreate(), conf.lake)

@@ -1,0 +1,1 @@
+"""Pages for people, made from facts that the jobs have gathered."""
