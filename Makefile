@@ -40,11 +40,11 @@ wheel: setup  ## dist/footfall-*.whl, for spark-submit --py-files
 ui: setup  ## MLflow's pages on the demo's runs and models
 	@mkdir -p var/demo
 	@echo "MLflow: http://127.0.0.1:5000 (Ctrl-C stops it)"
-	.venv/bin/mlflow server --backend-store-uri sqlite:///var/demo/mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false .venv/bin/mlflow server --backend-store-uri sqlite:///var/demo/mlflow.db --host 127.0.0.1 --port 5000 --workers 1
 
 requirements:  ## pin again what requirements/*.in ask for
 	@tools/requirements.sh
 
-clean:  ## remove what runs and builds left behind (keeps .venv)
+clean:  ## remove what runs and builds left behind, var/ too (keeps .venv)
 	rm -rf build dist *.egg-info spark-warehouse metastore_db derby.log .mypy_cache .pytest_cache .ruff_cache .hypothesis var
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
