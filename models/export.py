@@ -3,7 +3,17 @@
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
+
+PADDING, UNKNOWN, FIRST_ITEM = 0, 1, 3
+
+ITEMS = tf.TensorSpec([None, None], tf.int32, "items")
+ITEM_IDS = tf.TensorSpec([None, None], tf.string, "item_ids")
+SESSIONS = tf.TensorSpec([None, None], tf.int32, "sessions")
+AGES = tf.TensorSpec([None, None], tf.float32, "ages")
+
+SIGNATURES = ("by_id", "by_index", "scores")
 
 
 class Ranker(Protocol):
@@ -25,6 +35,87 @@ def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> No
                 -> ids string (batch, k), scores float32 (batch, k)
     `by_index`  items int32 (batch, length), sessions, ages -> indices int32 (batch, k), scores float32 (batch, k)
     `scores`    items, sessions, ages -> scores float32 (batch, vocabulary_size)
-    With fewer than k candidates the rest is padding: id "", index 0, score -inf.
+    An id or an index that the model does not know reads as unknown. Among equal scores the lower index comes first. With
+    fewer than k candidates the rest is padding: id "", index 0, score -inf. The attribute `item_ids` of the loaded
+    model maps index to id, string (vocabulary_size,).
+
+    Only the forward pass is written: of a Keras model neither its optimizer (with Horovod's, the file would load nowhere
+    else) nor its Python class.
     """
-    raise NotImplementedError
+    directory = Path(directory)
+    if directory.exists() and any(directory.iterdir()):
+        raise FileExistsError(f"{directory} has files in it: expected a new or an empty folder to export to")
+    if k < 1:
+        raise ValueError(f"task.k must be >= 1, got {k}")
+    model = _with_signatures(ranker, *_checked(vocabulary, ranker.vocabulary_size), k)
+    signatures = {name: getattr(model, name).get_concrete_function() for name in SIGNATURES}
+    model.weights = [variable for signature in signatures.values() for variable in signature.graph.variables]
+    tf.saved_model.save(model, str(directory), signatures)
+
+
+def _checked(vocabulary: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The vocabulary's indices, int (items,), and ids, str (items,): distinct, and indices of items below `size`."""
+    indices = np.asarray(vocabulary["item_index"]).astype(np.int64)
+    ids = np.asarray(vocabulary["item_id"]).astype(object)
+    if len(indices) != len(ids):
+        raise ValueError(
+            f"{len(indices)} item_index came with {len(ids)} item_id: expected one of each an item"
+        )
+    outside = indices[(indices < FIRST_ITEM) | (indices >= size)]
+    if len(outside):
+        raise ValueError(
+            f"item_index {outside[0]} is no item of a model with vocabulary_size={size}: "
+            f"expected {FIRST_ITEM} to {size - 1}"
+        )
+    for name, values in ("item_index", indices), ("item_id", ids):
+        if len(set(values)) < len(values):
+            raise ValueError(f"{name} has a value twice in the vocabulary: expected one row an item")
+    if "" in set(ids):
+        raise ValueError('an item_id is "", which stands for padding: give the item another id at ingest')
+    return indices, ids
+
+
+def _with_signatures(ranker: Ranker, indices: np.ndarray, ids: np.ndarray, k: int) -> tf.Module:
+    """What is saved: the vocabulary (indices, ids: (items,)) and the signatures as functions.
+
+    The functions close over the ranker. As an attribute of the module it would be saved whole: Keras adds a trace of
+    every layer, and its optimizer.
+    """
+    size, score = ranker.vocabulary_size, ranker.score
+    id_of = np.full(size, "", object)
+    id_of[indices] = ids
+    module = tf.Module()
+    module.item_ids = tf.Variable(tf.constant(id_of, tf.string), trainable=False)  # (V,)
+    module.candidate = tf.Variable(id_of != "", trainable=False)  # (V,)
+    pairs = tf.lookup.KeyValueTensorInitializer(tf.constant(ids, tf.string), tf.constant(indices, tf.int64))
+    module.index_of = tf.lookup.StaticHashTable(pairs, default_value=UNKNOWN)
+
+    def scored(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
+        known = (items >= PADDING) & (items < size)
+        scores = score(tf.where(known, items, UNKNOWN), sessions, ages)  # (batch, V)
+        return tf.where(module.candidate, tf.ensure_shape(scores, [None, size]), -np.inf)
+
+    def best(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        scores = tf.pad(
+            scored(items, sessions, ages), [[0, 0], [0, max(0, k - size)]], constant_values=-np.inf
+        )
+        scores, indices = tf.math.top_k(scores, k)  # (batch, k) x 2
+        return tf.where(scores > -np.inf, indices, PADDING), scores
+
+    @tf.function(input_signature=[ITEMS, SESSIONS, AGES])
+    def scores(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"scores": scored(items, sessions, ages)}
+
+    @tf.function(input_signature=[ITEMS, SESSIONS, AGES])
+    def by_index(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> dict[str, tf.Tensor]:
+        indices, scores = best(items, sessions, ages)
+        return {"indices": indices, "scores": scores}
+
+    @tf.function(input_signature=[ITEM_IDS, SESSIONS, AGES])
+    def by_id(item_ids: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> dict[str, tf.Tensor]:
+        items = tf.where(item_ids == "", PADDING, tf.cast(module.index_of.lookup(item_ids), tf.int32))
+        indices, scores = best(items, sessions, ages)
+        return {"ids": tf.gather(module.item_ids, indices), "scores": scores}
+
+    module.scores, module.by_index, module.by_id = scores, by_index, by_id
+    return module

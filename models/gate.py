@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.metrics import Interval
+from models.metrics import Interval, mean_and_interval
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,17 @@ class Decision:
 def paired_bootstrap(
     challenger: np.ndarray, champion: np.ndarray, resamples: int, confidence: float, seed: int
 ) -> Interval:
-    """The mean difference challenger - champion of the same users (users,), and its percentile bootstrap interval."""
-    raise NotImplementedError
+    """The mean difference challenger - champion of the same users (users,), and its percentile bootstrap interval.
+
+    A resample draws users, each with both its values: what makes a user easy or hard for both cancels out.
+    """
+    challenger, champion = np.asarray(challenger, np.float64), np.asarray(champion, np.float64)
+    if challenger.shape != champion.shape or challenger.ndim != 1:
+        raise ValueError(
+            f"the challenger's values have the shape {challenger.shape}, the champion's {champion.shape}: "
+            "expected one value a user, of the same users in the same order"
+        )
+    return mean_and_interval(challenger - champion, resamples, confidence, seed)
 
 
 def decide(
@@ -41,9 +50,26 @@ def decide(
 
     challenger, champion: the metric of the same users in the same order, float (users,)
     """
-    raise NotImplementedError
+    users, mean = len(challenger), float(np.mean(challenger))
+    if champion is None:
+        reason = f"there is no champion yet: the first is the best baseline ({metric} {mean:.4f})"
+        return Decision(True, reason, metric, users, mean, None, None)
+    difference = paired_bootstrap(challenger, champion, resamples, confidence, seed)
+    promote = difference.low > 0
+    champion_mean = float(np.mean(champion))
+    reason = (
+        f"{metric} {mean:.4f} against {champion_mean:.4f} on {users} users: the difference of {difference.mean:+.4f} "
+        f"has the {100 * confidence:g}% interval {difference.low:+.4f} to {difference.high:+.4f}, which "
+        + ("lies above zero" if promote else "does not lie above zero")
+    )
+    return Decision(promote, reason, metric, users, mean, champion_mean, difference)
 
 
 def best(values: Mapping[str, np.ndarray]) -> str:
-    """The name with the highest mean; the first in the alphabet among equals. Picks the first champion."""
-    raise NotImplementedError
+    """The name with the highest mean; the first in the alphabet among equals. Picks the first champion.
+
+    values: name -> the metric of each user, float (users,)
+    """
+    if not values:
+        raise ValueError("nothing to choose from: expected the values of at least one model")
+    return max(sorted(values), key=lambda name: float(np.mean(values[name])))

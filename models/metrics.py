@@ -2,7 +2,9 @@
 
 A ranking is judged in two steps. `facts` reduces a user's scores to two numbers a target: how many candidates score
 better, and how many the same. `per_user` turns these into HR, recall, NDCG and MRR. Where candidates have equal scores a
-metric is its expectation over all orders among the equals, so that no model gains or loses by how ties happen to fall.
+metric is its expectation over all orders among the equals, so that no model gains or loses by how ties happen to fall
+(McSherry and Najork, 2008, "Computing Information Retrieval Performance Measures Efficiently in the Presence of Tied
+Scores").
 """
 
 from collections.abc import Sequence
@@ -11,6 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 KS = (5, 10, 20)
+PADDING = 0  # item index of a target that is none
+NO_TARGET = -1  # `better` of padding
+BLOCK = 4_000_000  # random draws held at a time by the bootstrap
 
 
 class Interval(NamedTuple):
@@ -34,20 +39,159 @@ def facts(
     A target that is no candidate can never be found: better = number of candidates, ties = 0.
     Padding: better = -1, ties = 0.
     """
-    raise NotImplementedError
+    targets = padded(targets, PADDING)
+    if len(scores) != len(targets):
+        raise ValueError(
+            f"scores of {len(scores)} users came with targets of {len(targets)}: one row a user in both"
+        )
+    beyond = int(np.count_nonzero(candidates[scores.shape[1] :]))  # candidates the model has no column for
+    inside = np.zeros(scores.shape[1], bool)
+    inside[: len(candidates)] = candidates[: scores.shape[1]]
+    ranked = np.where(
+        inside, scores, np.nan
+    )  # neither greater than nor equal to anything: leaves the ranking
+    if np.count_nonzero(np.isnan(ranked)) != len(scores) * np.count_nonzero(~inside):
+        raise ValueError(
+            "a candidate's score is not a number: the model is broken, and its ranking means nothing"
+        )
+    better = np.full(targets.shape, NO_TARGET, np.int32)
+    ties = np.zeros(targets.shape, np.int32)
+    better[targets > PADDING] = np.count_nonzero(inside) + beyond
+    found = (targets > PADDING) & (targets < len(candidates))
+    found[found] = candidates[targets[found]]
+    for user, place in zip(*np.nonzero(found), strict=True):
+        row, target = ranked[user], targets[user, place]
+        score = row[target] if target < len(row) else np.float32(-np.inf)
+        better[user, place] = np.count_nonzero(row > score)
+        ties[user, place] = np.count_nonzero(row == score) + (beyond if score == -np.inf else 0)
+    return better, ties
 
 
 def per_user(
-    better: np.ndarray, ties: np.ndarray, n_targets: np.ndarray, ks: Sequence[int] = KS
+    better: np.ndarray | Sequence[np.ndarray],
+    ties: np.ndarray | Sequence[np.ndarray],
+    n_targets: np.ndarray,
+    ks: Sequence[int] = KS,
 ) -> dict[str, np.ndarray]:
     """Metrics of each user, `hr@k`, `recall@k`, `ndcg@k`, `mrr@k` for each k, each float64 (users,).
 
     better, ties  (users, targets) as `facts` gives them, or one array a user; entries with ties = 0 count as not found
     n_targets     (users,) int >= 1: all targets, found or not
+
+    hr@k      1 if at least one target is among the first k
+    recall@k  targets among the first k, divided by the number of targets
+    ndcg@k    sum of 1 / log2(1 + rank) over the targets among the first k, divided by the same sum for an ideal ranking,
+              which has min(k, number of targets) targets at its top
+    mrr@k     1 / rank of the first target, 0 if that is not among the first k
     """
-    raise NotImplementedError
+    better, ties = padded(better, NO_TARGET), padded(ties, 0)
+    n_targets = np.asarray(n_targets)
+    if not len(better) == len(ties) == len(n_targets):
+        raise ValueError(
+            f"better, ties and n_targets are of {len(better)}, {len(ties)} and {len(n_targets)} users: "
+            "expected one row a user in each"
+        )
+    if np.any(n_targets < np.maximum(1, np.count_nonzero(ties > 0, axis=1))):
+        raise ValueError(
+            "a user has no target, or fewer than better and ties have: leave users without targets out, and count all"
+        )
+    first = _First.of(better, ties)
+    result: dict[str, np.ndarray] = {}
+    for k in ks:
+        recalled, gain = _hits_and_gain(better, ties, k)
+        hit, reciprocal = first.within(k)
+        result[f"hr@{k}"] = hit
+        result[f"recall@{k}"] = recalled / n_targets
+        result[f"ndcg@{k}"] = gain / _discounts(k)[np.minimum(k, n_targets)]
+        result[f"mrr@{k}"] = reciprocal
+    return result
+
+
+def _discounts(k: int) -> np.ndarray:
+    """(k + 1,) float64: the sum of 1 / log2(1 + rank) over the first 0, 1, … k ranks."""
+    return np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, k + 2)))])
+
+
+def _hits_and_gain(better: np.ndarray, ties: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Expected number of targets in the first k and expected DCG, each (users,).
+
+    A target among t equals below b better ones is on each of the ranks b + 1 … b + t with probability 1 / t. Both are
+    sums over targets, so that how targets share a tie does not matter to the expectation.
+    """
+    found = ties > 0
+    low = np.clip(better, 0, k)  # (users, targets)
+    high = np.clip(better + ties, 0, k)
+    share = 1 / np.maximum(ties, 1) * found
+    discounts = _discounts(k)
+    return ((high - low) * share).sum(axis=1), ((discounts[high] - discounts[low]) * share).sum(axis=1)
+
+
+class _First(NamedTuple):
+    """Each user's best tie that has a target: the first target of any order is in it. Each int (users,)."""
+
+    better: np.ndarray  # candidates above the tie
+    ties: np.ndarray  # candidates in it; 0: no target of this user can be found
+    targets: np.ndarray  # targets in it
+
+    @classmethod
+    def of(cls, better: np.ndarray, ties: np.ndarray) -> "_First":
+        if not better.shape[1]:
+            nothing = np.zeros(len(better), int)
+            return cls(nothing, nothing, nothing)
+        above = np.where(ties > 0, better, np.iinfo(np.int32).max)  # (users, targets)
+        best = above.argmin(axis=1)
+        rows = np.arange(len(better))
+        same = (above == above[rows, best][:, None]) & (ties > 0)
+        return cls(better[rows, best].astype(int), ties[rows, best].astype(int), same.sum(axis=1))
+
+    def within(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Probability that the first target is among the first k, and its expected reciprocal rank there.
+
+        Of t equals with m targets in random order, the first r hold no target with probability
+        (t-m)/t · (t-m-1)/(t-1) · … (r factors: hypergeometric).
+        """
+        none_yet = np.ones(len(self.ties))  # probability that no target is among the first r of the tie
+        reciprocal = np.zeros(len(self.ties))
+        for r in range(1, k + 1):
+            in_reach = (r <= self.ties) & (self.better + r <= k)
+            left = np.maximum(self.ties - r + 1, 1)
+            miss = np.clip((left - self.targets) / left, 0, 1)
+            here = np.where(in_reach, none_yet * (1 - miss), 0.0)
+            reciprocal += here / (self.better + r)
+            none_yet -= here
+        return 1 - none_yet, reciprocal
 
 
 def mean_and_interval(values: np.ndarray, resamples: int, confidence: float, seed: int) -> Interval:
-    """The mean of `values` (users,) and its percentile bootstrap interval, resampling users."""
-    raise NotImplementedError
+    """The mean of `values` (users,) and its percentile bootstrap interval, resampling users.
+
+    Efron and Tibshirani, 1993, "An Introduction to the Bootstrap", chapter 13. Holds 32 MB of draws at a time.
+    """
+    values = np.asarray(values, np.float64)
+    if not len(values):
+        raise ValueError("no users to take a mean of: expected at least one value")
+    if resamples < 1 or not 0 < confidence < 1:
+        raise ValueError(f"expected resamples >= 1 and 0 < confidence < 1, got {resamples} and {confidence}")
+    rng = np.random.default_rng(seed)
+    block = max(1, BLOCK // len(values))
+    means = np.concatenate(
+        [
+            values[rng.integers(len(values), size=(min(block, resamples - done), len(values)))].mean(axis=1)
+            for done in range(0, resamples, block)
+        ]
+    )
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(float(values.mean()), float(low), float(high))
+
+
+def padded(rows: np.ndarray | Sequence[np.ndarray], fill: int) -> np.ndarray:
+    """(users, longest) int: one array a user, made a matrix by `fill` on the right. A matrix is left as it is."""
+    if isinstance(rows, np.ndarray) and rows.ndim == 2:
+        return rows
+    lengths = np.array([len(row) for row in rows], int)
+    matrix = np.full((len(lengths), lengths.max(initial=0)), fill, np.int64)
+    if lengths.sum():
+        matrix[np.arange(matrix.shape[1]) < lengths[:, None]] = np.concatenate(
+            [np.asarray(row) for row in rows]
+        )
+    return matrix
