@@ -48,7 +48,7 @@ fi
 rm -f "$stamps/everything"
 
 if ! done_already packages "$packages"; then
-    step "packages of requirements/dev.txt: about half a minute, and 700 MB the first time on a machine"
+    step "packages of requirements/dev.txt: about half a minute (4 GB in the cache of uv, shared by all clones)"
     rm -f "$stamps"/*    # what is not in the list goes, Horovod and Footfall among it
     "$uv/uv" pip sync --quiet requirements/dev.txt
     stamp packages "$packages"
