@@ -1,7 +1,7 @@
 """Baselines as rankers: popularity, a user's own frequent items, and the same with exponential decay.
 
-They are rankers like any other (see `models.export.Ranker`): exported, registered, judged and able to be champion. A
-session counts once for an item, however many of the item's events it has.
+They are rankers like any other (see `models.export.Ranker`): exported, registered, judged and able to be
+champion. A session counts once for an item, however many of the item's events it has.
 """
 
 import numpy as np
@@ -27,7 +27,8 @@ def fit(
         raise ValueError(f"model.name is {name!r}: expected one of the baselines {', '.join(NAMES)}")
     if (name == "frequency_decay") != (half_life_days is not None):
         raise ValueError(
-            f"{name} came with model.half_life_days={half_life_days}: frequency_decay needs one, the others take none"
+            f"{name} came with model.half_life_days={half_life_days}: "
+            "frequency_decay needs one, the others take none"
         )
     sessions = np.zeros(vocabulary_size, np.int64)
     sessions[np.asarray(item_indices)] = np.asarray(session_counts)
@@ -53,10 +54,10 @@ class Popularity(tf.Module):
 class Frequency(tf.Module):
     """A user's own most frequent items; then, by popularity, those the user never bought.
 
-    A bought item scores the number of the user's sessions with it, each weighing 0.5 ** (age / half_life_days) where
-    there is a half-life: above 0. An item never bought scores -1 / (1 + its sessions of all users): in [-0.5, 0), apart
-    for different counts up to 8 million. Equal counts are equal scores, to the last bit, and so are the sums of items
-    bought in the same sessions.
+    A bought item scores the number of the user's sessions with it, each weighing
+    0.5 ** (age / half_life_days) where there is a half-life: never below 0. An item never bought
+    scores -1 / (1 + its sessions of all users): in [-0.5, 0), apart for different counts up to 4 million.
+    Equal counts are equal scores, to the last bit, and so are the sums of items bought in the same sessions.
 
     sessions: (V,) int, sessions with each item; 0: no candidate
     """
@@ -73,7 +74,7 @@ class Frequency(tf.Module):
         """(batch, length) x 3 -> (batch, V) float32; memory is that of the result and a few numbers an event.
 
         user  items    sessions  ->  pairs (item, session)  ->  scores (no half-life)
-        ann   5 5 7 5  1 1 1 2       (5,1) (7,1) (5,2)          5: 2.0   7: 1.0   others: -1 / (1 + popularity)
+        ann   5 5 7 5  1 1 1 2       (5,1) (7,1) (5,2)          5: 2.0   7: 1.0   others below 0
         """
         batch, size = tf.shape(items, tf.int64)[0], self.vocabulary_size
         event = tf.where(tf.gather(self.never_bought, items) > -np.inf)  # (events, 2): candidates only
@@ -88,10 +89,10 @@ class Frequency(tf.Module):
         return tf.tensor_scatter_nd_update(never, place, tf.cast(sums, tf.float32))
 
     def _sessions(self, user: tf.Tensor, session: tf.Tensor, age: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """(events,) x 3 -> each event's session numbered from 0 (events,) int64, and the sessions' weights, float64.
+        """(events,) x 3 -> each event's session from 0, int64 (events,); weights, float64 (sessions,).
 
-        A weight is taken once a session, and in float64: vectorised powers may differ in the last bit between two places
-        of an array, which would break ties.
+        A weight is taken once a session, and in float64: vectorised powers may differ in the last bit between
+        two places of an array, which would break ties.
         """
         base = 1 + tf.reduce_max(tf.concat([[0], session], axis=0))
         distinct, number = tf.unique(user * tf.cast(base, tf.int64) + tf.cast(session, tf.int64), tf.int64)

@@ -22,25 +22,29 @@ class Ranker(Protocol):
     vocabulary_size: int
 
     def score(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
-        """(batch, length) int32, int32, float32 -> (batch, vocabulary_size) float32; -inf is never recommended."""
+        """(batch, length) int32, int32, float32 -> (batch, vocabulary_size) float32.
+
+        Higher is better; -inf is never recommended.
+        """
 
 
 def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> None:
-    """Writes `ranker` to `directory` (which must not exist or be empty) as a SavedModel with three signatures.
+    """Writes `ranker` as a SavedModel with three signatures to `directory`, new or empty.
 
-    vocabulary: a table with the columns `item_index` and `item_id` (pyarrow, pandas or a dict of arrays): the items
-    that may be recommended.
+    vocabulary: a table with the columns `item_index` and `item_id` (pyarrow, pandas or a dict of arrays): the
+    items that may be recommended.
 
     `by_id`     item_ids string (batch, length) with "" as padding, sessions int32, ages float32
                 -> ids string (batch, k), scores float32 (batch, k)
-    `by_index`  items int32 (batch, length), sessions, ages -> indices int32 (batch, k), scores float32 (batch, k)
+    `by_index`  items int32 (batch, length), sessions, ages
+                -> indices int32 (batch, k), scores float32 (batch, k)
     `scores`    items, sessions, ages -> scores float32 (batch, vocabulary_size)
-    An id or an index that the model does not know reads as unknown. Among equal scores the lower index comes first. With
-    fewer than k candidates the rest is padding: id "", index 0, score -inf. The attribute `item_ids` of the loaded
-    model maps index to id, string (vocabulary_size,).
+    An id or an index that the model does not know reads as unknown. Among equal scores the lower index comes
+    first. With fewer than k candidates the rest is padding: id "", index 0, score -inf. The attribute
+    `item_ids` of the loaded model maps index to id, string (vocabulary_size,).
 
-    Only the forward pass is written: of a Keras model neither its optimizer (with Horovod's, the file would load nowhere
-    else) nor its Python class.
+    Only the forward pass is written: of a Keras model neither its optimizer (with Horovod's, the file would
+    load nowhere else) nor its Python class.
     """
     directory = Path(directory)
     if directory.exists() and any(directory.iterdir()):
@@ -54,7 +58,7 @@ def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> No
 
 
 def _checked(vocabulary: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The vocabulary's indices, int (items,), and ids, str (items,): distinct, and indices of items below `size`."""
+    """The vocabulary's indices, int (items,), and ids, str (items,): distinct, indices below `size`."""
     indices = np.asarray(vocabulary["item_index"]).astype(np.int64)
     ids = np.asarray(vocabulary["item_id"]).astype(object)
     if len(indices) != len(ids):
@@ -78,8 +82,8 @@ def _checked(vocabulary: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
 def _with_signatures(ranker: Ranker, indices: np.ndarray, ids: np.ndarray, k: int) -> tf.Module:
     """What is saved: the vocabulary (indices, ids: (items,)) and the signatures as functions.
 
-    The functions close over the ranker. As an attribute of the module it would be saved whole: Keras adds a trace of
-    every layer, and its optimizer.
+    The functions close over the ranker. As an attribute of the module it would be saved whole: Keras adds a
+    trace of every layer, and its optimizer.
     """
     size, score = ranker.vocabulary_size, ranker.score
     id_of = np.full(size, "", object)

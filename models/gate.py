@@ -24,7 +24,7 @@ class Decision:
 def paired_bootstrap(
     challenger: np.ndarray, champion: np.ndarray, resamples: int, confidence: float, seed: int
 ) -> Interval:
-    """The mean difference challenger - champion of the same users (users,), and its percentile bootstrap interval.
+    """The mean difference challenger - champion (users,), and its percentile bootstrap interval.
 
     A resample draws users, each with both its values: what makes a user easy or hard for both cancels out.
     """
@@ -46,7 +46,7 @@ def decide(
     confidence: float,
     seed: int,
 ) -> Decision:
-    """Promotes where the whole interval of the paired difference lies above zero, or where there is no champion.
+    """Promotes where the paired difference's whole interval lies above zero, or there is no champion.
 
     challenger, champion: the metric of the same users in the same order, float (users,)
     """
@@ -58,8 +58,9 @@ def decide(
     promote = difference.low > 0
     champion_mean = float(np.mean(champion))
     reason = (
-        f"{metric} {mean:.4f} against {champion_mean:.4f} on {users} users: the difference of {difference.mean:+.4f} "
-        f"has the {100 * confidence:g}% interval {difference.low:+.4f} to {difference.high:+.4f}, which "
+        f"{metric} {mean:.4f} against {champion_mean:.4f} on {users} users: "
+        f"the difference of {difference.mean:+.4f} has the {100 * confidence:g}% interval "
+        f"{difference.low:+.4f} to {difference.high:+.4f}, which "
         + ("lies above zero" if promote else "does not lie above zero")
     )
     return Decision(promote, reason, metric, users, mean, champion_mean, difference)

@@ -1,10 +1,10 @@
 """Ranking facts and metrics: exact, and exact about ties.
 
-A ranking is judged in two steps. `facts` reduces a user's scores to two numbers a target: how many candidates score
-better, and how many the same. `per_user` turns these into HR, recall, NDCG and MRR. Where candidates have equal scores a
-metric is its expectation over all orders among the equals, so that no model gains or loses by how ties happen to fall
-(McSherry and Najork, 2008, "Computing Information Retrieval Performance Measures Efficiently in the Presence of Tied
-Scores").
+A ranking is judged in two steps. `facts` reduces a user's scores to two numbers a target: how many candidates
+score better, and how many the same. `per_user` turns these into HR, recall, NDCG and MRR. Where candidates
+have equal scores a metric is its expectation over all orders among the equals, so that no model gains or
+loses by how ties happen to fall (McSherry and Najork, 2008, "Computing Information Retrieval Performance
+Measures Efficiently in the Presence of Tied Scores").
 """
 
 from collections.abc import Sequence
@@ -75,13 +75,13 @@ def per_user(
 ) -> dict[str, np.ndarray]:
     """Metrics of each user, `hr@k`, `recall@k`, `ndcg@k`, `mrr@k` for each k, each float64 (users,).
 
-    better, ties  (users, targets) as `facts` gives them, or one array a user; entries with ties = 0 count as not found
+    better, ties  (users, targets) as `facts` gives them, or one array a user; ties = 0: not found
     n_targets     (users,) int >= 1: all targets, found or not
 
     hr@k      1 if at least one target is among the first k
     recall@k  targets among the first k, divided by the number of targets
-    ndcg@k    sum of 1 / log2(1 + rank) over the targets among the first k, divided by the same sum for an ideal ranking,
-              which has min(k, number of targets) targets at its top
+    ndcg@k    sum of 1 / log2(1 + rank) over the targets among the first k, divided by that of an
+              ideal ranking, which has min(k, number of targets) targets at its top
     mrr@k     1 / rank of the first target, 0 if that is not among the first k
     """
     better, ties = padded(better, NO_TARGET), padded(ties, 0)
@@ -93,7 +93,8 @@ def per_user(
         )
     if np.any(n_targets < np.maximum(1, np.count_nonzero(ties > 0, axis=1))):
         raise ValueError(
-            "a user has no target, or fewer than better and ties have: leave users without targets out, and count all"
+            "a user has no target, or fewer than better and ties have: "
+            "leave users without targets out, and count all of the others"
         )
     first = _First.of(better, ties)
     result: dict[str, np.ndarray] = {}
@@ -115,8 +116,8 @@ def _discounts(k: int) -> np.ndarray:
 def _hits_and_gain(better: np.ndarray, ties: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Expected number of targets in the first k and expected DCG, each (users,).
 
-    A target among t equals below b better ones is on each of the ranks b + 1 … b + t with probability 1 / t. Both are
-    sums over targets, so that how targets share a tie does not matter to the expectation.
+    A target among t equals below b better ones is on each of the ranks b + 1 … b + t with probability 1 / t.
+    Both are sums over targets, so that how targets share a tie does not matter to the expectation.
     """
     found = ties > 0
     low = np.clip(better, 0, k)  # (users, targets)
@@ -165,7 +166,7 @@ class _First(NamedTuple):
 def mean_and_interval(values: np.ndarray, resamples: int, confidence: float, seed: int) -> Interval:
     """The mean of `values` (users,) and its percentile bootstrap interval, resampling users.
 
-    Efron and Tibshirani, 1993, "An Introduction to the Bootstrap", chapter 13. Holds 32 MB of draws at a time.
+    Efron and Tibshirani, 1993, "An Introduction to the Bootstrap", chapter 13.
     """
     values = np.asarray(values, np.float64)
     if not len(values):
@@ -185,7 +186,7 @@ def mean_and_interval(values: np.ndarray, resamples: int, confidence: float, see
 
 
 def padded(rows: np.ndarray | Sequence[np.ndarray], fill: int) -> np.ndarray:
-    """(users, longest) int: one array a user, made a matrix by `fill` on the right. A matrix is left as it is."""
+    """(users, longest) int: one array a user, with `fill` on the right. A matrix is left as it is."""
     if isinstance(rows, np.ndarray) and rows.ndim == 2:
         return rows
     lengths = np.array([len(row) for row in rows], int)

@@ -1,0 +1,67 @@
+"""The gate: paired bootstrap and decision."""
+
+import numpy as np
+import pytest
+
+from models.gate import best, decide, paired_bootstrap
+
+RULE = {"resamples": 1000, "confidence": 0.95, "seed": 7}
+
+
+def users(seed: int, n: int = 400) -> np.ndarray:
+    return np.random.default_rng(seed).random(n)
+
+
+def test_pairing_sees_a_small_gain_that_every_user_has():
+    """Users differ by far more than the models do; compared user by user the gain is plain."""
+    champion = users(1)
+    mean, low, high = paired_bootstrap(champion + 0.01, champion, **RULE)
+    assert (mean, low, high) == pytest.approx((0.01, 0.01, 0.01))
+
+
+@pytest.mark.parametrize(
+    ("gain", "noise", "promote"),
+    [
+        (0.05, 0.1, True),
+        (0.0, 0.1, False),
+        (-0.05, 0.1, False),
+        (0.005, 0.5, False),  # better on average, but not for certain
+        (0.0, 0.0, False),  # the same model again: zero is not above zero
+    ],
+)
+def test_promotes_only_where_the_whole_interval_lies_above_zero(gain, noise, promote):
+    champion = users(1)
+    decision = decide("ndcg@10", champion + gain + noise * (users(2) - users(2).mean()), champion, **RULE)
+    assert decision.promote is promote
+    assert decision.difference is not None
+    assert decision.difference.mean == pytest.approx(gain, abs=1e-9)
+    assert (decision.difference.low > 0) is promote
+
+
+def test_the_reason_says_what_was_compared():
+    champion = np.array([0.2, 0.3] * 50)
+    decision = decide("ndcg@10", champion + 0.1, champion, **RULE)
+    assert decision.reason == (
+        "ndcg@10 0.3500 against 0.2500 on 100 users: the difference of +0.1000 "
+        "has the 95% interval +0.1000 to +0.1000, which lies above zero"
+    )
+
+
+def test_where_there_is_no_champion_the_first_is_taken():
+    decision = decide("ndcg@10", np.array([0.1, 0.3]), None, **RULE)
+    assert (decision.promote, decision.champion, decision.difference) == (True, None, None)
+    assert "no champion yet" in decision.reason
+
+
+def test_the_same_values_give_the_same_decision():
+    assert decide("hr@5", users(1), users(2), **RULE) == decide("hr@5", users(1), users(2), **RULE)
+
+
+def test_values_of_other_users_are_refused():
+    with pytest.raises(ValueError, match=r"\(3,\).*\(2,\).*same users"):
+        paired_bootstrap(users(1, 3), users(2, 2), **RULE)
+
+
+def test_the_best_has_the_highest_mean_and_the_first_name_among_equals():
+    assert best({"b": np.array([1.0, 0.0]), "a": np.array([0.5, 0.5]), "c": np.array([0.1, 0.1])}) == "a"
+    assert best({"a": np.array([0.0]), "c": np.array([0.1])}) == "c"
