@@ -10,6 +10,7 @@ from typing import Any, cast, get_type_hints
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -62,7 +63,7 @@ def load(overrides: Sequence[str], needs: Sequence[str] = ()) -> Config:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_module("conf", version_base="1.3"):
-            composed = compose("config", overrides=list(overrides))
+            composed = compose("config", overrides=[quoted(override) for override in overrides])
         config = cast(Config, OmegaConf.to_object(composed))
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigurationError(_explain(error)) from None
@@ -95,6 +96,18 @@ def check(config: Config) -> None:
         raise ConfigurationError(f"ds must be a day as YYYY-MM-DD, got {config.ds!r}: set ds=2017-12-28") from None
 
 
+def quoted(override: str) -> str:
+    """`spark.master=local[2]` as Hydra's grammar wants it: a value that it cannot parse is taken as plain text."""
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        key, equals, value = override.partition("=")
+        if equals:
+            escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+            return f"{key}='{escaped}'"
+    return override
+
+
 def known_keys(kind: type = Config, prefix: str = "") -> list[str]:
     """All keys of the configuration, dotted."""
     keys = []
@@ -122,7 +135,7 @@ def _explain(error: Exception) -> str:
         if match[1] not in known_keys():
             return f"there is no key {match[1]!r}" + (f": did you mean {near[0]!r}?" if near else "")
     if match := re.search(r"full_key: (\S+)", text):
-        return f"{match[1]}: {text.splitlines()[-3] if False else _first_reason(text)}"
+        return f"{match[1]}: {_first_reason(text)}"
     return text.strip()
 
 

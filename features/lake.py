@@ -9,6 +9,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
+from features.table import Column as TableColumn
 from features.table import Table
 
 UNSUPPORTED = {"delta.enableDeletionVectors": "true", "delta.columnMapping.mode": ("name", "id")}
@@ -77,7 +78,7 @@ class Lake:
     def upsert(self, table: Table, rows: DataFrame, facts: Facts) -> None:
         """Inserts new keys; of known ones replaces the rows that differ."""
         self._create(table)
-        differs = " or ".join(f"not (old.{c.name} <=> new.{c.name})" for c in table.columns if c.name not in table.key)
+        differs = " or ".join(_differs(c) for c in table.columns if c.name not in table.key)
         with self._told(facts):
             merge = self._merge(table, table.conform(rows))
             merge.whenMatchedUpdateAll(differs).whenNotMatchedInsertAll().execute()
@@ -87,6 +88,8 @@ class Lake:
 
         `within` bounds the table's rows that can be meant, so that Delta need not look at all files.
         """
+        if old.isEmpty():
+            return self.append(table, new, facts)
         self._create(table)
         new = table.conform(new)
         gone = old.select(*table.key).join(new.select(*table.key), list(table.key), "left_anti")
@@ -167,3 +170,10 @@ class Lake:
             yield
         finally:
             self.spark.conf.unset(USER_METADATA)
+
+
+def _differs(column: TableColumn) -> str:
+    """SQL that is true where the old and the new value differ; maps have no equality in Spark, their sorted entries do."""
+    is_map = isinstance(column.type, str) and column.type.startswith("map")
+    old, new = (f"array_sort(map_entries({side}.{column.name}))" if is_map else f"{side}.{column.name}" for side in ("old", "new"))
+    return f"not ({old} <=> {new})"

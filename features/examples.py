@@ -1,0 +1,208 @@
+"""`examples/<set_id>`: training examples of fixed length, packed, written once; and the vocabulary they are written in.
+
+An example set describes itself: its property `footfall.spec` is all that training knows of where it came from.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as f
+
+from conf.schema import Config
+from features.table import Column, Table
+
+FILE_BYTES = 64 << 20  # of packed columns: half of Parquet's block, so that a file is one row group
+FILE_ROWS = 25_000
+PACKED = {"items": "int32", "sessions": "int32", "ages": "float32", "targets": "int32"}
+PACKED_SCHEMA = "split string, example string, " + ", ".join(f"{name} binary" for name in PACKED)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The two moments of an example set: targets before `validation_from` train, those up to `as_of` validate."""
+
+    validation_from: datetime
+    as_of: datetime
+
+    @staticmethod
+    def of(conf: Config) -> "Cut":
+        """The days up to `ds` less `promote.holdout_days`, which no model of this night may see."""
+        as_of = end_of(conf.ds) - timedelta(days=conf.promote.holdout_days)
+        return Cut(as_of - timedelta(days=conf.task.validation_days), as_of)
+
+
+def end_of(ds: str) -> datetime:
+    """The moment at which the day `ds` ends, UTC."""
+    day = date.fromisoformat(ds) + timedelta(days=1)
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def configuration_of(conf: Config) -> dict[str, Any]:
+    """What of the configuration decides the rows of an example set."""
+    return {"source": conf.source.name, "features": asdict(conf.features), "task": asdict(conf.task)}
+
+
+def set_id_of(conf: Config) -> str:
+    """Task, as-of date and a hash of the configuration: `next_item-2017-12-01-1f3a5c7e`."""
+    text = json.dumps(configuration_of(conf), sort_keys=True)
+    return f"{conf.task.name}-{Cut.of(conf).as_of:%Y-%m-%d}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def rows_table(set_id: str, spec: dict[str, Any] | None = None) -> Table:
+    """The declaration of one set's `rows`; the `spec` becomes its property when it is written."""
+    return Table(
+        name=f"examples/{set_id}/rows",
+        meaning="One training example.",
+        columns=(
+            Column("split", "string", "train or validation"),
+            Column("row_id", "bigint", "unique, and rising by one within a file"),
+            Column("items", "binary", "item_index of each event, oldest first, 0-padded; little-endian int32"),
+            Column("sessions", "binary", "number of the user's session each is in; little-endian int32"),
+            Column("ages", "binary", "from the session's start to validation_from; little-endian float32", unit="days"),
+            Column("targets", "binary", "validation: item_index of what came next; little-endian int32"),
+        ),
+        key=("row_id",),
+        partition_by=("split",),
+        statistics=("row_id",),
+        properties={"footfall.spec": json.dumps(spec, sort_keys=True)} if spec else {},
+    )
+
+
+def vocabulary_table(set_id: str) -> Table:
+    """The declaration of one set's `vocabulary`."""
+    return Table(
+        name=f"examples/{set_id}/vocabulary",
+        meaning="One item seen before as_of.",
+        columns=(
+            Column("item_index", "int", "as in items"),
+            Column("item_id", "string", "the source's id"),
+            Column("sessions", "bigint", "with the item before as_of", unit="sessions"),
+            Column("validation_sessions", "bigint", "before validation_from; 0: training never saw it", unit="sessions"),
+        ),
+        key=("item_index",),
+        statistics=("item_index",),
+    )
+
+
+def spec_of(conf: Config, vocabulary_size: int, target_length: int, tables: dict[str, int | None]) -> dict[str, Any]:
+    """What an example set says of itself."""
+    cut, length = Cut.of(conf), conf.task.length
+    lengths = {"items": length, "sessions": length, "ages": length, "targets": target_length}
+    return {
+        "set_id": set_id_of(conf),
+        "task": conf.task.name,
+        "as_of": cut.as_of.isoformat(),
+        "validation_from": cut.validation_from.isoformat(),
+        "columns": {name: {"dtype": PACKED[name], "length": lengths[name]} for name in PACKED},
+        "positions": conf.task.positions,
+        "vocabulary_size": vocabulary_size,
+        "tables": tables,
+        "configuration": configuration_of(conf),
+    }
+
+
+def rows_per_file(spec: dict[str, Any]) -> int:
+    """So many that a file is one row group: planning by files is then planning by row groups."""
+    row_bytes = 4 * sum(column["length"] for column in spec["columns"].values())
+    return max(1, min(FILE_ROWS, FILE_BYTES // row_bytes))
+
+
+def packed(histories: DataFrame, spec: dict[str, Any]) -> DataFrame:
+    """Histories as fixed-length examples.
+
+    before                                  after (length 3, positions 2)
+    user  items    sessions  targets        split       items  sessions  targets
+    ann   3 4 5 3  1 1 2 3   6 7            train       3 4 5  1 1 2     0 0
+                                            train       5 3 0  2 3 0     0 0      the middle session, target then context
+                                            validation  5 3 0  2 3 0     6 7
+
+    A train row has whole sessions of one user, as many as fit; consecutive rows share one, so that every session but a
+    user's first is a target once. `histories` has `user_id`, `items`, `sessions`, `ages`, and `targets` or null.
+    """
+    lengths = {name: column["length"] for name, column in spec["columns"].items()}
+    positions = spec["positions"]
+
+    def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield pack_batch(batch, lengths, positions)
+
+    columns = histories.select("user_id", "items", "sessions", "ages", "targets")
+    return columns.mapInArrow(pack, PACKED_SCHEMA)
+
+
+def shuffled(examples: DataFrame, seed: int) -> DataFrame:
+    """The rows of a set in an order that follows from `seed` alone, with their `row_id`."""
+    order = f.xxhash64(f.lit(seed), "split", "example")
+    placed = examples.withColumn("_order", order)
+    ranged = placed.repartitionByRange("split", "_order").sortWithinPartitions("split", "_order", "example")
+    return ranged.withColumn("row_id", f.monotonically_increasing_id()).select("split", "row_id", *PACKED)
+
+
+def windows(sessions: np.ndarray, length: int, positions: int) -> list[tuple[int, int]]:
+    """Half-open intervals of whole sessions, newest first: each as long as fits, its oldest session the next one's newest.
+
+    `sessions` int32 (events,) rising. Where two sessions alone are longer than `length`, the older is cut short.
+    """
+    starts = np.flatnonzero(np.diff(sessions, prepend=sessions[:1] - 1))
+    bounds = np.append(starts, len(sessions))
+    found, newest = [], len(starts)
+    while newest >= 2:
+        fits = int(np.searchsorted(bounds, bounds[newest] - length))
+        oldest = min(max(fits, newest - positions), newest - 2)
+        found.append((max(int(bounds[oldest]), int(bounds[newest]) - length), int(bounds[newest])))
+        if oldest == 0:
+            break
+        newest = oldest + 1
+    return found
+
+
+def tail(sessions: np.ndarray, length: int, positions: int) -> tuple[int, int]:
+    """The newest events of a history: at most `length` of them, from at most `positions` sessions."""
+    starts = np.flatnonzero(np.diff(sessions, prepend=sessions[:1] - 1))
+    first = int(starts[max(0, len(starts) - positions)]) if len(starts) else 0
+    return max(first, len(sessions) - length), len(sessions)
+
+
+def pack_batch(batch: pa.RecordBatch, lengths: dict[str, int], positions: int) -> pa.RecordBatch:
+    """The examples of a batch of histories, as PACKED_SCHEMA."""
+    columns: dict[str, list[Any]] = {name: [] for name in ("split", "example", *PACKED)}
+    arrays = {name: Lists(batch.column(name), PACKED[name]) for name in PACKED}
+    for row, user in enumerate(batch.column("user_id").to_pylist()):
+        history = {name: arrays[name][row] for name in ("items", "sessions", "ages")}
+        targets = arrays["targets"][row]
+        cuts = [("train", *window) for window in windows(history["sessions"], lengths["items"], positions)]
+        if len(targets):
+            cuts.append(("validation", *tail(history["sessions"], lengths["items"], positions)))
+        for number, (split, start, end) in enumerate(cuts):
+            columns["split"].append(split)
+            columns["example"].append(f"{user}/{number}")
+            for name, values in history.items():
+                columns[name].append(padded(values[start:end], lengths[name]))
+            columns["targets"].append(padded(targets if split == "validation" else targets[:0], lengths["targets"]))
+    return pa.RecordBatch.from_pydict(columns, schema=_ARROW)
+
+
+def padded(values: np.ndarray, length: int) -> bytes:
+    """The values and zeros up to `length`, as little-endian bytes."""
+    return values.tobytes() + bytes(values.itemsize * (length - len(values)))
+
+
+class Lists:
+    """The rows of an Arrow list column as NumPy arrays, without a Python object an element; a null row is empty."""
+
+    def __init__(self, column: pa.ListArray, dtype: str):
+        self.values = column.values.to_numpy(zero_copy_only=False).astype(np.dtype(dtype).newbyteorder("<"), copy=False)
+        self.offsets = column.offsets.to_numpy()
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+
+_ARROW = pa.schema([("split", pa.string()), ("example", pa.string()), *((name, pa.binary()) for name in PACKED)])

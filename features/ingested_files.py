@@ -1,0 +1,52 @@
+"""`ingested_files`: one row an input file that is in the lake. Its commit is the last of an ingest: what it does not name is not there."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as f
+
+from features.table import Column, Table
+
+INGESTED_FILES = Table(
+    name="ingested_files",
+    meaning="One input file whose records are in events and quarantine.",
+    columns=(
+        Column("checksum", "string", "of its bytes", unit="SHA-256"),
+        Column("path", "string", "where it was found first"),
+        Column("size", "bigint", "of the file", unit="bytes"),
+        Column("modified", "bigint", "when it was last written", unit="milliseconds since 1970"),
+        Column("arrival_date", "date", "when it came: the date in its path, else the day of its ingest"),
+        Column("records", "bigint", "records read; one for a file that is refused as a whole"),
+        Column("events", "bigint", "of these, new events"),
+        Column("duplicates", "bigint", "of these, events that were there already"),
+        Column("quarantined", "bigint", "of these, refused"),
+        Column("source", "string", "name of the source's configuration"),
+        Column("batch", "bigint", "number of the ingest, from 1"),
+    ),
+    key=("checksum",),
+    statistics=("batch", "arrival_date"),
+)
+
+
+def last_batch(ingested: DataFrame) -> int:
+    """The number of the newest ingest, 0 where there was none."""
+    return ingested.agg(f.coalesce(f.max("batch"), f.lit(0))).first()[0]  # type: ignore[index]
+
+
+def counted(files: DataFrame, parsed: DataFrame, source: str, batch: int) -> DataFrame:
+    """The rows of `ingested_files`: each file with what became of its records."""
+    refused = f.col("reason").isNotNull()
+    counts = parsed.groupBy(f.col("source_file").alias("path")).agg(
+        f.count("*").alias("records"),
+        f.count_if(~refused & ~f.col("is_duplicate")).alias("events"),
+        f.count_if(f.col("is_duplicate")).alias("duplicates"),
+        f.count_if(refused).alias("quarantined"),
+    )
+    broken = f.col("problem").isNotNull().cast("bigint")
+    whole = files.join(counts, "path", "left").fillna(0, ["records", "events", "duplicates", "quarantined"])
+    return whole.withColumns(
+        {
+            "records": f.col("records") + broken,
+            "quarantined": f.col("quarantined") + broken,
+            "source": f.lit(source),
+            "batch": f.lit(batch).cast("bigint"),
+        }
+    ).drop("problem")

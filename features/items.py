@@ -1,0 +1,90 @@
+"""`items`: one row an item, with an index that never changes."""
+
+from datetime import datetime
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as f
+
+from features.events import ARRIVAL_ORDER, happened_before
+from features.table import Column, Table
+
+FIRST_INDEX = 3
+"""Indices below mean: 0 padding, 1 unknown, 2 mask."""
+
+ITEMS = Table(
+    name="items",
+    meaning="One item that some event names.",
+    columns=(
+        Column("item_id", "string", "the source's id"),
+        Column("item_index", "int", "immutable number, from 3, in the order in which items first arrived"),
+        Column("first_seen", "timestamp", "first event in a session", nullable=True, unit="UTC"),
+        Column("last_seen", "timestamp", "last event in a session", nullable=True, unit="UTC"),
+        Column("event_count", "bigint", "events in sessions", unit="events"),
+        Column("session_count", "bigint", "sessions with the item: its popularity", unit="sessions"),
+        Column("category", "string", "from the catalogue", nullable=True),
+        Column("attributes", "map<string,string>", "the rest of what the catalogue says"),
+    ),
+    key=("item_id",),
+    statistics=("item_index",),
+)
+
+
+def hand_out_indices(arrived: DataFrame, known: DataFrame) -> DataFrame:
+    """`item_id`, `item_index` of the items that are not known yet, numbered on in the order of arrival.
+
+    arrived             known        after
+    item   ingest_seq   item  index  item   index
+    jam    0            milk  3      jam    4
+    milk   1                         bread  5
+    bread  2
+    """
+    newest = known.agg(f.coalesce(f.max("item_index"), f.lit(FIRST_INDEX - 1))).first()[0]  # type: ignore[index]
+    first = arrived.where("item_id is not null").groupBy("item_id").agg(f.min(f.struct(*ARRIVAL_ORDER)).alias("_first"))
+    new = first.join(known, "item_id", "left_anti")
+    # One task numbers them all: new items only, two narrow columns, sorted on disk where they must be.
+    number = f.row_number().over(Window.orderBy("_first", "item_id"))
+    return new.select("item_id", (number + newest).cast("int").alias("item_index"))
+
+
+def items(sessions: DataFrame, as_of: datetime | None, event_types: list[str] | None = None) -> DataFrame:
+    """The items seen in sessions before a moment: `item_id`, `first_seen`, `last_seen`, `event_count`, `session_count`.
+
+    Without `as_of`: in all that has arrived. With `event_types`: in events of these types alone.
+
+    before (as of 11:30)                    after
+    session  events                         item   first  last   events  sessions
+    s1       10:00 milk, 10:05 milk         milk   10:00  11:00  3       2
+    s2       11:00 milk, 12:00 jam
+    """
+    events = sessions.select("session_id", f.inline("events")).where("item_id is not null")
+    if event_types is not None:
+        events = events.where(f.col("event_type").isin(event_types))
+    in_session = (
+        events.where(happened_before(as_of))
+        .groupBy("item_id", "session_id")
+        .agg(f.min("event_ts").alias("first_seen"), f.max("event_ts").alias("last_seen"), f.count("*").alias("n"))
+    )
+    return in_session.groupBy("item_id").agg(
+        f.min("first_seen").alias("first_seen"),
+        f.max("last_seen").alias("last_seen"),
+        f.sum("n").alias("event_count"),
+        f.count("*").alias("session_count"),
+    )
+
+
+def to_items(indices: DataFrame, seen: DataFrame, catalogue: DataFrame) -> DataFrame:
+    """The rows of `items`: every index, what sessions say of the item, and what the catalogue says."""
+    return (
+        indices.join(seen, "item_id", "left")
+        .join(catalogue, "item_id", "left")
+        .select(
+            "item_id",
+            "item_index",
+            "first_seen",
+            "last_seen",
+            f.coalesce("event_count", f.lit(0)).cast("bigint").alias("event_count"),
+            f.coalesce("session_count", f.lit(0)).cast("bigint").alias("session_count"),
+            "category",
+            f.coalesce("attributes", f.expr("cast(map() as map<string,string>)")).alias("attributes"),
+        )
+    )

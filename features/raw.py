@@ -1,0 +1,129 @@
+"""Raw log files: which have arrived, whether they are whole, and their records with their position."""
+
+import hashlib
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as f
+from pyspark.sql.types import LongType, StringType, StructField, StructType
+
+CHECKED = StructType(
+    [
+        StructField("path", StringType(), False),
+        StructField("checksum", StringType(), False),
+        StructField("problem", StringType(), True),
+    ]
+)
+ARRIVALS = "path string, size bigint, modified bigint, arrival_date date"
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """One file below the raw folder. `modified` is in milliseconds since 1970."""
+
+    path: str
+    size: int
+    modified: int
+    arrival_date: date
+
+
+def files_up_to(spark: SparkSession, raw: str, pattern: str, ds: date) -> list[RawFile]:
+    """The files below `raw` that match `pattern` and arrived on `ds` or before, in the order of arrival.
+
+    `{ds}` in the pattern stands for the arrival date (YYYY-MM-DD); without it a file arrives on the day that it is
+    first looked at, `ds`. Raises `FileNotFoundError` where the folder `raw` does not exist.
+    """
+    hadoop = spark._jvm.org.apache.hadoop.fs  # type: ignore[union-attr]
+    root = hadoop.Path(raw)
+    system = root.getFileSystem(spark._jsc.hadoopConfiguration())
+    if not system.exists(root):
+        raise FileNotFoundError(f"the raw folder {raw} does not exist")
+    found = system.globStatus(hadoop.Path(root, pattern.replace("{ds}", "*"))) or []
+    base = system.getFileStatus(root).getPath().toString()
+    dated = re.compile(_as_regex(pattern))
+    files = []
+    for status in found:
+        path = status.getPath().toString()
+        match = dated.fullmatch(path.removeprefix(base).lstrip("/"))
+        if match is None or status.isDirectory():
+            continue
+        arrival = date.fromisoformat(match["ds"]) if "{ds}" in pattern else ds
+        if arrival <= ds:
+            files.append(RawFile(path, status.getLen(), status.getModificationTime(), arrival))
+    return sorted(files, key=lambda file: (file.arrival_date, file.path))
+
+
+def checked(spark: SparkSession, paths: list[str]) -> DataFrame:
+    """`path`, `checksum` (SHA-256 of the bytes) and `problem`: why a file cannot be read to its end, if so."""
+    contents = spark.read.format("binaryFile").load(paths).select("path", "content")
+    return contents.mapInArrow(_check, CHECKED)
+
+
+def records(spark: SparkSession, paths: list[str]) -> DataFrame:
+    """One row a line: `source_file`, `ingest_seq` (rises with the position in the file) and the line as `text`.
+
+    Must be run inside `one_split_a_task`: only then is the running number of a task the position in a split.
+    """
+    position = f.monotonically_increasing_id().bitwiseAND((1 << 33) - 1)
+    start = f.col("_metadata.file_block_start")
+    return spark.read.text(paths).select(
+        f.col("_metadata.file_path").alias("source_file"),
+        (start + position).cast(LongType()).alias("ingest_seq"),
+        f.col("value").alias("text"),
+    )
+
+
+@contextmanager
+def one_split_a_task(spark: SparkSession) -> Iterator[None]:
+    """Within it Spark packs no two splits of files into one task: opening a file counts as much as a full task."""
+    before = spark.conf.get("spark.sql.files.openCostInBytes")
+    spark.conf.set("spark.sql.files.openCostInBytes", spark.conf.get("spark.sql.files.maxPartitionBytes") or "128MB")
+    try:
+        yield
+    finally:
+        spark.conf.set("spark.sql.files.openCostInBytes", before or "4MB")
+
+
+def _as_regex(pattern: str) -> str:
+    parts = re.split(r"(\{ds\}|\*)", pattern)
+    named = {"{ds}": r"(?P<ds>\d{4}-\d{2}-\d{2})", "*": r"[^/]*"}
+    return "".join(named.get(part, re.escape(part)) for part in parts)
+
+
+def _check(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        paths = batch.column(0).to_pylist()
+        contents = [value.as_buffer() for value in batch.column(1)]
+        sums = [hashlib.sha256(content).hexdigest() for content in contents]
+        problems = [_problem(path, content) for path, content in zip(paths, contents, strict=True)]
+        yield pa.RecordBatch.from_arrays(
+            [pa.array(paths), pa.array(sums), pa.array(problems, pa.string())], ["path", "checksum", "problem"]
+        )
+
+
+def _problem(path: str, content: pa.Buffer) -> str | None:
+    """Why a gzip file does not decompress to its end, in blocks so that the text is never in memory as a whole."""
+    if not path.endswith(".gz"):
+        return None
+    rest = memoryview(content)
+    try:
+        while len(rest):
+            member = zlib.decompressobj(wbits=31)
+            while len(rest) and not member.eof:
+                block, rest = rest[: 1 << 20], rest[1 << 20 :]
+                chunk = member.decompress(block, 1 << 24)
+                while chunk and member.unconsumed_tail:
+                    chunk = member.decompress(member.unconsumed_tail, 1 << 24)
+            if not member.eof:
+                return "broken off before the end of its compressed stream"
+            unused = len(member.unused_data)
+            rest = memoryview(content)[len(content) - len(rest) - unused :] if unused else rest
+    except zlib.error as error:
+        return f"not a whole gzip file: {error}"
+    return None

@@ -1,0 +1,134 @@
+"""`sequences`: one row a user, the last behaviours as parallel arrays, as of a date."""
+
+from datetime import datetime
+
+from pyspark.sql import Column as Expression
+from pyspark.sql import DataFrame, Window, WindowSpec
+from pyspark.sql import functions as f
+
+from features.events import USER_ORDER, happened_before
+from features.table import Column, Table
+
+NO_ITEM = 0
+"""What `items` holds for a behaviour without an item."""
+
+ARRAYS = (
+    Column("items", "array<int>", "item_index of each behaviour, 0 where it has no item"),
+    Column("event_types", "array<string>", "what each was"),
+    Column("timestamps", "array<timestamp>", "when each was", unit="UTC, microseconds"),
+    Column("sessions", "array<int>", "number of the user's session it was in, from 1; 0: a passive one, in none"),
+    Column("session_starts", "array<timestamp>", "start of that session, else its own time", unit="UTC, microseconds"),
+    Column("quantities", "array<double>", "how many", unit="pieces"),
+    Column("amounts", "array<double>", "for how much", unit="the shop's currency"),
+)
+
+SEQUENCES = Table(
+    name="sequences",
+    meaning="One user's last behaviours, oldest first, as of the newest night.",
+    columns=(
+        Column("user_id", "string", "who"),
+        Column("user_bucket", "int", "hash of user_id, modulo features.user_buckets"),
+        Column("length", "int", "behaviours in each array", unit="behaviours"),
+        *ARRAYS,
+    ),
+    key=("user_id", "user_bucket"),
+    partition_by=("user_bucket",),
+    statistics=("length",),
+)
+
+
+def bucket_of(buckets: int) -> Expression:
+    return f.pmod(f.xxhash64("user_id"), f.lit(buckets)).cast("int").alias("user_bucket")
+
+
+def sequences(
+    sessions: DataFrame, passive: DataFrame, items: DataFrame, as_of: datetime | None, max_length: int, buckets: int
+) -> DataFrame:
+    """The sequences of users as of a moment: what happened before it, the newest `max_length` behaviours.
+
+    Without `as_of`: all that has arrived.
+
+    before (as of 11:30)                           after
+    session  user  events                          user  items   event_types    sessions  timestamps
+    s1       ann   10:00 milk, 10:05 bread         ann   3 4 0 4  buy buy mail   1 1 0 2   10:00 10:05 10:30 11:00
+    s2       ann   11:00 bread, 12:00 jam                        buy
+    passive  ann   10:30 a letter
+
+    `sessions` as SESSIONS, `passive` as EVENTS, `items` with `item_id` and `item_index`.
+    """
+    in_sessions = _numbered(sessions).select(
+        "user_id", "session", "start_ts", f.inline("events")
+    )
+    alone = passive.select(
+        "user_id",
+        f.lit(0).alias("session"),
+        f.col("event_ts").alias("start_ts"),
+        *(name for name in in_sessions.columns if name not in ("user_id", "session", "start_ts")),
+    )
+    before = in_sessions.unionByName(alone).where(happened_before(as_of))
+    indexed = before.join(items.select("item_id", "item_index"), "item_id", "left")
+    step = f.struct(*USER_ORDER, "event_type", "item_index", "session", "start_ts", "quantity", "amount")
+    steps = indexed.groupBy("user_id").agg(f.array_sort(f.collect_list(step)).alias("_all"))
+    last = steps.select("user_id", f.slice("_all", -f.least(f.size("_all"), f.lit(max_length)), max_length).alias("_steps"))
+    fields = {
+        "items": lambda x: f.coalesce(x["item_index"], f.lit(NO_ITEM)),
+        "event_types": lambda x: x["event_type"],
+        "timestamps": lambda x: x["event_ts"],
+        "sessions": lambda x: x["session"].cast("int"),
+        "session_starts": lambda x: x["start_ts"],
+        "quantities": lambda x: f.coalesce(x["quantity"], f.lit(0.0)),
+        "amounts": lambda x: f.coalesce(x["amount"], f.lit(0.0)),
+    }
+    arrays = [f.transform("_steps", pick).alias(name) for name, pick in fields.items()]
+    return last.select("user_id", bucket_of(buckets), f.size("_steps").alias("length"), *arrays)
+
+
+def as_model_input(sequences: DataFrame, event_types: list[str], as_of: datetime) -> DataFrame:
+    """What models take: `user_id` and, of the active behaviours of some types that have an item, `items`, `sessions`, `ages`.
+
+    before (as of the 3rd, 10:00)                            after
+    user  items  event_types  sessions  session_starts       user  items  sessions  ages
+    ann   3 0 4  buy mail buy 1 0 2     1st, 2nd, 2nd 10:00  ann   3 4    1 2       2.0 1.0
+
+    `ages` are days from the start of the behaviour's session to `as_of`, as float.
+    """
+    zipped = f.arrays_zip("items", "event_types", "sessions", "session_starts")
+    wanted = f.filter(
+        zipped, lambda x: (x["items"] > NO_ITEM) & (x["sessions"] > 0) & x["event_types"].isin(event_types)
+    )
+    micros_a_day = 86_400_000_000.0
+    kept = sequences.select("user_id", wanted.alias("_kept")).where(f.size("_kept") > 0)
+    until = f.unix_micros(f.lit(as_of).cast("timestamp"))
+    return kept.select(
+        "user_id",
+        f.transform("_kept", lambda x: x["items"]).alias("items"),
+        f.transform("_kept", lambda x: x["sessions"]).alias("sessions"),
+        f.transform(
+            "_kept",
+            lambda x: f.greatest((until - f.unix_micros(x["session_starts"])) / micros_a_day, f.lit(0.0)).cast("float"),
+        ).alias("ages"),
+    )
+
+
+def next_sessions(sessions: DataFrame, items: DataFrame, event_types: list[str], start: datetime, end: datetime) -> DataFrame:
+    """The distinct items of each user's first session that starts in `[start, end)`: `user_id`, `targets` (item_index).
+
+    before (from 11:00 to 13:00)          after
+    user  start  items                    user  targets
+    ann   10:00  milk                     ann   4 5
+    ann   11:00  bread, jam, bread
+    ann   12:00  milk
+    """
+    within = sessions.where((f.col("start_ts") >= f.lit(start)) & (f.col("start_ts") < f.lit(end)))
+    first = within.withColumn("_n", f.row_number().over(_by_start())).where("_n = 1")
+    events = first.select("user_id", f.inline("events")).where(f.col("event_type").isin(event_types))
+    indexed = events.join(items.select("item_id", "item_index"), "item_id")
+    return indexed.groupBy("user_id").agg(f.array_sort(f.collect_set("item_index")).alias("targets"))
+
+
+def _numbered(sessions: DataFrame) -> DataFrame:
+    return sessions.withColumn("session", f.row_number().over(_by_start()))
+
+
+def _by_start() -> WindowSpec:
+    return Window.partitionBy("user_id").orderBy("start_ts", "session_id")

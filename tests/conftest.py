@@ -1,0 +1,50 @@
+"""One real Spark for all tests, and lakes that live as long as a test."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+
+from pyspark.sql import SparkSession
+
+from conf.load import load
+from conf.schema import Config
+from features.lake import Lake
+from jobs.job import open_lake
+
+SPARK = ["spark.master='local[2]'", "spark.shuffle_partitions=2"]
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The one Spark of this run; shuffles of two partitions, since tests are small."""
+    conf = load([*SPARK, f"lake={tmp_path_factory.mktemp('lake')}"])
+    session = open_lake(conf, "tests").spark
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def lake(spark: SparkSession, tmp_path: Path) -> Lake:
+    return Lake(spark, str(tmp_path / "lake"))
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Config:
+    """A shop that logs in the plain format, in this test's folders."""
+    return load(
+        [
+            *SPARK,
+            "source=plain",
+            "ds=2026-11-02",
+            f"raw={tmp_path / 'raw'}",
+            f"lake={tmp_path / 'lake'}",
+            f"registry=sqlite:///{tmp_path / 'mlflow.db'}",
+            f"artifacts={tmp_path / 'artifacts'}",
+        ]
+    )
