@@ -74,7 +74,7 @@ class Frequency(tf.Module):
         """(batch, length) x 3 -> (batch, V) float32; memory is that of the result and a few numbers an event.
 
         user  items    sessions  ->  pairs (item, session)  ->  scores (no half-life)
-        ann   5 5 7 5  1 1 1 2       (5,1) (7,1) (5,2)          5: 2.0   7: 1.0   others below 0
+        ann   5 5 7 5  1 1 1 2       (5,1) (7,1) (5,2)          5: 2, 7: 1, others below 0
         """
         batch, size = tf.shape(items, tf.int64)[0], self.vocabulary_size
         event = tf.where(tf.gather(self.never_bought, items) > -np.inf)  # (events, 2): candidates only
