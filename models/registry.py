@@ -1,12 +1,50 @@
-"""The model registry: MLflow, with one registered model a task and the aliases `champion` and `challenger`."""
+"""The model registry: MLflow, one registered model a task, with the aliases `champion` and `challenger`."""
 
+import hashlib
+import json
+import logging
+import os
+import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import packages_distributions
+from importlib.metadata import version as installed_version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+# MLflow is to say nothing of its own accord, and to tell nobody: read when it is imported.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+import mlflow
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types.schema import Array, ColSpec, DataType, Schema
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+MODEL_CODE = Path(__file__).with_name("registered_model.py")
+SAVED_MODEL = "artifacts/saved_model"  # inside a logged model
+SQLITE = "sqlite:///"
+PAGE = 1000  # versions asked for at a time
+TENSORFLOW = packages_distributions()["tensorflow"][0]  # tensorflow or tensorflow-cpu
+SIGNATURE = ModelSignature(
+    inputs=Schema(
+        [
+            ColSpec(Array(DataType.string), "item_ids"),
+            ColSpec(Array(DataType.long), "sessions"),
+            ColSpec(Array(DataType.double), "ages"),
+        ]
+    ),
+    outputs=Schema([ColSpec(Array(DataType.string), "ids"), ColSpec(Array(DataType.double), "scores")]),
+)
+EXAMPLE = pd.DataFrame({"item_ids": [["a", "b", "a"]], "sessions": [[1, 1, 2]], "ages": [[30.5, 30.5, 2.0]]})
 
 
 @dataclass(frozen=True)
@@ -20,52 +58,199 @@ class Version:
     aliases: tuple[str, ...]
 
 
+@dataclass(frozen=True)
 class Run:
-    """An open MLflow run; see `Registry.run`."""
+    """An open MLflow run, made by `Registry.run`."""
 
     id: str
+    client: mlflow.MlflowClient
 
-    def log_params(self, params: Mapping[str, Any]) -> None: ...
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """`ndcg@10` is logged as `ndcg_at_10` (MLflow refuses the sign)."""
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Parameters, once a run; of a nested mapping each leaf, as `model.width`."""
+        for name, value in _leaves(params):
+            self.client.log_param(self.id, name, value)
 
-    def log_artifacts(self, directory: str | Path, folder: str) -> None: ...
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Numbers of a step (an epoch); `ndcg@10` becomes `ndcg_at_10`, as MLflow wants it."""
+        for name, value in metrics.items():
+            self.client.log_metric(self.id, name.replace("@", "_at_"), float(value), step=step)
+
+    def log_artifacts(self, directory: str | Path, folder: str) -> None:
+        """All files of a local directory, into a folder of the run's artifacts."""
+        self.client.log_artifacts(self.id, str(directory), folder)
 
 
+@dataclass(frozen=True)
 class Registry:
-    """A connection; made by `connect`."""
+    """A connection, made by `connect`."""
+
+    client: mlflow.MlflowClient
+    experiment_id: str
 
     @contextmanager
     def run(self, name: str, params: Mapping[str, Any] | None = None) -> Iterator[Run]:
-        """An MLflow run around a `with` block; marked failed where the block raises."""
-        raise NotImplementedError
+        """An MLflow run around a `with` block; marked as failed where the block raises."""
+        run = Run(self.client.create_run(self.experiment_id, run_name=name).info.run_id, self.client)
+        try:
+            run.log_params(params or {})
+            yield run
+        except BaseException:
+            self.client.set_terminated(run.id, "FAILED")
+            raise
+        self.client.set_terminated(run.id, "FINISHED")
 
     def register(self, run: Run, task: str, saved_model: str | Path, tags: Mapping[str, Any]) -> Version:
-        """Logs the SavedModel directory in the run as a pyfunc model, and registers it as a new version of `task`."""
-        raise NotImplementedError
+        """Logs a SavedModel directory in the run as a pyfunc model, and makes it a new version of `task`.
+
+        The version has its tags from its first moment: who reads the registry finds it whole or not at all.
+        """
+        packages = ("mlflow", "numpy", "pandas", TENSORFLOW)
+        with TemporaryDirectory() as folder, mlflow.start_run(run_id=run.id):
+            # MLflow keeps an artifact under its folder's own name, and follows no link.
+            named = shutil.copytree(saved_model, Path(folder) / Path(SAVED_MODEL).name)
+            logged = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(MODEL_CODE),
+                artifacts={"saved_model": str(named)},
+                signature=SIGNATURE,
+                input_example=EXAMPLE,
+                pip_requirements=[f"{name}=={installed_version(name)}" for name in packages],
+            )
+        with _tolerating("RESOURCE_ALREADY_EXISTS"):
+            self.client.create_registered_model(task)
+        version = self.client.create_model_version(
+            task,
+            logged.model_uri,
+            run_id=run.id,
+            tags={name: str(value) for name, value in tags.items()},
+            model_id=logged.model_id,
+        )
+        return Version(task, int(version.version), run.id, dict(version.tags), ())
 
     def versions(self, task: str, set_id: str | None = None) -> list[Version]:
-        """All versions of `task`, oldest first (of one example set, where given); [] where there is none yet."""
-        raise NotImplementedError
+        """All versions of `task`, oldest first (of one example set, where given); [] where there is none."""
+        aliases: dict[int, list[str]] = {}
+        for alias, number in self._aliases(task).items():
+            aliases.setdefault(number, []).append(alias)
+        found = [
+            Version(
+                task,
+                int(entry.version),
+                entry.run_id,
+                dict(entry.tags),
+                tuple(sorted(aliases.get(int(entry.version), []))),
+            )
+            for entry in self._search(task)
+        ]
+        wanted = [version for version in found if set_id is None or version.tags.get("set_id") == set_id]
+        return sorted(wanted, key=lambda version: version.version)
 
-    def by_alias(self, task: str, alias: str) -> Version | None: ...
-    def set_alias(self, version: Version, alias: str) -> None: ...
+    def by_alias(self, task: str, alias: str) -> Version | None:
+        """The version that has the alias, or None."""
+        return next((version for version in self.versions(task) if alias in version.aliases), None)
+
+    def set_alias(self, version: Version, alias: str) -> None:
+        """Gives the alias to this version, and takes it from the one that had it, in one step."""
+        self.client.set_registered_model_alias(version.task, alias, str(version.version))
+
     def find(self, task: str, set_id: str, configuration: str) -> Version | None:
-        """The newest version with these tags: what a job run again finds instead of training twice."""
+        """The newest version with these tags: what a job that is run again finds, and does not train anew."""
+        found = [v for v in self.versions(task, set_id) if v.tags.get("configuration") == configuration]
+        return found[-1] if found else None
 
     def saved_model_path(self, version: Version) -> str:
-        """A local directory with the version's SavedModel: the store itself where it is a local folder."""
-        raise NotImplementedError
+        """A local directory with the version's SavedModel: the store itself where that is a local folder."""
+        uri = self.client.get_model_version_download_uri(version.task, str(version.version))
+        return _local(f"{uri.rstrip('/')}/{SAVED_MODEL}")
 
     def run_artifact_path(self, version: Version, folder: str) -> str | None:
-        """A local directory with a folder of the version's run (`as_of_validation`), or none where there is none."""
+        """A local directory with a folder of the version's run's artifacts, or None where it has no such."""
+        if not self.client.list_artifacts(version.run_id, folder):
+            return None
+        return _local(f"{self.client.get_run(version.run_id).info.artifact_uri.rstrip('/')}/{folder}")
+
+    def _aliases(self, task: str) -> dict[str, int]:
+        with _tolerating("RESOURCE_DOES_NOT_EXIST"):
+            aliases = self.client.get_registered_model(task).aliases
+            return {alias: int(number) for alias, number in aliases.items()}
+        return {}
+
+    def _search(self, task: str) -> list[Any]:
+        pages = [self.client.search_model_versions(f"name='{task}'", max_results=PAGE)]
+        while pages[-1].token:
+            pages.append(
+                self.client.search_model_versions(
+                    f"name='{task}'", max_results=PAGE, page_token=pages[-1].token
+                )
+            )
+        return [entry for page in pages for entry in page]
 
 
 def connect(registry_uri: str, artifacts: str, experiment: str = "footfall") -> Registry:
-    """Opens the store (sqlite:///…, http://…), making the experiment with its artifacts in `artifacts` if needed."""
-    raise NotImplementedError
+    """Opens the store, and makes in it the experiment that keeps its artifacts in `artifacts`.
+
+    registry_uri  sqlite:///FILE (made where missing, which takes some seconds), http://HOST:PORT, …
+    artifacts     a folder, or a URI that MLflow knows
+    Raises `ValueError` where the experiment is there already with its artifacts elsewhere.
+    """
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # that pip itself is not installed
+    if registry_uri.startswith(SQLITE):
+        Path(registry_uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+    mlflow.set_tracking_uri(registry_uri)
+    mlflow.set_registry_uri(registry_uri)
+    client = mlflow.MlflowClient(registry_uri, registry_uri)
+    location = artifacts if urlparse(artifacts).scheme else Path(artifacts).resolve().as_uri()
+    with _tolerating("RESOURCE_ALREADY_EXISTS"):
+        if client.get_experiment_by_name(experiment) is None:
+            client.create_experiment(experiment, artifact_location=location)
+    found = client.get_experiment_by_name(experiment)
+    assert found is not None
+    if found.artifact_location.rstrip("/") != location.rstrip("/"):
+        raise ValueError(
+            f"artifacts is {location}, but the experiment {experiment} in {registry_uri} "
+            f"keeps its artifacts in {found.artifact_location}: give that, or another registry"
+        )
+    return Registry(client, found.experiment_id)
 
 
 def configuration_hash(configuration: Mapping[str, Any]) -> str:
-    """Twelve hex digits of a nested dict, whatever the order of its keys."""
-    raise NotImplementedError
+    """Twelve hex digits of a nested mapping of plain values, whatever the order of its keys."""
+    text = json.dumps(configuration, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _leaves(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """{"model": {"width": 64}} -> ("model.width", 64)"""
+    for name, value in params.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _local(uri: str) -> str:
+    """A local path of an artifact folder: itself where it is local, else a copy that is made once."""
+    parsed = urlparse(uri)
+    if parsed.scheme in ("", "file"):
+        return url2pathname(parsed.path)
+    key = hashlib.sha256(f"{mlflow.get_tracking_uri()} {uri}".encode()).hexdigest()[:24]
+    copy = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "footfall" / "models" / key
+    if not copy.exists():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=copy.parent) as partial:
+            whole = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=partial)
+            with suppress(OSError):  # another process was first
+                os.rename(whole, copy)
+    return str(copy)
+
+
+@contextmanager
+def _tolerating(code: str) -> Iterator[None]:
+    """Passes over MLflow's errors of one code."""
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != code:
+            raise

@@ -120,7 +120,7 @@ def _rank_facts(
 ) -> pa.RecordBatch:
     """The rows of one model for one batch; candidates: bool by item index."""
     reasons = unusable(batch, targets=True)
-    usable = np.equal(reasons, None)
+    usable = np.array([reason is None for reason in reasons], bool)
     better: list[np.ndarray | None] = [None] * len(batch)
     ties: list[np.ndarray | None] = [None] * len(batch)
     targets, counts = batch.column("targets"), _lengths(batch.column("targets"))
@@ -199,7 +199,7 @@ def chunks(
     """
     lengths = np.maximum(_lengths(batch.column("items")), SHORTEST)
     padded_to = 2 ** np.ceil(np.log2(lengths)).astype(int)  # (users,)
-    usable = np.equal(reasons, None)
+    usable = np.array([reason is None for reason in reasons], bool)
     for length in np.unique(padded_to[usable]):
         places = np.nonzero(usable & (padded_to == length))[0]
         most = max(1, max_bytes // (COPIES * 4 * vocabulary_size + EVENT_BYTES * int(length)))
@@ -218,6 +218,6 @@ def _lengths(lists: pa.ListArray) -> np.ndarray:
 
 def _padded(lists: pa.ListArray, length: int, dtype: type) -> np.ndarray:
     """(rows, length): the lists, with zeros on the right."""
-    matrix = np.zeros((len(lists), length), dtype)
+    matrix: np.ndarray = np.zeros((len(lists), length), dtype)
     matrix[np.arange(length) < _lengths(lists)[:, None]] = lists.flatten().to_numpy(zero_copy_only=False)
     return matrix
