@@ -1,0 +1,80 @@
+from itertools import chain
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.example_set import DataFile, ExampleSetError
+from models.shards import Piece, checksum, plan, row_order, steps, windows, wrap
+
+FILES = st.lists(st.integers(1, 40), min_size=1, max_size=8)
+
+
+def files(*rows: int) -> list[DataFile]:
+    return [DataFile(f"file:///{i}", n, 1000 * i) for i, n in enumerate(rows)]
+
+
+def row_ids(pieces) -> list[int]:
+    return [i for p in pieces for i in range(p.first_row_id, p.first_row_id + p.rows)]
+
+
+def test_a_file_is_cut_by_row_id_where_two_ranks_meet():
+    a, b = files(5, 4)
+    assert plan([a, b], 0, 2) == (Piece(a, 0, 4),)
+    assert plan([a, b], 1, 2) == (Piece(a, 4, 1), Piece(b, 1000, 4))
+
+
+@given(FILES, st.integers(1, 7))
+def test_ranks_share_all_rows_and_differ_by_at_most_one(rows, ranks):
+    if sum(rows) < ranks:
+        return
+    shares = [row_ids(plan(files(*rows), rank, ranks)) for rank in range(ranks)]
+    assert list(chain(*shares)) == row_ids([Piece(f, f.first_row_id, f.rows) for f in files(*rows)])
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_more_ranks_than_rows_is_refused():
+    with pytest.raises(ExampleSetError, match=r"3 rows for 4 ranks.*train\.ranks=3"):
+        plan(files(1, 2), 0, 4)
+
+
+def test_a_rank_outside_the_ranks_is_refused():
+    with pytest.raises(ValueError, match=r"rank must lie in \[0, 2\), got 2"):
+        plan(files(5), 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("total", "ranks", "batch", "expected"),
+    [(9, 2, 5, 1), (9, 2, 4, 2), (8, 2, 4, 1), (1, 1, 32, 1), (7, 3, 1, 3)],
+)
+def test_steps_are_enough_for_the_rank_with_the_most_rows(total, ranks, batch, expected):
+    assert steps(total, ranks, batch) == expected
+
+
+@given(FILES)
+def test_the_checksum_is_the_sum_of_the_row_ids(rows):
+    assert checksum(files(*rows)) == sum(row_ids(plan(files(*rows), 0, 1)))
+
+
+def test_the_checksum_wraps_around_as_int64_sums_do():
+    big = [DataFile("file:///a", 3, 2**62)]
+    with np.errstate(over="ignore"):
+        assert checksum(big) == np.sum(np.arange(2**62, 2**62 + 3, dtype=np.int64))
+    assert wrap(2**63) == -(2**63)
+
+
+def test_an_epoch_has_every_piece_once_and_another_order_in_the_next():
+    pieces = plan(files(*[2] * 20), 0, 1)
+    first, again, second = (windows(pieces, seed=1, epoch=e, size=8) for e in (0, 0, 1))
+    assert [len(w) for w in first] == [8, 8, 4]
+    assert sorted(sum(first, ()), key=lambda p: p.first_row_id) == list(pieces)
+    assert first == again
+    assert first != second
+
+
+def test_the_rows_of_a_window_are_permuted_by_seed_epoch_and_window():
+    orders = [row_order(50, *key).tolist() for key in ((1, 0, 0), (2, 0, 0), (1, 1, 0), (1, 0, 1))]
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 4
+    assert orders[0] == row_order(50, 1, 0, 0).tolist()
