@@ -1,0 +1,149 @@
+"""Reads a rank's share of an example set with Petastorm, as batches of one shape for TensorFlow.
+
+Rows arrive packed, one string a column, and are decoded a batch at a time inside `tf.data`: this is several
+times faster than arrays of numbers, of which Petastorm makes one numpy object a row.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from petastorm import make_batch_reader
+
+from models.example_set import ExampleSetError
+from models.shards import Piece, Position, row_order, windows
+
+Packed = dict[
+    str, np.ndarray
+]  # row_id int64 (rows,), and of each packed column an object array of bytes (rows,)
+Layout = Mapping[str, tuple[str, int]]  # of each packed column its dtype and its number of values a row
+
+
+class Order(NamedTuple):
+    """How an epoch is shuffled; none at all: `shuffled=False`."""
+
+    seed: int = 0
+    window_files: int = 8
+    shuffled: bool = True
+
+
+def dataset(
+    pieces: Sequence[Piece], layout: Layout, batch_size: int, steps: int, start: Position, order: Order
+) -> tf.data.Dataset:
+    """The rest of an epoch from `start`, at most `steps` batches, as dicts of tensors of one shape:
+
+    row_ids int64 (batch,), weights float32 (batch,), and each column of `layout` (batch, its length).
+    Behind the last row come rows of zeros with weight 0, so that every rank takes the same number of steps.
+    """
+    names = list(layout)
+    signature = {
+        "row_ids": tf.TensorSpec((batch_size,), tf.int64),
+        "weights": tf.TensorSpec((batch_size,), tf.float32),
+        **{name: tf.TensorSpec((batch_size,), tf.string) for name in names},
+    }
+
+    def batches() -> Iterator[Packed]:
+        rows = read(pieces, names, start, order)
+        yield from padded_batches(rows, layout, batch_size, steps)
+
+    def decode(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        decoded = {
+            name: tf.io.decode_raw(
+                batch[name], tf.as_dtype(dtype), fixed_length=length * tf.as_dtype(dtype).size
+            )
+            for name, (dtype, length) in layout.items()
+        }
+        shaped = {name: tf.ensure_shape(decoded[name], (batch_size, layout[name][1])) for name in names}
+        return batch | shaped
+
+    return tf.data.Dataset.from_generator(batches, output_signature=signature).map(decode).prefetch(2)
+
+
+def padded_batches(parts: Iterator[Packed], layout: Layout, batch_size: int, steps: int) -> Iterator[Packed]:
+    """Cuts `parts` into exactly `steps` batches of `batch_size` rows, the last ones padded.
+
+    Adds `weights`.
+    """
+    zeros = {name: b"\0" * (np.dtype(dtype).itemsize * length) for name, (dtype, length) in layout.items()}
+    buffer: Packed = {"row_id": np.zeros(0, np.int64), **{name: np.zeros(0, object) for name in layout}}
+    for _ in range(steps):
+        while len(buffer["row_id"]) < batch_size and (part := next(parts, None)) is not None:
+            buffer = {name: np.concatenate([buffer[name], part[name]]) for name in buffer}
+        rows = min(batch_size, len(buffer["row_id"]))
+        batch = {name: np.full(batch_size, zero, object) for name, zero in zeros.items()}
+        batch["row_ids"], batch["weights"] = np.zeros(batch_size, np.int64), np.zeros(batch_size, np.float32)
+        batch["weights"][:rows] = 1
+        batch["row_ids"][:rows] = buffer["row_id"][:rows]
+        for name in layout:
+            batch[name][:rows] = buffer[name][:rows]
+        buffer = {name: values[rows:] for name, values in buffer.items()}
+        yield batch
+    if len(buffer["row_id"]) or next(parts, None) is not None:
+        raise ExampleSetError(f"rows are left after {steps} steps of {batch_size} rows: plan more steps")
+
+
+def read(pieces: Sequence[Piece], columns: Sequence[str], start: Position, order: Order) -> Iterator[Packed]:
+    """The rows from `start` to the end of its epoch, a window at a time, shuffled inside it."""
+    size = order.window_files
+    plan = (
+        windows(pieces, order.seed, start.epoch, size)
+        if order.shuffled
+        else [tuple(pieces[i : i + size]) for i in range(0, len(pieces), size)]
+    )
+    for number in range(start.window, len(plan)):
+        rows = read_window(plan[number], columns)
+        if order.shuffled:
+            shuffle = row_order(len(rows["row_id"]), order.seed, start.epoch, number)
+            rows = {name: values[shuffle] for name, values in rows.items()}
+        skip = start.offset if number == start.window else 0
+        yield {name: values[skip:] for name, values in rows.items()}
+
+
+def read_window(pieces: Sequence[Piece], columns: Sequence[str]) -> Packed:
+    """The rows of `pieces`, in their order: `row_id` and `columns`.
+
+    Raises `ExampleSetError` where a file does not hold the rows that the table's log promises.
+    """
+    # One reader that works in the caller's thread: more would give the files in another order, and
+    # Petastorm's thread pool (0.12 and 0.13) asks "is everything done?" in an order that can lose rows. Each
+    # file is checked anyway.
+    with make_batch_reader(
+        [piece.file.uri for piece in pieces],
+        schema_fields=["row_id", *columns],
+        reader_pool_type="dummy",
+        workers_count=1,
+        shuffle_row_groups=False,
+        num_epochs=1,
+    ) as reader:
+        groups = [{name: getattr(group, name) for name in ["row_id", *columns]} for group in reader]
+    everything = {name: np.concatenate([group[name] for group in groups]) for name in ["row_id", *columns]}
+    kept, before = [], 0
+    for piece in pieces:
+        ids = everything["row_id"][before : before + piece.file.rows]
+        _check(piece, ids)
+        cut = before + piece.first_row_id - piece.file.first_row_id
+        kept.append(slice(cut, cut + piece.rows))
+        before += piece.file.rows
+    if len(everything["row_id"]) != before:
+        raise ExampleSetError(_disagree(pieces[-1], before, len(everything["row_id"])))
+    return {name: np.concatenate([values[cut] for cut in kept]) for name, values in everything.items()}
+
+
+def _check(piece: Piece, ids: np.ndarray) -> None:
+    if len(ids) != piece.file.rows:
+        raise ExampleSetError(_disagree(piece, piece.file.rows, len(ids)))
+    first = piece.file.first_row_id
+    if not np.array_equal(ids, np.arange(first, first + len(ids))):
+        raise ExampleSetError(
+            f"{piece.file.uri}: row_id runs from {ids[0]} to {ids[-1]}, expected {first} to "
+            f"{first + len(ids) - 1} in ascending order: the file has fewer or other rows than its table's "
+            "log says, write the example set anew"
+        )
+
+
+def _disagree(piece: Piece, expected: int, got: int) -> str:
+    return (
+        f"{piece.file.uri}, or a file beside it, gave {got} rows where the table's log says {expected}: its "
+        "footer and the log disagree, or rows were lost in reading; write the example set anew"
+    )
