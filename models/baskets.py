@@ -1,0 +1,105 @@
+"""From events to positions: item vectors, and their mean over each session.
+
+A position is a session, the basket of its items. Everything happens in the graph, from the arrays that every
+model takes (`items`, `sessions`: oldest first, right-padded with zeros), so that an exported model needs no
+preparation outside.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+PADDING, UNKNOWN, MASK, FIRST_ITEM = 0, 1, 2, 3
+ABSENT = -1  # the position of an event that is padding, or older than the last `positions` sessions
+
+
+class Events(NamedTuple):
+    """The events that an encoder looks at."""
+
+    items: tf.Tensor  # (batch, length) int32, read through `ItemVectors.read`; 0: padding
+    positions: tf.Tensor  # (batch, length) int32: 0 is the oldest session kept; ABSENT
+    count: tf.Tensor  # (batch,) int32: sessions kept
+
+
+class ItemVectors(tf.Module):
+    """One vector an item, and how an item is read: as itself, or as unknown where the training never saw it.
+
+    counts  (vocabulary_size,) int: how often the training saw each item; 0: never
+    Padding, unknown, mask and items never seen start as zeros and, having no gradient, stay so.
+    """
+
+    def __init__(self, counts: np.ndarray, width: int, seed: int):
+        super().__init__()
+        size = len(counts)
+        reads_as = np.where(counts > 0, np.arange(size), UNKNOWN)
+        reads_as[:FIRST_ITEM] = np.arange(FIRST_ITEM)
+        start = np.random.default_rng(seed).normal(0, width**-0.5, (size, width)) * (counts > 0)[:, None]
+        self.reads_as = tf.Variable(reads_as, dtype=tf.int32, trainable=False, name="reads_as")
+        self.table = tf.Variable(start, dtype=tf.float32, name="item_vectors")  # (vocabulary_size, width)
+
+    def read(self, items: tf.Tensor) -> tf.Tensor:
+        """The index that each item is read as, of the same shape.
+
+        Indices outside the vocabulary are unknown.
+        """
+        size = self.reads_as.shape[0]
+        inside = (items >= 0) & (items < size)
+        return tf.gather(self.reads_as, tf.where(inside, items, UNKNOWN))
+
+    def __call__(self, items: tf.Tensor) -> tf.Tensor:
+        """Vectors of items already read: (…) int32 -> (…, width) float32."""
+        return tf.gather(self.table, items)
+
+
+def last_events(items: tf.Tensor, sessions: tf.Tensor, length: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The last `length` events of each row, padding apart: two (batch, any) int32 -> two (batch, length)."""
+    if items.shape[1] == length:
+        return items, sessions
+    items, sessions = (
+        tf.pad(x, [[0, 0], [0, 1]]) for x in (items, sessions)
+    )  # a column even where there is none
+    count = tf.reduce_sum(tf.cast(items != PADDING, tf.int32), axis=1)  # (batch,)
+    index = tf.maximum(count - length, 0)[:, None] + tf.range(length)  # (batch, length)
+    inside = index < count[:, None]
+    index = tf.where(inside, index, 0)
+    zero = tf.zeros((), tf.int32)
+    taken = [tf.where(inside, tf.gather(x, index, batch_dims=1), zero) for x in (items, sessions)]
+    return taken[0], taken[1]
+
+
+def number_positions(items: tf.Tensor, sessions: tf.Tensor, positions: int) -> Events:
+    """Numbers each row's sessions from 0, and keeps the last `positions` of them.
+
+    items      7 8 9 5 0        positions kept: 2
+    sessions   3 3 6 8 0   ->   positions  - - 0 1 -   count 2
+    """
+    present = items != PADDING  # (batch, length)
+    starts = present[:, 1:] & (sessions[:, 1:] != sessions[:, :-1])
+    number = tf.cumsum(tf.cast(tf.pad(starts, [[0, 0], [1, 0]]), tf.int32), axis=1)  # (batch, length)
+    count = tf.reduce_max(tf.where(present, number + 1, 0), axis=1)  # (batch,)
+    number -= tf.maximum(count - positions, 0)[:, None]
+    kept = present & (number >= 0)
+    return Events(
+        tf.where(kept, items, PADDING), tf.where(kept, number, ABSENT), tf.minimum(count, positions)
+    )
+
+
+def basket_means(vectors: tf.Tensor, positions_of_events: tf.Tensor, positions: int) -> tf.Tensor:
+    """The mean vector of each position's events; zeros where a position has none.
+
+    (batch, length, width) and (batch, length) -> (batch, positions, width)
+    """
+    # A product with a one-hot matrix: its gradient is a product too, several times faster here than that of a
+    # segment sum.
+    member = tf.one_hot(
+        positions_of_events, positions
+    )  # (batch, length, positions); ABSENT is a row of zeros
+    total = tf.matmul(member, vectors, transpose_a=True)  # (batch, positions, width)
+    size = tf.reduce_sum(member, axis=1)[:, :, None]  # (batch, positions, 1)
+    return tf.math.divide_no_nan(total, size)
+
+
+def filled(count: tf.Tensor, positions: int) -> tf.Tensor:
+    """Which positions are taken: (batch,) -> (batch, positions) bool."""
+    return tf.sequence_mask(count, positions)

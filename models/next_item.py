@@ -1,0 +1,58 @@
+"""The next-item model: item vectors, baskets, an encoder and the next-item head. It is a Ranker."""
+
+import numpy as np
+import tensorflow as tf
+
+from conf.schema import Model, Task
+from models.baskets import ItemVectors, basket_means, filled, last_events, number_positions
+from models.encoders import make_encoder
+from models.heads.next_item import Loss, Negatives, NextItem
+
+
+class NextItemModel(tf.Module):
+    """Predicts a user's next basket from the last `task.positions` sessions of the last `task.length` events.
+
+    counts  (vocabulary_size,) int: sessions with each item that the training sees; 0: reads as unknown
+    """
+
+    def __init__(self, model: Model, task: Task, counts: np.ndarray, seed: int):
+        super().__init__()
+        tf.keras.utils.set_random_seed(seed)
+        self.vocabulary_size = len(counts)
+        self.length, self.positions = task.length, task.positions
+        self.full = model.loss == "softmax"
+        self.vectors = ItemVectors(counts, model.width, seed)
+        self.encoder = make_encoder(model, task.positions)
+        self.head = NextItem(self.vectors, counts)
+        self.negatives = None if self.full else Negatives(counts, model.negatives)
+        self.encoder(
+            tf.zeros((1, task.positions, model.width)), tf.ones((1, task.positions), tf.bool)
+        )  # makes weights
+
+    def loss(
+        self, items: tf.Tensor, sessions: tf.Tensor, rows: tf.Tensor, seed: tf.Tensor, training: bool
+    ) -> Loss:
+        """(batch, length) int32 x 2, weights (batch,), seed of the sample (2,) int32 -> sums over targets."""
+        events = number_positions(self.vectors.read(items), sessions, self.positions)
+        vectors = self.vectors(events.items)  # (batch, length, width): as inputs and as targets
+        hidden = self._encode(vectors, events.positions, events.count, training)
+        if self.negatives is None:
+            return self.head.softmax(hidden, events, vectors, rows)
+        sample = self.negatives(seed)
+        return self.head.sampled_softmax(
+            hidden, events, vectors, rows, sample, self.negatives.log_probability
+        )
+
+    def score(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
+        """The Ranker's scores: (batch, any length) x 3 -> (batch, vocabulary_size). Ages do not matter."""
+        items, sessions = last_events(items, sessions, self.length)
+        events = number_positions(self.vectors.read(items), sessions, self.positions)
+        hidden = self._encode(self.vectors(events.items), events.positions, events.count, training=False)
+        last = tf.gather(hidden, tf.maximum(events.count - 1, 0), batch_dims=1)  # (batch, width)
+        return self.head.scores(last)
+
+    def _encode(
+        self, vectors: tf.Tensor, positions: tf.Tensor, count: tf.Tensor, training: bool
+    ) -> tf.Tensor:
+        baskets = basket_means(vectors, positions, self.positions)  # (batch, positions, width)
+        return self.encoder(baskets, filled(count, self.positions), training=training)

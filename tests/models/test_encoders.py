@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from conf.schema import Model
+from models.encoders import make_encoder
+
+WIDTH, POSITIONS = 8, 5
+ENCODERS = ["gru", "sasrec"]
+
+
+def encoder(name: str, dropout: float = 0.0):
+    tf.keras.utils.set_random_seed(1)
+    made = make_encoder(Model(name=name, width=WIDTH, blocks=2, heads=2, dropout=dropout), POSITIONS)
+    made(tf.zeros((1, POSITIONS, WIDTH)), tf.ones((1, POSITIONS), tf.bool))
+    for weight in made.trainable_weights:  # zeros would hide what they multiply
+        weight.assign(tf.random.stateless_normal(weight.shape, (1, weight.shape.num_elements()), stddev=0.3))
+    return made
+
+
+def vectors(*counts: int):
+    x = tf.random.stateless_normal((len(counts), POSITIONS, WIDTH), (2, 3))
+    taken = tf.sequence_mask(counts, POSITIONS)
+    return tf.where(taken[:, :, None], x, 0.0), taken
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_output_has_the_shape_of_the_input_and_zeros_where_no_position_is(name):
+    x, taken = vectors(5, 3, 0)
+    y = encoder(name)(x, taken).numpy()
+    assert y.shape == (3, POSITIONS, WIDTH)
+    assert np.any(y != 0, axis=2).tolist() == taken.numpy().tolist()
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_a_position_sees_nothing_later_than_itself(name):
+    x, taken = vectors(5)
+    changed = tf.concat([x[:, :3], -x[:, 3:]], axis=1)
+    made = encoder(name)
+    before, after = made(x, taken).numpy(), made(changed, taken).numpy()
+    np.testing.assert_allclose(before[:, :3], after[:, :3], atol=1e-6)
+    assert np.all(np.abs(before[:, 3:] - after[:, 3:]).max(axis=2) > 1e-3)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_a_position_sees_every_earlier_one(name):
+    made = encoder(name)
+    x, taken = vectors(5)
+    x = tf.Variable(x)
+    with tf.GradientTape() as tape:
+        last = tf.reduce_sum(made(x, taken)[:, -1] * tf.range(1.0, WIDTH + 1))
+    assert np.all(np.abs(tape.gradient(last, x)).max(axis=2) > 1e-6)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_what_lies_in_padding_does_not_matter(name):
+    x, taken = vectors(3)
+    made = encoder(name)
+    filled = tf.where(taken[:, :, None], x, 7.0)
+    np.testing.assert_allclose(made(x, taken), made(filled, taken), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_dropout_works_in_training_only(name):
+    x, taken = vectors(5)
+    made = encoder(name, dropout=0.5)
+    assert np.array_equal(made(x, taken), made(x, taken))
+    assert not np.array_equal(made(x, taken, training=True), made(x, taken, training=True))
+
+
+def test_sasrec_learns_where_a_position_stands_counted_from_the_last():
+    made = encoder("sasrec")
+    taken = tf.sequence_mask([2], POSITIONS)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(made(tf.ones((1, POSITIONS, WIDTH)), taken) * tf.range(1.0, WIDTH + 1))
+    gradient = tf.convert_to_tensor(tape.gradient(loss, made.back)).numpy()
+    assert np.any(gradient != 0, axis=1).tolist() == [True, True, False, False, False]
+
+
+def test_an_encoder_that_is_none_is_named():
+    with pytest.raises(ValueError, match=r"model\.name must be gru or sasrec, got 'rnn'"):
+        make_encoder(Model(name="rnn"), POSITIONS)

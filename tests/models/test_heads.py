@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.baskets import ItemVectors, number_positions
+from models.heads.next_item import Negatives, NextItem
+
+COUNTS = np.array([0, 0, 0, 8, 4, 2, 1, 0])  # items 3 to 6 were trained on, 7 was not
+POSITIONS, WIDTH = 3, 4
+ITEMS = tf.constant([[3, 4, 5, 5, 6, 3, 0], [6, 3, 0, 0, 0, 0, 0]])
+SESSIONS = tf.constant([[1, 1, 2, 2, 2, 3, 0], [4, 9, 0, 0, 0, 0, 0]])
+TARGETS = [(0, 0, [5, 5, 6]), (0, 1, [3]), (1, 0, [3])]  # row, position, the items of the next position
+
+
+@pytest.fixture
+def head() -> NextItem:
+    vectors = ItemVectors(COUNTS, WIDTH, seed=1)
+    made = NextItem(vectors, COUNTS)
+    made.bias.assign(tf.linspace(-1.0, 1.0, len(COUNTS)))
+    return made
+
+
+def inputs(head: NextItem):
+    events = number_positions(head.vectors.read(ITEMS), SESSIONS, POSITIONS)
+    hidden = tf.random.stateless_normal((2, POSITIONS, WIDTH), (1, 1))
+    return hidden, events, head.vectors(events.items)
+
+
+def logits_of(head: NextItem, hidden) -> np.ndarray:
+    return (hidden @ tf.transpose(head.vectors.table) + head.bias).numpy().astype(np.float64)
+
+
+def test_softmax_is_over_the_trained_items_for_every_event_of_the_next_position(head):
+    hidden, events, vectors = inputs(head)
+    logits = logits_of(head, hidden)
+    expected = [
+        np.log(np.exp(logits[row, place, 3:7]).sum()) - logits[row, place, target]
+        for row, place, targets in TARGETS
+        for target in targets
+    ]
+    total, weight = head.softmax(hidden, events, vectors, tf.ones(2))
+    assert float(weight) == len(expected) == 5
+    np.testing.assert_allclose(total, np.sum(expected), rtol=1e-5)
+
+
+def test_sampled_softmax_weighs_items_that_are_no_target_by_their_inverse_probability(head):
+    hidden, events, vectors = inputs(head)
+    sample, probability = [3, 5], np.array([1, 1, 1, 0.9, 1, 0.4, 1, 1])
+    logits = logits_of(head, hidden)
+    expected = []
+    for row, place, targets in TARGETS:
+        others = sum(np.exp(logits[row, place, i]) / probability[i] for i in sample if i not in targets)
+        for target in targets:
+            score = logits[row, place, target]
+            expected.append(np.log(np.exp(score) + others) - score)
+    log_probability = tf.constant(np.log(probability), tf.float32)
+    total, weight = head.sampled_softmax(
+        hidden, events, vectors, tf.ones(2), tf.constant(sample), log_probability
+    )
+    assert float(weight) == 5
+    np.testing.assert_allclose(total, np.sum(expected), rtol=1e-5)
+
+
+def test_a_row_of_weight_zero_counts_nothing(head):
+    hidden, events, vectors = inputs(head)
+    alone = head.softmax(
+        hidden[:1], number_positions(ITEMS[:1], SESSIONS[:1], POSITIONS), vectors[:1], tf.ones(1)
+    )
+    both = head.softmax(hidden, events, vectors, tf.constant([1.0, 0.0]))
+    np.testing.assert_allclose(both, alone, rtol=1e-6)
+
+
+def test_a_batch_without_targets_has_no_loss_and_no_gradient(head):
+    events = number_positions(tf.constant([[3, 4]]), tf.constant([[1, 1]]), POSITIONS)
+    with tf.GradientTape() as tape:
+        loss = head.softmax(tf.ones((1, POSITIONS, WIDTH)), events, head.vectors(events.items), tf.ones(1))
+    assert [float(x) for x in loss] == [0, 0]
+    assert not np.any(tf.convert_to_tensor(tape.gradient(loss.total, head.bias)))
+
+
+def test_scores_hide_padding_unknown_and_mask_and_give_untrained_items_the_score_of_unknown(head):
+    last = tf.random.stateless_normal((2, WIDTH), (5, 5))
+    scores = head.scores(last).numpy()
+    assert scores.shape == (2, len(COUNTS))
+    assert np.all(scores[:, :3] == -np.inf)
+    np.testing.assert_allclose(scores[:, 3:7], logits_of(head, last)[:, 3:7], rtol=1e-5)
+    np.testing.assert_allclose(scores[:, 7], head.bias[1], rtol=1e-6)
+
+
+def test_a_sample_has_no_item_twice_and_depends_on_the_seed_alone():
+    counts = np.r_[0, 0, 0, np.arange(200)]
+    negatives = Negatives(counts, 50)
+    first, again, other = (negatives(tf.constant([7, step])).numpy() for step in (1, 1, 2))
+    assert len(set(first)) == 50
+    assert counts[first].min() > 0
+    assert np.array_equal(first, again)
+    assert set(first) != set(other)
+
+
+def test_an_item_is_sampled_as_often_as_its_probability_says():
+    counts = np.r_[0, 0, 0, 1000, 300, 100, [10] * 40, [1] * 60]
+    negatives = Negatives(counts, 20)
+    draws = 4000
+    times = np.zeros(len(counts))
+    draw = tf.function(negatives)
+    for step in range(draws):
+        times[draw(tf.constant([1, step])).numpy()] += 1
+    probability = np.exp(negatives.log_probability.numpy()) * (counts > 0)
+    assert probability.sum() == pytest.approx(20, rel=1e-4)
+    for group in (1000, 300, 100, 10, 1):
+        found = times[counts == group].mean() / draws
+        assert found == pytest.approx(probability[counts == group].mean(), rel=0.06)
+
+
+def test_a_sample_of_everything_is_everything_for_certain():
+    negatives = Negatives(np.array([0, 0, 0, 5, 0, 2]), 50)
+    assert sorted(negatives(tf.constant([1, 2])).numpy()) == [3, 5]
+    assert negatives.log_probability.numpy().tolist() == [0] * 6
+
+
+def test_the_sampled_loss_of_all_items_is_the_full_loss_where_baskets_hold_one_item(head):
+    items, sessions = tf.constant([[3, 4, 6]]), tf.constant([[1, 2, 3]])
+    events = number_positions(items, sessions, POSITIONS)
+    hidden, vectors = tf.random.stateless_normal((1, POSITIONS, WIDTH), (1, 1)), head.vectors(items)
+    negatives = Negatives(COUNTS, 50)
+    sampled = head.sampled_softmax(
+        hidden, events, vectors, tf.ones(1), negatives(tf.constant([1, 1])), negatives.log_probability
+    )
+    np.testing.assert_allclose(sampled, head.softmax(hidden, events, vectors, tf.ones(1)), rtol=1e-5)
