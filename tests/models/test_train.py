@@ -1,0 +1,209 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import horovod.tensorflow as hvd
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from conf.schema import Model, Task, Train
+from models.example_set import open_example_set
+from models.next_item import NextItemModel
+from models.shards import checksum
+from models.train import RowsError, WarmUp, check_rows, train
+from tests.models.example_sets import LENGTH, POSITIONS, random_example_set
+
+ROOT = Path(__file__).parents[2]
+TRAIN_FILES = [5, 1, 4, 3]  # 13 rows: no two ranks can have the same number
+
+
+@pytest.fixture(scope="module")
+def examples_path(tmp_path_factory) -> str:
+    return random_example_set(
+        tmp_path_factory.mktemp("examples") / "set", train=TRAIN_FILES, validation=[3, 2]
+    )
+
+
+def horovodrun(ranks: int, *arguments: str) -> None:
+    command = [
+        str(Path(sys.executable).with_name("horovodrun")),
+        "-np",
+        str(ranks),
+        "-H",
+        f"localhost:{ranks}",
+    ]
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "PYTHONWARNINGS": "ignore",
+    }
+    run = subprocess.run(
+        [*command, sys.executable, *arguments],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def trained(examples_path, tmp_path_factory):
+    """What each rank of a training left: 10 epochs of one step with all 13 rows, over 1, 2 or 3 ranks."""
+
+    def run(ranks: int) -> list[dict[str, np.ndarray]]:
+        if ranks not in done:
+            out = tmp_path_factory.mktemp(f"{ranks}-ranks")
+            batch_size = -(-sum(TRAIN_FILES) // ranks)
+            horovodrun(ranks, "-m", "tests.models.train_rank", examples_path, str(out), str(batch_size), "10")
+            done[ranks] = [dict(np.load(out / f"{rank}.npz")) for rank in range(ranks)]
+        return done[ranks]
+
+    done: dict[int, list[dict[str, np.ndarray]]] = {}
+    return run
+
+
+def weights(rank: dict[str, np.ndarray]) -> list[np.ndarray]:
+    return [value for name, value in sorted(rank.items()) if name.startswith("arr_")]
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_every_row_is_read_exactly_once_an_epoch_however_many_ranks(examples_path, trained, ranks):
+    files = open_example_set(examples_path).files("train")
+    results = trained(ranks)
+    read = [result["row_ids"].tolist() for result in results]
+    assert sorted(i for ids in read for i in ids) == sorted(
+        f.first_row_id + i for f in files for i in range(f.rows)
+    )
+    assert sorted(map(len, read)) == {1: [13], 2: [6, 7], 3: [4, 4, 5]}[ranks]
+    assert all(result["rows"].tolist() == [[13, 13]] * 10 for result in results)
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_with_parts_of_a_batch_learn_what_one_rank_learns_with_the_whole(trained, ranks):
+    (alone,), together = trained(1), trained(ranks)
+    for rank in together:
+        for one, other in zip(weights(alone), weights(rank), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5)
+        np.testing.assert_allclose(alone["losses"], rank["losses"], rtol=1e-5)
+        np.testing.assert_allclose(alone["ndcg"], rank["ndcg"], rtol=1e-6)
+    assert alone["losses"][-1] < 0.9 * alone["losses"][0]
+
+
+@pytest.fixture
+def alone():
+    """This process as the only rank."""
+    hvd.init()
+    tf.keras.utils.set_random_seed(1)
+
+
+def small(examples, name: str, **changes) -> NextItemModel:
+    model = Model(name=name, width=16, blocks=1, dropout=0.1, **changes)
+    task = Task(event_types=["purchase"], length=LENGTH, positions=POSITIONS)
+    return NextItemModel(model, task, examples.counts("validation_sessions"), seed=1)
+
+
+@pytest.mark.parametrize(("name", "loss"), [("gru", "sampled_softmax"), ("sasrec", "softmax")])
+def test_a_model_learns_what_there_is_to_learn(alone, tmp_path, name, loss):
+    examples = open_example_set(
+        random_example_set(tmp_path / "set", train=[60, 70], validation=[50], items=40)
+    )
+    settings = Train(batch_size=16, epochs=12, patience=12, learning_rate=1e-2, warmup_steps=5)
+    epochs = train(small(examples, name, loss=loss, negatives=20), examples, settings, "ndcg@10").epochs
+    assert epochs[-1].loss < 0.8 * epochs[0].loss
+    assert max(e.metrics["ndcg@10"] for e in epochs) > 1.3 * epochs[0].metrics["ndcg@10"]
+
+
+def test_training_stops_after_patience_and_keeps_the_best_weights(alone, tmp_path):
+    examples = open_example_set(random_example_set(tmp_path / "set", train=[20], validation=[10]))
+    model = small(examples, "gru")
+    kept = []
+    outcome = train(
+        model,
+        examples,
+        Train(batch_size=16, epochs=30, patience=2, learning_rate=0.3, warmup_steps=1),
+        "ndcg@10",
+        report=lambda epoch: kept.append([v.numpy() for v in model.trainable_variables]),
+    )
+    assert len(outcome.epochs) < 30
+    assert outcome.best.number == len(outcome.epochs) - 2
+    assert outcome.best.metrics["ndcg@10"] == max(e.metrics["ndcg@10"] for e in outcome.epochs)
+    for variable, best in zip(model.trainable_variables, kept[outcome.best.number - 1], strict=True):
+        np.testing.assert_array_equal(variable, best)
+
+
+def test_rows_that_are_lost_or_read_twice_stop_the_training(alone, examples_path):
+    files = open_example_set(examples_path).files("train")
+    total = checksum(files)
+    assert check_rows(files, 1, 13, total) == 13
+    with pytest.raises(RowsError, match=f"epoch 4 read 12 rows .* {total - 7}, expected 13 and {total}"):
+        check_rows(files, 4, 12, total - 7)
+    with pytest.raises(RowsError, match="read 13 rows"):
+        check_rows(files, 4, 13, total + 1)
+
+
+def test_the_learning_rate_rises_to_its_value_and_stays():
+    rate = WarmUp(0.8, 4)
+    assert [round(float(rate(step)), 6) for step in (0, 1, 3, 4, 100)] == [0.2, 0.4, 0.8, 0.8, 0.8]
+
+
+@pytest.mark.parametrize("padding", [0, 5])
+def test_a_model_scores_histories_of_any_length(alone, examples_path, padding):
+    model = small(open_example_set(examples_path), "sasrec")
+    history = [3, 4, 5, 6] * 6  # 24 events, twice as many as the model looks at
+    items = tf.constant([history + [0] * padding])
+    sessions = tf.constant([[1 + i // 2 for i in range(24)] + [0] * padding])
+    scores = model.score(items, sessions, tf.zeros(items.shape)).numpy()
+    last = model.score(items[:, 12:24], sessions[:, 12:24], tf.zeros((1, 12))).numpy()
+    assert scores.shape == (1, model.vocabulary_size)
+    np.testing.assert_allclose(scores[:, 3:], last[:, 3:], atol=1e-5)
+
+
+def guarded(tmp_path: Path, files: dict[str, str], **environment: str) -> subprocess.CompletedProcess:
+    """Runs the guard in a process whose path begins with `files`."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", "from models.guard import guard; guard(); print('fine')"],
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}", "TF_CPP_MIN_LOG_LEVEL": "3"} | environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+
+
+KERAS_3 = {  # what TensorFlow 2.15 looks at in Keras 3
+    "keras/__init__.py": "__version__ = '3.4.1'",
+    "keras/src/__init__.py": "",
+    "keras/src/optimizers.py": "",
+    "keras/src/layers.py": "class Layer: ...",
+    "keras/_tf_keras/__init__.py": "",
+    "keras/_tf_keras/keras/__init__.py": "from keras.src import layers",
+}
+
+
+def test_keras_2_may_train(tmp_path):
+    assert guarded(tmp_path, {}).stdout == "fine\n"
+    assert guarded(tmp_path, {}, TF_USE_LEGACY_KERAS="0").stdout == "fine\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "setting", "reason"),
+    [
+        (
+            KERAS_3,
+            "0",
+            "tf.keras is Keras 3.4.1, expected 2: with Keras 3 Horovod does not average gradients",
+        ),
+        ({"keras/__init__.py": "__version__ = '3.4.1'"}, "0", "tf.keras of TensorFlow 2.15.1 cannot be used"),
+        ({}, "1", "TF_USE_LEGACY_KERAS=1 asks for the package tf_keras, which is not installed: unset"),
+    ],
+)
+def test_another_keras_is_refused_with_the_reason(tmp_path, files, setting, reason):
+    run = guarded(tmp_path, files, TF_USE_LEGACY_KERAS=setting)
+    assert run.returncode != 0
+    assert f"KerasError: {reason}" in run.stderr
