@@ -1,1 +1,5 @@
-"""Pages for people, made from facts that the jobs have gathered."""
+"""The page of a run: `render(facts)`."""
+
+from reports.page import render
+
+__all__ = ["render"]

@@ -1,0 +1,193 @@
+"""What a page shows of a run, and that nothing in the facts can break it or get out of it."""
+
+import copy
+import json
+import math
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from reports import render
+from reports.flow import HAIR, UPRIGHT, WIDE, flow
+from reports.svg import ticks
+from tests.reports.sample_facts import FACTS
+
+SECTIONS = ["flow", "sessions", "training", "metrics", "users", "promotions", "nights", "seconds"]
+HOSTILE = "</style></title><script>alert('x')</script><img src=x onerror=\"x\" y='z'>{{ 7 * 7 }}&"
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its tags, attributes and the text of each section."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.section, self.text = "top", {"top": ""}
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag == "section":
+            self.section = dict(attrs)["id"]
+            self.text[self.section] = ""
+
+    def handle_data(self, data):
+        self.text[self.section] += re.sub(r"\s+", " ", data)
+
+
+def read(facts) -> Page:
+    return Page(render(facts))
+
+
+def hostile(facts):
+    """The same facts with every text, and every name that is not ours, replaced."""
+    if isinstance(facts, dict):
+        return {key: hostile(value) for key, value in facts.items()}
+    if isinstance(facts, list | tuple):
+        return [hostile(value) for value in facts]
+    return HOSTILE if isinstance(facts, str) else facts
+
+
+def paths(facts, path=()):
+    """Every place in the facts; of the entries of a list the first."""
+    if path:
+        yield path
+    inside = (
+        facts.items() if isinstance(facts, dict) else enumerate(facts[:1]) if isinstance(facts, list) else ()
+    )
+    for key, value in inside:
+        yield from paths(value, (*path, key))
+
+
+def replaced(facts, path, value):
+    changed = copy.deepcopy(facts)
+    place = changed
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return changed
+
+
+def test_a_whole_run_leaves_no_part_empty():
+    assert "not run" not in " ".join(read(FACTS).text.values())
+
+
+def test_without_facts_every_section_says_not_run():
+    text = read({}).text
+    assert [section for section in SECTIONS if "not run" not in text[section]] == []
+
+
+@pytest.mark.parametrize("part", SECTIONS[1:])
+def test_a_part_that_is_missing_alone_says_not_run(part):
+    text = read({key: value for key, value in FACTS.items() if key != part}).text
+    assert [section for section in SECTIONS if "not run" in text[section]] == [part]
+
+
+@pytest.mark.parametrize("value", [None, [], {}, "?", math.nan, -1, True], ids=repr)
+def test_no_value_in_any_place_is_an_error(value):
+    for path in paths(FACTS):
+        part = {path[0]: FACTS[path[0]]}
+        assert "</html>" in render(replaced(part, path, value)), path
+
+
+def test_what_went_through_json_makes_the_same_page():
+    assert render(json.loads(json.dumps(FACTS))) == render(FACTS)
+
+
+def test_hostile_text_stays_text():
+    facts = hostile(FACTS) | {"quarantine_reasons": {HOSTILE: 3}, "seconds": {HOSTILE: 4.0}}
+    found, honest = read(facts), read(FACTS)
+    assert found.tags == honest.tags
+    assert found.attributes == honest.attributes
+    assert all(
+        HOSTILE in re.sub(" +", " ", found.text[part])
+        for part in ("users", "promotions", "seconds", "metrics")
+    )
+
+
+def test_the_page_fetches_nothing():
+    page = render(FACTS)
+    assert re.findall(r"https?:|//\w|\bsrc\b|\bhref\b|url\(|@import", page) == []
+    assert not Page(page).tags & {"script", "link", "iframe", "img", "object"}
+
+
+def test_every_drawing_is_well_formed_and_says_what_it_shows():
+    drawings = re.findall(r"<svg viewBox.*?</svg>", render(FACTS), re.DOTALL)
+    told = [
+        ElementTree.fromstring(drawing).get("aria-label") for drawing in drawings if "aria-label" in drawing
+    ]
+    assert len(told) == 2 + 4 + 2 * len(FACTS["training"]) + 2 * len(FACTS["metrics"])
+    assert all(told)
+
+
+def test_the_header_says_what_when_where_and_how_long():
+    top = read(FACTS).text["top"]
+    for said in (
+        "A week in the life",
+        "24 Nov 2026, 22:40 UTC",
+        "2 cores",
+        "make demo",
+        "143,212",
+        "9 min 22 s",
+    ):
+        assert said in top
+
+
+def test_wins_and_losses_are_said_in_words():
+    text = read(FACTS).text["metrics"]
+    assert "gru is below frequency_decay by 0.082 (0.073 to 0.091) in NDCG@10" in text
+    assert "sasrec cannot be told from frequency_decay: −0.005 (−0.014 to +0.004) in NDCG@10" in text
+
+
+def test_predictions_say_which_are_new():
+    one = {
+        "user_id": "900",
+        "baskets": [{"date": "2017-12-29", "items": [{"item_id": "1", "words": "Milk"}]}],
+        "predictions": [
+            {"rank": 1, "item_id": "1", "words": "Milk", "bought_before": True},
+            {"rank": 2, "item_id": "2", "words": None, "bought_before": False},
+        ],
+    }
+    text = read({"users": [one]}).text["users"]
+    assert "Next, best first Milk 2 new 1 of 2 were bought before." in re.sub(" +", " ", text)
+
+
+def test_a_long_basket_is_cut_and_says_so():
+    items = [{"item_id": str(n), "words": f"item {n}"} for n in range(9)]
+    text = read({"users": [{"user_id": "1", "baskets": [{"date": "2017-12-29", "items": items}]}]}).text[
+        "users"
+    ]
+    assert "item 5" in text and "item 6" not in text and "and 3 more" in text
+
+
+@pytest.mark.parametrize("layout", [WIDE, UPRIGHT], ids=["wide", "upright"])
+def test_the_widths_of_the_flow_are_to_scale(layout):
+    counts = {"read": 1000, "duplicates": 250, "quarantined": 0, "events": 750, "active": 740, "passive": 10}
+    drawn = ElementTree.fromstring(flow(counts, layout))
+    across = "width" if layout.upright else "height"
+    nodes = [float(node.get(across, "0")) for node in drawn.iter("rect")]
+    assert nodes == pytest.approx([layout.band * share for share in (1, 0.75, 0.74)], abs=0.06)
+    assert len([path for path in drawn.iter("path") if path.get("class") == "ribbon aside"]) == 2
+
+
+def test_what_is_there_is_never_thinner_than_a_hair():
+    drawn = ElementTree.fromstring(flow({"read": 10_000_000, "events": 1}, WIDE))
+    assert [float(node.get("height", "0")) for node in drawn.iter("rect")] == [WIDE.band, HAIR]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0, 0.233, [0, 0.05, 0.1, 0.15, 0.2, 0.25]),
+        (4.15, 5.7, [4, 4.5, 5, 5.5, 6]),
+        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        (3, 3, [3, 4, 5, 6]),
+    ],
+)
+def test_ticks_are_round_and_hold_the_values(low, high, expected):
+    assert ticks(low, high, wanted=4 if low else 5) == expected
