@@ -39,7 +39,7 @@ def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> No
     `by_index`  items int32 (batch, length), sessions, ages
                 -> indices int32 (batch, k), scores float32 (batch, k)
     `scores`    items, sessions, ages -> scores float32 (batch, vocabulary_size)
-    An id or an index that the model does not know reads as unknown. Among equal scores the lower index comes
+    An id or an index outside the vocabulary reads as unknown. Among equal scores the lower index comes
     first. With fewer than k candidates the rest is padding: id "", index 0, score -inf. The attribute
     `item_ids` of the loaded model maps index to id, string (vocabulary_size,).
 
@@ -91,12 +91,16 @@ def _with_signatures(ranker: Ranker, indices: np.ndarray, ids: np.ndarray, k: in
     module = tf.Module()
     module.item_ids = tf.Variable(tf.constant(id_of, tf.string), trainable=False)  # (V,)
     module.candidate = tf.Variable(id_of != "", trainable=False)  # (V,)
+    special = np.arange(size) < FIRST_ITEM
+    reads_as = np.where(special | (id_of != ""), np.arange(size), UNKNOWN)
+    module.reads_as = tf.Variable(reads_as.astype(np.int32), trainable=False)  # (V,)
     pairs = tf.lookup.KeyValueTensorInitializer(tf.constant(ids, tf.string), tf.constant(indices, tf.int64))
     module.index_of = tf.lookup.StaticHashTable(pairs, default_value=UNKNOWN)
 
     def scored(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
-        known = (items >= PADDING) & (items < size)
-        scores = score(tf.where(known, items, UNKNOWN), sessions, ages)  # (batch, V)
+        inside = (items >= PADDING) & (items < size)
+        items = tf.gather(module.reads_as, tf.where(inside, items, UNKNOWN))  # (batch, length)
+        scores = score(items, sessions, ages)  # (batch, V)
         return tf.where(module.candidate, tf.ensure_shape(scores, [None, size]), -np.inf)
 
     def best(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,5 +1,6 @@
 """Bulk scoring: Arrow batches in, Arrow batches out (what `mapInArrow` calls; no Spark in here)."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -145,6 +146,7 @@ def _rank_facts(
 @lru_cache(maxsize=8)
 def load(path: str, threads: int = 1) -> Model:
     """The exported model in `path`, read once a process: a worker scores many partitions with it."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf  # takes seconds: only where a model is really used
 
     # TensorFlow is running already where a process loads its second model.

@@ -74,7 +74,7 @@ def test_items_bought_in_the_same_sessions_tie_to_the_last_bit():
 
 
 def test_equal_counts_are_equal_scores_at_any_popularity():
-    """-1 / (1 + n) in float32 keeps neighbouring counts apart and equal counts together, to 4 million sessions."""
+    """-1 / (1 + n) in float32 keeps neighbouring counts apart and equal ones together, to 4 million."""
     counts = np.array([4_000_000, 4_000_001, 4_000_001])
     never = fit("frequency", 6, np.array([3, 4, 5]), counts).score(*np.zeros((3, 1, 1), np.int32)).numpy()[0]
     assert never[3] < never[4] == never[5]

@@ -84,18 +84,30 @@ def test_scores_are_the_rankers_own_over_the_vocabulary(model):
     assert np.isfinite(scores[0, INDICES]).all()
 
 
-@pytest.mark.parametrize("item", [1, 2, 10, 12, 5000, -1])
-def test_an_index_that_is_no_item_of_the_model_reads_as_unknown(model, item):
-    np.testing.assert_array_equal(
-        run(model, "scores", [[item, 4]])["scores"], run(model, "scores", [[1, 4]])["scores"]
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """Another model, to which the special indices make a difference too."""
+    directory = tmp_path_factory.mktemp("exported") / "network"
+    export(Network(), VOCABULARY, directory, k=4)
+    return tf.saved_model.load(str(directory))
+
+
+@pytest.mark.parametrize("item", [10, 12, 5000, -1])
+def test_an_index_outside_the_vocabulary_reads_as_unknown(network, item):
+    unknown = run(network, "scores", [[1, 4]])["scores"]
+    np.testing.assert_array_equal(run(network, "scores", [[item, 4]])["scores"], unknown)
+
+
+@pytest.mark.parametrize("item", [0, 2, 3, 11])
+def test_any_other_index_does_not(network, item):
+    assert not np.array_equal(
+        run(network, "scores", [[item, 4]])["scores"], run(network, "scores", [[1, 4]])["scores"]
     )
 
 
-def test_an_unknown_id_reads_as_unknown_and_an_empty_one_as_padding(tmp_path):
-    export(Network(), VOCABULARY, tmp_path / "network", k=4)
-    model = tf.saved_model.load(str(tmp_path / "network"))
-    by_id = run(model, "by_id", [["p4", "never heard of", "", "größe"]])
-    np.testing.assert_array_equal(by_id["scores"], run(model, "by_index", [[4, 1, 0, 11]])["scores"])
+def test_an_unknown_id_reads_as_unknown_and_an_empty_one_as_padding(network):
+    by_id = run(network, "by_id", [["p4", "never heard of", "", "größe"]])
+    np.testing.assert_array_equal(by_id["scores"], run(network, "by_index", [[4, 1, 0, 11]])["scores"])
 
 
 def test_a_history_may_have_any_length_and_a_batch_any_size(model):
@@ -117,7 +129,7 @@ def test_more_predictions_than_items_are_filled_with_padding(tmp_path, k):
 
 def test_a_keras_models_scores_are_kept_exactly(tmp_path):
     ranker = Network()
-    items = np.random.default_rng(0).integers(0, SIZE, (5, 9)).astype(np.int32)
+    items = np.random.default_rng(0).choice([0, 1, 2, *INDICES], (5, 9)).astype(np.int32)
     export(ranker, VOCABULARY, tmp_path / "model", k=4)
     scores = run(tf.saved_model.load(str(tmp_path / "model")), "scores", items)["scores"]
     np.testing.assert_allclose(
