@@ -18,6 +18,7 @@ from reports.words import count, decimals
 MAIN = ("read", "events", "active", "in_sessions")
 SIDES = {"events": ("duplicates", "quarantined"), "active": ("passive",), "in_sessions": ("capped",)}
 NAMES = {"read": "records read", "in_sessions": "in sessions"}
+LABEL = 26.0  # height of a label of two lines
 HAIR = 1.5  # nothing that is there is drawn thinner
 
 
@@ -32,13 +33,14 @@ class Layout:
     band: float  # width of all that was read
     side: float  # room between the band and what leaves it
     stride: float  # from one station to the next
+    lead: float  # more than that to the first
 
     def point(self, along: float, across: float) -> tuple[float, float]:
         return (across, along) if self.upright else (along, across)
 
 
-WIDE = Layout(upright=False, step=150, start=4, edge=62, band=104, side=34, stride=96)
-UPRIGHT = Layout(upright=True, step=92, start=16, edge=124, band=92, side=26, stride=58)
+WIDE = Layout(upright=False, step=150, start=4, edge=62, band=104, side=34, stride=92, lead=20)
+UPRIGHT = Layout(upright=True, step=92, start=16, edge=124, band=92, side=26, stride=58, lead=0)
 
 
 def flow(facts: Mapping[str, Any], layout: Layout) -> Markup:
@@ -60,9 +62,18 @@ def flow(facts: Mapping[str, Any], layout: Layout) -> Markup:
         nodes += _node(layout, along, widths[i], NAMES.get(name, name), n)
     end = layout.start + (len(main) - 1) * layout.step
     parts += [*_stations(facts, layout, end, widths[-1]), *nodes]
-    length = end + 4 * layout.stride + (54 if not layout.upright else 44)
-    width, height = layout.point(length, 340 if layout.upright else 280)
+    length = end + layout.lead + 4 * layout.stride + (44 if layout.upright else 54)
+    width, height = layout.point(length, _breadth(facts, layout, layout.band / whole))
     return drawing(width, height, "What became of the records, from read to predictions", parts, "chart flow")
+
+
+def _breadth(facts: Mapping[str, Any], layout: Layout, scale: float) -> float:
+    """Room across for the band, what leaves it, and the labels there."""
+    widths = [[scale * (number(facts, name) or 0) for name in names] for names in SIDES.values()]
+    if layout.upright:
+        return layout.edge + layout.band + layout.side + max(max(group) for group in widths) + 98
+    deepest = max(sum(max(width, LABEL) + 18 for width in group) for group in widths)
+    return layout.edge + layout.band + layout.side + deepest
 
 
 def _node(layout: Layout, along: float, width: float, name: str, n: float) -> list[Markup]:
@@ -93,7 +104,7 @@ def _sides(
             end, out = along + room * (len(order) - i) - 18, layout.band + layout.side
         else:
             end, out = along + layout.step * 0.62, depth
-            depth += max(width, 26) + 18
+            depth += max(width, LABEL) + 18
         if n:
             parts.append(_ribbon(layout, along, end, start, start + width, out, out + width, "ribbon aside"))
         start += width
@@ -124,14 +135,14 @@ def _ribbon(
 
 def _stations(facts: Mapping[str, Any], layout: Layout, start: float, width: float) -> list[Markup]:
     middle = width / 2
-    last = start + 4 * layout.stride
+    last = start + layout.lead + 4 * layout.stride
     first = start + layout.stride * (0.62 if layout.upright else 0.7)
     parts = [_ribbon(layout, start, first, 0, width, middle - 1, middle + 1, "ribbon taper")]
     parts.append(
         line(*layout.point(first, layout.edge + middle), *layout.point(last, layout.edge + middle), "thread")
     )
     for i, (name, n, told) in enumerate(_told(facts), start=1):
-        x, y = layout.point(start + i * layout.stride, layout.edge + middle)
+        x, y = layout.point(start + layout.lead + i * layout.stride, layout.edge + middle)
         parts.append(tag("circle", cx=x, cy=y, r=5, class_="station" if n is not None else "station none"))
         number_ = count(n) if n is not None else "not run"
         if layout.upright:
@@ -148,6 +159,7 @@ def _stations(facts: Mapping[str, Any], layout: Layout, start: float, width: flo
 def _told(facts: Mapping[str, Any]) -> list[tuple[str, float | None, tuple[str, ...]]]:
     """Each station's name, count and what its rows are made of."""
     inside, sessions, users = (number(facts, name) for name in ("in_sessions", "sessions", "users"))
+    predictions = number(facts, "predictions")
     train, validation = (number(facts, "examples", split) for split in ("train", "validation"))
     examples = None if train is None and validation is None else (train or 0) + (validation or 0)
     return [
@@ -162,5 +174,5 @@ def _told(facts: Mapping[str, Any]) -> list[tuple[str, float | None, tuple[str, 
             examples,
             (f"{count(train)} train", f"{count(validation)} validation") if examples else (),
         ),
-        ("predictions", number(facts, "predictions"), ("one list", "a user")),
+        ("predictions", predictions, ("one list", "a user") if predictions else ()),
     ]
