@@ -94,8 +94,9 @@ class Frequency(tf.Module):
         A weight is taken once a session, and in float64: vectorised powers may differ in the last bit between
         two places of an array, which would break ties.
         """
+        session = tf.cast(session, tf.int64)
         base = 1 + tf.reduce_max(tf.concat([[0], session], axis=0))
-        distinct, number = tf.unique(user * tf.cast(base, tf.int64) + tf.cast(session, tf.int64), tf.int64)
+        distinct, number = tf.unique(user * base + session, tf.int64)
         if self.half_life_days is None:
             return number, tf.ones_like(distinct, tf.float64)
         age = tf.math.unsorted_segment_max(tf.cast(age, tf.float64), number, tf.size(distinct))  # (sessions,)

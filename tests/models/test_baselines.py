@@ -63,6 +63,14 @@ def test_items_bought_long_ago_stay_above_all_never_bought():
     assert result[6] == 0 > result[3:6].max()
 
 
+def test_session_numbers_may_be_as_large_as_they_come():
+    top = np.iinfo(np.int32).max
+    result = scores(
+        "frequency", [[5, 6, 5], [6, 6, 4]], [[1, top - 1, top], [top - 1, top, top]], np.zeros((2, 3))
+    )
+    assert result[0, 5:7].tolist() == [2, 1] and result[1, [4, 6]].tolist() == [1, 2]
+
+
 def test_items_bought_in_the_same_sessions_tie_to_the_last_bit():
     """Forty sessions at odd ages, each with the items in another order; all items are in all sessions."""
     rng = np.random.default_rng(0)

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+import tensorflow as tf
 
 from models import scoring
 from models.baselines import fit
@@ -122,6 +123,26 @@ def test_a_slice_of_a_batch_is_read_as_that_slice():
     assert [
         rows.places.tolist() for rows in chunks(whole.slice(1), [None, lengths, None], SIZE, 1 << 20)
     ] == [[0, 2]]
+
+
+class Broken(tf.Module):
+    """Scores that are not numbers for users whose first item is 4, and zeros for the others."""
+
+    vocabulary_size = SIZE
+
+    def score(self, items, sessions, ages):
+        user = tf.where(items[:, :1] == 4, np.nan, tf.zeros_like(ages[:, :1]))
+        return tf.tile(user, [1, SIZE])
+
+
+def test_scores_that_are_not_numbers_are_no_predictions_and_no_ranking(tmp_path):
+    export(Broken(), VOCABULARY, tmp_path / "broken", K)
+    users = batch([GOOD, ([4], [1], [0.0], [5])])
+    good, broken = next(top_k(iter([users]), str(tmp_path / "broken"))).to_pylist()
+    assert good["ids"] == ["p3", "p4", "p5", "p6", "p7"] and good["reason"] is None
+    assert broken["ids"] is None and broken["reason"] == "the model's scores are not numbers"
+    with pytest.raises(ValueError, match="the model is broken"):
+        next(rank_facts(iter([users]), {"broken": str(tmp_path / "broken")}, INDICES))
 
 
 def test_a_missing_column_stops_everything(paths):
