@@ -30,7 +30,9 @@ class Lake:
 
     def __init__(self, spark: SparkSession, root: str):
         self.spark = spark
-        self.root = root.rstrip("/")
+        folder = spark._jvm.org.apache.hadoop.fs.Path(root)  # type: ignore[union-attr]
+        system = folder.getFileSystem(spark._jsc.hadoopConfiguration())
+        self.root = system.makeQualified(folder).toString()  # a relative path would be read as a table's name
 
     def path(self, table: Table) -> str:
         return f"{self.root}/{table.name}"
@@ -77,7 +79,8 @@ class Lake:
 
     def upsert(self, table: Table, rows: DataFrame, facts: Facts) -> None:
         """Inserts new keys; of known ones replaces the rows that differ."""
-        self._create(table)
+        if self.read(table).isEmpty():
+            return self.append(table, rows, facts)
         differs = " or ".join(_differs(c) for c in table.columns if c.name not in table.key)
         with self._told(facts):
             merge = self._merge(table, table.conform(rows))
