@@ -169,7 +169,7 @@ def _name(path: str) -> str:
 
 
 def _uris(table: DeltaTable) -> list[str]:
-    """Where the active files are. delta-rs quotes local paths and leaves out `file://`; Petastorm does neither."""
+    """Where the active files are. delta-rs quotes local paths, without `file://`; Petastorm does neither."""
     return [uri if "://" in uri else f"file://{unquote(uri)}" for uri in table.file_uris()]
 
 

@@ -131,9 +131,7 @@ class NextItem(tf.Module):
 
     def _targets(self, hidden: tf.Tensor, events: Events, event_vectors: tf.Tensor) -> tf.Tensor:
         """The score of each event at the position before its own: (batch, length)."""
-        # A product with a one-hot matrix, as in `basket_means`.
-        previous = tf.one_hot(events.positions - 1, hidden.shape[1])  # (batch, length, positions)
-        at_previous = tf.matmul(previous, hidden)  # (batch, length, width)
+        at_previous = _at_previous(hidden, events)  # (batch, length, width)
         return tf.reduce_sum(at_previous * event_vectors, axis=-1) + tf.gather(self.bias, events.items)
 
     def _is_target(self, events: Events, sample: tf.Tensor, positions: int) -> tf.Tensor:
@@ -151,8 +149,12 @@ class NextItem(tf.Module):
 
 
 def _at_previous(values: tf.Tensor, events: Events) -> tf.Tensor:
-    """A position's value for each event of the next: (batch, positions) -> (batch, length)."""
-    return tf.gather(values, tf.maximum(events.positions - 1, 0), batch_dims=1)
+    """What the position before its own has, for each event: (batch, positions, …) -> (batch, length, …)."""
+    shape, places = tf.shape(values), tf.maximum(events.positions - 1, 0)
+    index = (
+        places + tf.range(shape[0])[:, None] * shape[1]
+    )  # a flat gather: its gradient is much the cheaper one
+    return tf.gather(tf.reshape(values, tf.concat([[-1], shape[2:]], axis=0)), index)
 
 
 def _sum(losses: tf.Tensor, events: Events, rows: tf.Tensor) -> Loss:

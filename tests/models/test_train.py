@@ -12,7 +12,7 @@ from conf.schema import Model, Task, Train
 from models.example_set import open_example_set
 from models.next_item import NextItemModel
 from models.shards import checksum
-from models.train import RowsError, WarmUp, check_rows, train
+from models.train import TrainingError, WarmUp, check_rows, train
 from tests.models.example_sets import LENGTH, POSITIONS, random_example_set
 
 ROOT = Path(__file__).parents[2]
@@ -139,9 +139,9 @@ def test_rows_that_are_lost_or_read_twice_stop_the_training(alone, examples_path
     files = open_example_set(examples_path).files("train")
     total = checksum(files)
     assert check_rows(files, 1, 13, total) == 13
-    with pytest.raises(RowsError, match=f"epoch 4 read 12 rows .* {total - 7}, expected 13 and {total}"):
+    with pytest.raises(TrainingError, match=f"epoch 4 read 12 rows .* {total - 7}, expected 13 and {total}"):
         check_rows(files, 4, 12, total - 7)
-    with pytest.raises(RowsError, match="read 13 rows"):
+    with pytest.raises(TrainingError, match="read 13 rows"):
         check_rows(files, 4, 13, total + 1)
 
 

@@ -28,7 +28,7 @@ def main(path: str, out: str, batch_size: int, epochs: int) -> None:
         examples.counts("validation_sessions"),
         seed=1 + hvd.rank(),  # ranks that begin apart: only the broadcast brings them together
     )
-    optimizer = tf.keras.optimizers.SGD(0.5)
+    optimizer = tf.keras.optimizers.legacy.SGD(0.5)
     outcome = train(model, examples, settings, "ndcg@10", optimizer=optimizer, order=Order(shuffled=False))
     np.savez(
         f"{out}/{hvd.rank()}.npz",
