@@ -1,0 +1,40 @@
+"""Shows how a training goes: a line an epoch, and one in between where an epoch takes long."""
+
+import time
+
+from models.train import Epoch
+
+EVERY = 10.0  # seconds between lines inside an epoch
+
+
+class Progress:
+    """Prints to standard output, which a launcher may read line by line."""
+
+    def __init__(self, epochs: int, rows: int, ranks: int):
+        self.epochs, self.rows = epochs, rows
+        self.began = self.said = time.monotonic()
+        print(f"  {ranks} ranks are up: {rows:,} rows an epoch, at most {epochs} epochs", flush=True)
+
+    def step(self, number: int, step: int, steps: int) -> None:
+        """After each step."""
+        if time.monotonic() - self.said >= EVERY and step < steps:
+            self._say(f"  epoch {number}/{self.epochs}  {step / steps:4.0%}")
+
+    def epoch(self, epoch: Epoch) -> None:
+        """After each epoch."""
+        left = (time.monotonic() - self.began) / epoch.number * (self.epochs - epoch.number)
+        self._say(
+            f"  epoch {epoch.number}/{self.epochs}  loss {epoch.loss:.3f}  ndcg@10 "
+            f"{epoch.metrics['ndcg@10']:.4f}  recall@10 {epoch.metrics['recall@10']:.4f}  "
+            f"{self.rows / epoch.training_seconds:,.0f} rows/s  {epoch.seconds:.1f} s  "
+            f"{'best so far' if epoch.best else 'no better'}"
+            + (f"  at most {left:.0f} s to go" if epoch.number < self.epochs else "")
+        )
+
+    def best(self, epoch: Epoch) -> None:
+        """At the end."""
+        self._say(f"  kept epoch {epoch.number}: exporting and registering")
+
+    def _say(self, text: str) -> None:
+        self.said = time.monotonic()
+        print(text, flush=True)

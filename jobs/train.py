@@ -1,0 +1,129 @@
+"""Train the model of a night, and register it.
+
+Reads `examples/<set_id>`, writes one MLflow run and one version of the registered model `task.name`. A model
+that is registered already, from the same examples and configuration, is left as it is. Baselines are fitted
+here; encoders are trained by `train.ranks` processes (jobs/train_rank.py). Starts no Spark.
+
+    spark-submit jobs/train.py ds=2017-12-27 model=gru train.ranks=2
+    python jobs/train.py set_id=next_item-2017-12-01-1f3a5c7e model=popularity
+"""
+
+import tempfile
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from conf.schema import Config
+from jobs.job import InputError, configure, stop
+from jobs.launch import RanksFailed, run_ranks
+from models.example_set import TRAIN, VALIDATION, ExampleSet, ExampleSetError, open_example_set
+from models.guard import KerasError, guard
+from models.registry import Registry, Version, configuration_hash, connect
+from models.shards import plan
+
+ENCODERS = ("gru", "sasrec")
+
+
+def train(conf: Config) -> dict[str, Any]:
+    """Trains and registers what `conf` says. Returns the version, and of encoders the rows of an epoch."""
+    began = time.monotonic()
+    conf = replace(conf, set_id=conf.set_id or set_id_of(conf))
+    registry = connect(conf.registry, conf.artifacts)
+    if version := find(registry, conf):
+        return facts_of(version) | {"note": "registered already, nothing to do"}
+    examples = open_example_set(f"{conf.lake}/examples/{conf.set_id}")
+    if conf.model.name in ENCODERS:
+        plan(
+            examples.files(TRAIN), rank=0, ranks=conf.train.ranks
+        )  # a plan that cannot be: before the ranks start
+        examples.files(VALIDATION)
+        print(f"train: {conf.model.name}, starting {conf.train.ranks} ranks", flush=True)
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write(OmegaConf.to_yaml(OmegaConf.structured(conf)))
+            file.flush()
+            try:
+                run_ranks("jobs.train_rank", [file.name, str(examples.version)], conf.train.ranks)
+            except RanksFailed:
+                guard()  # with another Keras horovodrun itself fails, and blames something else
+                raise
+    else:
+        guard()
+        fit_baseline(conf, registry, examples)
+    version = find(registry, conf)
+    assert version is not None, "the ranks ended well, and registered nothing"
+    return facts_of(version) | {"seconds": round(time.monotonic() - began, 1)}
+
+
+def set_id_of(conf: Config) -> str:
+    """The example set of `ds`, `task` and the rest of the configuration."""
+    if not conf.ds:
+        raise InputError("ds is missing: give ds=… or set_id=… on the command line")
+    from features.examples import set_id_of  # imports Spark, without starting it: only where it is needed
+
+    return set_id_of(conf)
+
+
+def find(registry: Registry, conf: Config) -> Version | None:
+    assert conf.set_id is not None
+    return registry.find(conf.task.name, conf.set_id, hash_of(conf))
+
+
+def hash_of(conf: Config) -> str:
+    """What of the configuration decides the weights, given the examples."""
+    model = asdict(conf.model)
+    if conf.model.name not in ENCODERS:
+        return configuration_hash({"model": model})
+    return configuration_hash({"model": model, "train": asdict(conf.train), "metric": conf.promote.metric})
+
+
+def facts_of(version: Version) -> dict[str, Any]:
+    names = ("model", "set_id", "ranks", "rows_per_epoch_expected", "rows_per_epoch_seen")
+    return {"version": version.version} | {n: version.tags[n] for n in names if n in version.tags}
+
+
+def tags_of(conf: Config, examples: ExampleSet) -> dict[str, Any]:
+    """What every version says of itself."""
+    return {
+        "model": conf.model.name,
+        "kind": "encoder" if conf.model.name in ENCODERS else "baseline",
+        "configuration": hash_of(conf),
+        **{name: examples.spec[name] for name in ("set_id", "as_of", "validation_from")},
+    }
+
+
+def fit_baseline(conf: Config, registry: Registry, examples: ExampleSet) -> None:
+    """Fits a baseline as of `as_of`, which is registered, and as of `validation_from`, which is judged."""
+    from models.baselines import fit
+    from models.export import export
+    from models.recording import recorded
+
+    began = time.monotonic()
+    words = examples.vocabulary
+    indices = words["item_index"].to_numpy()
+    with tempfile.TemporaryDirectory() as folder, recorded(registry, conf, examples) as run:
+        for column in ("validation_sessions", "sessions"):
+            counts = words[column].to_numpy()
+            baseline = fit(
+                conf.model.name, examples.vocabulary_size, indices, counts, conf.model.half_life_days
+            )
+            export(baseline, words.filter(counts > 0), Path(folder, column), conf.task.k)
+        run.log_artifacts(Path(folder, "validation_sessions"), "as_of_validation")
+        seconds = round(time.monotonic() - began, 1)
+        tags = tags_of(conf, examples) | {"seconds": seconds}
+        registry.register(run, conf.task.name, Path(folder, "sessions"), tags)
+
+
+def main() -> None:
+    conf = configure()
+    try:
+        facts = train(conf)
+    except (InputError, ExampleSetError, KerasError, RanksFailed) as error:
+        stop(str(error))
+    print("train: " + ", ".join(f"{name}={value}" for name, value in facts.items()), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""One rank of a training: what jobs/train.py starts `train.ranks` times.
+
+    python -m jobs.train_rank CONFIGURATION.yaml VERSION
+
+Every rank trains; the first one records the run, exports the model and registers it. VERSION is that of the
+example set.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import psutil
+from omegaconf import OmegaConf
+
+from conf.schema import Config, Task
+from models.guard import KerasError, guard
+
+
+def main(path: str, version: int) -> None:
+    import horovod.tensorflow as hvd
+
+    from models.example_set import open_example_set
+    from models.next_item import NextItemModel
+    from models.train import start, train
+
+    typed = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path))
+    conf = cast(Config, OmegaConf.to_object(typed))
+    start(conf.train.seed)
+    examples = open_example_set(f"{conf.lake}/examples/{conf.set_id}", version)
+    counts = examples.counts("validation_sessions")
+    model = NextItemModel(conf.model, shape_of(conf.task, examples.spec), counts, conf.train.seed)
+    if hvd.rank() == 0:
+        train_and_register(conf, examples, model)
+    else:
+        train(model, examples, conf.train, conf.promote.metric)
+
+
+def shape_of(task: Task, spec: Any) -> Task:
+    """The task with the lengths that the examples have."""
+    task.length, task.positions = int(spec["columns"]["items"]["length"]), int(spec["positions"])
+    return task
+
+
+def train_and_register(conf: Config, examples: Any, model: Any) -> None:
+    """What the first rank does."""
+    from jobs.progress import Progress
+    from jobs.train import tags_of
+    from models.export import export
+    from models.recording import recorded
+    from models.registry import connect
+    from models.train import train
+
+    registry = connect(conf.registry, conf.artifacts)
+    with recorded(registry, conf, examples) as run:
+        progress = Progress(conf.train.epochs, sum(f.rows for f in examples.files("train")), conf.train.ranks)
+
+        def report(epoch: Any) -> None:
+            progress.epoch(epoch)
+            run.log_metrics({"loss": epoch.loss, "seconds": epoch.seconds, **epoch.metrics}, epoch.number)
+
+        outcome = train(model, examples, conf.train, conf.promote.metric, report, progress.step)
+        progress.best(outcome.best)
+        with tempfile.TemporaryDirectory() as folder:
+            export(model, examples.vocabulary, Path(folder, "model"), conf.task.k)
+            tags = tags_of(conf, examples) | {
+                "ranks": conf.train.ranks,
+                "best_epoch": outcome.best.number,
+                "rows_per_epoch_expected": outcome.best.rows_expected,
+                "rows_per_epoch_seen": outcome.best.rows_seen,
+                "seconds": round(time.time() - psutil.Process().create_time(), 1),
+            }
+            registry.register(run, conf.task.name, Path(folder, "model"), tags)
+
+
+def command() -> None:
+    """`main` for this command line, with one line for what its user can put right."""
+    try:
+        guard()  # before anything is imported that needs Keras
+    except KerasError as error:
+        stop(error)
+    from models.example_set import ExampleSetError
+    from models.train import TrainingError
+
+    try:
+        main(sys.argv[1], int(sys.argv[2]))
+    except (ExampleSetError, TrainingError) as error:
+        stop(error)
+
+
+def stop(error: Exception) -> None:
+    print(f"error: {error}", file=sys.stderr, flush=True)
+    os._exit(2)  # at once: an orderly end would wait for the other ranks
+
+
+if __name__ == "__main__":
+    command()

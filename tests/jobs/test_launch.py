@@ -1,0 +1,66 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from jobs.launch import RanksFailed, run_ranks
+
+ROOT = Path(__file__).parents[2]
+RANKS = "tests.jobs.ranks"
+
+
+def test_the_first_rank_is_shown_and_nothing_else(capsys):
+    run_ranks(RANKS, ["well"], 2)
+    shown = capsys.readouterr()
+    assert shown.out == "rank 0 of 2\n"
+    assert shown.err == ""
+
+
+def test_a_rank_that_fails_ends_the_others_and_its_reason_is_told():
+    began = time.monotonic()
+    with pytest.raises(RanksFailed, match=r"^the second has had enough$"):
+        run_ranks(RANKS, ["second says why"], 2)
+    assert time.monotonic() - began < 50
+
+
+def test_what_all_ranks_say_is_told_once():
+    with pytest.raises(RanksFailed, match=r"^no luck anywhere$"):
+        run_ranks(RANKS, ["all say why"], 2)
+
+
+def test_what_nobody_expected_is_told_with_its_traceback():
+    with pytest.raises(RanksFailed, match=r"a rank failed(.|\n)*KeyError: 'nobody expected this'"):
+        run_ranks(RANKS, ["traceback"], 1)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_no_rank_outlives_the_launcher(tmp_path, how):
+    code = f"from jobs.launch import run_ranks; run_ranks({RANKS!r}, ['long', {str(tmp_path)!r}], 2)"
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    pids = wait_for(
+        lambda: [int(f.read_text() or 0) for f in tmp_path.iterdir()],
+        lambda pids: len(pids) == 2 and all(pids),
+    )
+    launcher.send_signal(how)
+    launcher.wait()
+    assert not wait_for(lambda: [pid for pid in pids if is_running(pid)], lambda running: not running)
+
+
+def wait_for(look, enough, seconds: float = 60):
+    end = time.monotonic() + seconds
+    while not enough(seen := look()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return seen
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

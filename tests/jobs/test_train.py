@@ -1,0 +1,120 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models.registry import connect
+from tests.models.example_sets import random_example_set
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["model.width=8", "model.negatives=8", "train.epochs=2", "train.batch_size=4"]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> Path:
+    """A folder with a lake that has one example set, `small`."""
+    folder = tmp_path_factory.mktemp("shop")
+    random_example_set(folder / "lake" / "examples" / "small", train=[9, 8], validation=[5])
+    return folder
+
+
+def job(shop: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    places = [f"lake={shop}/lake", f"registry=sqlite:///{shop}/mlflow.db", f"artifacts={shop}/artifacts"]
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "jobs/train.py", *places, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def registry(shop: Path):
+    return connect(f"sqlite:///{shop}/mlflow.db", f"{shop}/artifacts")
+
+
+def test_a_baseline_is_fitted_as_of_both_dates_and_registered(shop):
+    run = job(shop, "set_id=small", "model=frequency_decay")
+    assert run.returncode == 0, run.stderr
+    (version,) = (v for v in registry(shop).versions("next_item") if v.tags["model"] == "frequency_decay")
+    assert version.tags["kind"] == "baseline"
+    assert version.tags["set_id"] == "small"
+    assert version.tags["as_of"] == "2017-12-01T00:00:00Z"
+    assert version.tags["validation_from"] == "2017-11-01T00:00:00Z"
+    for folder in (
+        registry(shop).saved_model_path(version),
+        registry(shop).run_artifact_path(version, "as_of_validation"),
+    ):
+        assert (Path(folder) / "saved_model.pb").is_file()
+
+
+def test_an_encoder_is_trained_by_its_ranks_registered_once_and_found_the_second_time(shop):
+    run = job(shop, "set_id=small", "model=gru", *SMALL)
+    assert run.returncode == 0, run.stderr
+    assert "2 ranks are up: 17 rows an epoch" in run.stdout
+    assert "epoch 2/2  loss" in run.stdout
+    (version,) = (v for v in registry(shop).versions("next_item") if v.tags["model"] == "gru")
+    expected = {"kind": "encoder", "ranks": "2", "rows_per_epoch_expected": "17", "rows_per_epoch_seen": "17"}
+    assert {name: version.tags[name] for name in expected} == expected
+    assert f"train: version={version.version}, model=gru" in run.stdout
+    assert_recorded(shop, version.run_id)
+    assert_loads_without_horovod(registry(shop).saved_model_path(version))
+
+    again = job(shop, "set_id=small", "model=gru", *SMALL)
+    assert f"version={version.version}" in again.stdout
+    assert "registered already" in again.stdout
+    assert len([v for v in registry(shop).versions("next_item") if v.tags["model"] == "gru"]) == 1
+
+
+def assert_recorded(shop: Path, run_id: str) -> None:
+    client = registry(shop).client
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["model.width"] == "8"
+    assert run.data.params["examples.set_id"] == "small"
+    assert [m.step for m in client.get_metric_history(run_id, "ndcg_at_10")] == [1, 2]
+    assert [f.path for f in client.list_artifacts(run_id, "configuration")] == [
+        "configuration/configuration.yaml"
+    ]
+
+
+def assert_loads_without_horovod(folder: str) -> None:
+    code = f"""
+import sys, tensorflow as tf
+by_id = tf.saved_model.load({folder!r}).signatures["by_id"]
+history = dict(sessions=tf.constant([[1, 1, 2]]), ages=tf.constant([[3.0, 3.0, 1.0]]))
+found = by_id(item_ids=tf.constant([["item-3", "item-4", "never seen"]]), **history)
+assert "horovod" not in sys.modules and "models" not in sys.modules
+print(found["ids"].shape.as_list(), found["ids"][0, 0].numpy().decode().startswith("item-"))
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True)
+    assert run.stdout == "[1, 20] True\n", run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        (
+            ["set_id=none-such", "model=gru"],
+            {},
+            "no Delta table in .*none-such/rows: make the example set first",
+        ),
+        (["model=gru"], {}, "ds is missing"),
+        (
+            ["set_id=small", "model=sasrec"],
+            {"TF_USE_LEGACY_KERAS": "1"},
+            "TF_USE_LEGACY_KERAS=1 asks for the",
+        ),
+        (["set_id=small", "model=gru", "train.ranks=18", *SMALL], {}, "17 rows for 18 ranks"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_one_line(shop, arguments, environment, message):
+    run = job(shop, *arguments, **environment)
+    assert run.returncode == 2
+    (line,) = run.stderr.splitlines()
+    assert re.match(f"error: .*{message}", line)
+    assert not [v for v in registry(shop).versions("next_item") if v.tags["model"] == "sasrec"]
