@@ -64,10 +64,8 @@ def _environment() -> dict[str, str]:
     """Ranks import what this process imports, and keep to themselves what libraries say of each other."""
     project = str(Path(__file__).resolve().parents[1])
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1"}
-    # A step has one exchange, which waits for the next of Horovod's cycles: 1 ms each, not 5.
-    fast = {"HOROVOD_CYCLE_TIME": "1"}
     path = os.pathsep.join(filter(None, [project, os.environ.get("PYTHONPATH")]))
-    return quiet | fast | dict(os.environ) | {"PYTHONPATH": path}
+    return quiet | dict(os.environ) | {"PYTHONPATH": path}
 
 
 @contextmanager

@@ -52,10 +52,11 @@ class Block(tf.keras.layers.Layer):
         self.key = tf.keras.layers.Dense(
             width, use_bias=False
         )  # a bias would add the same to all of a query's scores
-        self.value = tf.keras.layers.Dense(width)
-        self.out = tf.keras.layers.Dense(width)
+        # A new block adds the mean of what a position sees: a user's usual items, before anything is learnt.
+        self.value = tf.keras.layers.Dense(width, kernel_initializer="identity")
+        self.out = tf.keras.layers.Dense(width, kernel_initializer="identity")
         self.widen = tf.keras.layers.Dense(2 * width, activation="gelu")
-        self.narrow = tf.keras.layers.Dense(width)
+        self.narrow = tf.keras.layers.Dense(width, kernel_initializer="zeros")
         self.drop = tf.keras.layers.Dropout(dropout)
 
     def call(self, x: tf.Tensor, seen: tf.Tensor, training: bool = False) -> tf.Tensor:

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from conf.schema import Model
 from models.encoders import make_encoder
+from models.encoders.sasrec import SasRec
 
 WIDTH, POSITIONS = 8, 5
 ENCODERS = ["gru", "sasrec"]
@@ -75,6 +76,18 @@ def test_sasrec_learns_where_a_position_stands_counted_from_the_last():
         loss = tf.reduce_sum(made(tf.ones((1, POSITIONS, WIDTH)), taken) * tf.range(1.0, WIDTH + 1))
     gradient = tf.convert_to_tensor(tape.gradient(loss, made.back)).numpy()
     assert np.any(gradient != 0, axis=1).tolist() == [True, True, False, False, False]
+
+
+def test_a_new_sasrec_block_adds_the_mean_of_what_a_position_sees():
+    block = SasRec(WIDTH, 1, 2, 0.0, POSITIONS)
+    x, taken = vectors(4)
+    block(x, taken)
+    (block,) = block.blocks
+    block.query.kernel.assign(tf.zeros((WIDTH, WIDTH)))
+    seen = tf.linalg.band_part(tf.ones((POSITIONS, POSITIONS), tf.bool), -1, 0)[None] & taken[:, None]
+    normed = block.norm_attention(x).numpy()
+    expected = [x[0, place] + normed[0, : place + 1].mean(axis=0) for place in range(4)]
+    np.testing.assert_allclose(block(x, seen)[0, :4], expected, atol=1e-5)
 
 
 def test_an_encoder_that_is_none_is_named():
