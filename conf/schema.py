@@ -97,9 +97,9 @@ class Train:
     launcher: str = "local"  # `local`: processes of this machine
     ranks: int = 2  # Horovod processes
     batch_size: int = 32  # rows a rank and step
-    epochs: int = 8  # at most
+    epochs: int = 6  # at most
     patience: int = 2  # stop after this many epochs without a better validation metric
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     warmup_steps: int = 50  # the learning rate rises linearly over these
     clip_norm: float = 1.0  # of the gradient over all weights
     window_files: int = 8  # files whose rows are shuffled together

@@ -7,17 +7,27 @@ import tensorflow as tf
 
 
 class Gru(tf.keras.layers.Layer):
-    """Layers of GRU over positions."""
+    """Layers of GRU over positions, added to the mean of the positions so far: what a user usually has.
+
+    Without the mean, states would have to carry each user's usual items through every step.
+    """
 
     def __init__(self, width: int, layers: int, dropout: float):
         super().__init__(name="gru")
         self.drop = tf.keras.layers.Dropout(dropout)
         self.layers = [tf.keras.layers.GRU(width, return_sequences=True) for _ in range(layers)]
+        self.norm_usual = tf.keras.layers.LayerNormalization(epsilon=1e-6)
         self.norm = tf.keras.layers.LayerNormalization(epsilon=1e-6)
 
     def call(self, x: tf.Tensor, taken: tf.Tensor, training: bool = False) -> tf.Tensor:
         """(batch, positions, width), (batch, positions) bool -> as the first, zeros where not taken."""
+        usual = self.norm_usual(_mean_so_far(x))  # (batch, positions, width)
         for layer in self.layers:
             # Padding comes last, and no output depends on what comes later: the recurrence needs no mask.
             x = layer(self.drop(x, training=training))  # (batch, positions, width)
-        return self.norm(x) * tf.cast(taken, x.dtype)[:, :, None]
+        return self.norm(x + usual) * tf.cast(taken, x.dtype)[:, :, None]
+
+
+def _mean_so_far(x: tf.Tensor) -> tf.Tensor:
+    """At each position the mean of it and the earlier ones: (batch, positions, width), twice."""
+    return tf.cumsum(x, axis=1) / tf.range(1.0, x.shape[1] + 1)[:, None]

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from conf.schema import Model
 from models.encoders import make_encoder
+from models.encoders.gru import Gru
 from models.encoders.sasrec import SasRec
 
 WIDTH, POSITIONS = 8, 5
@@ -76,6 +77,16 @@ def test_sasrec_learns_where_a_position_stands_counted_from_the_last():
         loss = tf.reduce_sum(made(tf.ones((1, POSITIONS, WIDTH)), taken) * tf.range(1.0, WIDTH + 1))
     gradient = tf.convert_to_tensor(tape.gradient(loss, made.back)).numpy()
     assert np.any(gradient != 0, axis=1).tolist() == [True, True, False, False, False]
+
+
+def test_a_gru_adds_the_mean_of_the_positions_so_far():
+    made = Gru(WIDTH, 1, 0.0)
+    x, taken = vectors(5)
+    made(x, taken)
+    for weight in made.layers[0].trainable_weights:
+        weight.assign(tf.zeros(weight.shape))  # a recurrence that says nothing
+    means = tf.stack([tf.reduce_mean(x[:, : place + 1], axis=1) for place in range(POSITIONS)], axis=1)
+    np.testing.assert_allclose(made(x, taken), made.norm(made.norm_usual(means)), atol=1e-5)
 
 
 def test_a_new_sasrec_block_adds_the_mean_of_what_a_position_sees():
