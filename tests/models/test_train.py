@@ -16,6 +16,7 @@ from models.train import TrainingError, WarmUp, check_rows, train
 from tests.models.example_sets import LENGTH, POSITIONS, random_example_set
 
 ROOT = Path(__file__).parents[2]
+HOROVODRUN = Path(sys.executable).with_name("horovodrun")
 TRAIN_FILES = [5, 1, 4, 3]  # 13 rows: no two ranks can have the same number
 
 
@@ -27,25 +28,14 @@ def examples_path(tmp_path_factory) -> str:
 
 
 def horovodrun(ranks: int, *arguments: str) -> None:
-    command = [
-        str(Path(sys.executable).with_name("horovodrun")),
-        "-np",
-        str(ranks),
-        "-H",
-        f"localhost:{ranks}",
-    ]
-    environment = os.environ | {
-        "PYTHONPATH": str(ROOT),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "PYTHONWARNINGS": "ignore",
-    }
+    command = [HOROVODRUN, "--gloo", "-np", str(ranks), "-H", f"localhost:{ranks}"]
+    quiet = {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
     run = subprocess.run(
         [*command, sys.executable, *arguments],
-        env=environment,
+        env=os.environ | quiet,
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
     )
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
 
@@ -113,8 +103,8 @@ def test_a_model_learns_what_there_is_to_learn(alone, tmp_path, name, loss):
     )
     settings = Train(batch_size=16, epochs=12, patience=12, learning_rate=1e-2, warmup_steps=5)
     epochs = train(small(examples, name, loss=loss, negatives=20), examples, settings, "ndcg@10").epochs
-    assert epochs[-1].loss < 0.8 * epochs[0].loss
-    assert max(e.metrics["ndcg@10"] for e in epochs) > 1.3 * epochs[0].metrics["ndcg@10"]
+    assert epochs[-1].loss < 0.6 * epochs[0].loss
+    assert max(e.metrics["ndcg@10"] for e in epochs) > max(0.8, epochs[0].metrics["ndcg@10"] + 0.03)
 
 
 def test_training_stops_after_patience_and_keeps_the_best_weights(alone, tmp_path):
