@@ -83,7 +83,9 @@ def check(config: Config) -> None:
         if (value := _get(config, key)) not in allowed:
             raise ConfigurationError(f"{key} must be one of {', '.join(allowed)}, got {value!r}: set {key}")
     if not 0 < config.promote.confidence < 1:
-        raise ConfigurationError(f"promote.confidence must lie between 0 and 1, got {config.promote.confidence}")
+        raise ConfigurationError(
+            f"promote.confidence must lie between 0 and 1, got {config.promote.confidence}"
+        )
     if not 0 <= config.model.dropout < 1:
         raise ConfigurationError(f"model.dropout must lie in [0, 1), got {config.model.dropout}")
     if config.model.width % config.model.heads:
@@ -93,7 +95,9 @@ def check(config: Config) -> None:
     try:
         date.fromisoformat(config.ds or "2000-01-01")
     except ValueError:
-        raise ConfigurationError(f"ds must be a day as YYYY-MM-DD, got {config.ds!r}: set ds=2017-12-28") from None
+        raise ConfigurationError(
+            f"ds must be a day as YYYY-MM-DD, got {config.ds!r}: set ds=2017-12-28"
+        ) from None
 
 
 def quoted(override: str) -> str:

@@ -30,7 +30,9 @@ class Source:
     path: str = MISSING  # files below `raw`; `{ds}` stands for the arrival date, `*` for anything
     schema: str = MISSING  # the record's fields, Spark DDL
     timezone: str = "UTC"  # zone of times without an offset
-    identical_rows: str = "duplicate"  # rows without an id that are alike: `duplicate` (one event) or `distinct` (several)
+    identical_rows: str = (
+        "duplicate"  # rows without an id that are alike: `duplicate` (one event) or `distinct` (several)
+    )
     event_id: str | None = None  # the source's own id; none: a hash of the whole record
     user_id: str = MISSING
     event_ts: str = MISSING  # timestamp; text without an offset is read in `timezone`
@@ -57,7 +59,9 @@ class Features:
     """Sessions and sequences."""
 
     session_gap_minutes: int = 30  # a longer gap starts a new session; an equal one does not
-    max_events_per_user_day: int = 10_000  # a user-day with more active events is a bot's, and makes no sessions
+    max_events_per_user_day: int = (
+        10_000  # a user-day with more active events is a bot's, and makes no sessions
+    )
     late_days: int = 30  # an event this much older than its file's arrival date is still taken
     max_length: int = 8192  # behaviours kept of one user in `sequences`
     user_buckets: int = 8  # partitions of the tables that are keyed by user
@@ -85,7 +89,9 @@ class Task:
     event_types: list[str] = MISSING  # types whose items are inputs and targets
     length: int = 512  # events in an example
     positions: int = 64  # sessions in an example: a position is a basket, the bag of one session's items
-    validation_days: int = 30  # the last days before the cut: which epoch and which model is best is read here
+    validation_days: int = (
+        30  # the last days before the cut: which epoch and which model is best is read here
+    )
     k: int = 20  # predictions a user
     seed: int = 7  # of the shuffle of an example set's rows
 
@@ -127,7 +133,9 @@ class Config:
     lake: str = MISSING  # folder of the Delta tables
     registry: str = MISSING  # MLflow tracking and registry URI
     artifacts: str = MISSING  # folder or URI of MLflow's artifacts
-    set_id: str | None = None  # an example set; none: the one of `task`, `ds` and the rest of the configuration
+    set_id: str | None = (
+        None  # an example set; none: the one of `task`, `ds` and the rest of the configuration
+    )
     source: Source = field(default_factory=Source)
     spark: SparkSettings = field(default_factory=SparkSettings)
     features: Features = field(default_factory=Features)

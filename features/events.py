@@ -26,10 +26,16 @@ EVENTS = Table(
         Column("amount", "double", "for how much in all", nullable=True, unit="the shop's currency"),
         Column("attributes", "map<string,string>", "anything else the source says"),
         Column("source", "string", "name of the source's configuration"),
-        Column("arrival_date", "date", "when the file came: the date in its path, else the day of its ingest"),
+        Column(
+            "arrival_date", "date", "when the file came: the date in its path, else the day of its ingest"
+        ),
         Column("source_file", "string", "the file"),
         Column("ingest_seq", "bigint", "rises with the position in the file"),
-        Column("batch", "bigint", "number of the ingest that brought it; readers use only those in ingested_files"),
+        Column(
+            "batch",
+            "bigint",
+            "number of the ingest that brought it; readers use only those in ingested_files",
+        ),
     ),
     key=("event_id",),
     partition_by=("event_date",),
@@ -105,8 +111,8 @@ def judge_times(parsed: DataFrame, late_days: int) -> DataFrame:
     return parsed.withColumn(
         "reason",
         f.when(f.col("reason").isNotNull(), f.col("reason"))
-        .when(f.col("event_ts") < arrival - timedelta(days=late_days), "too_late")
-        .when(f.col("event_ts") > arrival + timedelta(days=1, hours=1), "from_future"),
+        .when(f.col("event_ts") < arrival - f.lit(timedelta(days=late_days)), "too_late")
+        .when(f.col("event_ts") > arrival + f.lit(timedelta(days=1, hours=1)), "from_future"),
     )
 
 

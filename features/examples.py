@@ -5,7 +5,7 @@ An example set describes itself: its property `footfall.spec` is all that traini
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -63,9 +63,16 @@ def rows_table(set_id: str, spec: dict[str, Any] | None = None) -> Table:
         columns=(
             Column("split", "string", "train or validation"),
             Column("row_id", "bigint", "unique, and rising by one within a file"),
-            Column("items", "binary", "item_index of each event, oldest first, 0-padded; little-endian int32"),
+            Column(
+                "items", "binary", "item_index of each event, oldest first, 0-padded; little-endian int32"
+            ),
             Column("sessions", "binary", "number of the user's session each is in; little-endian int32"),
-            Column("ages", "binary", "from the session's start to validation_from; little-endian float32", unit="days"),
+            Column(
+                "ages",
+                "binary",
+                "from the session's start to validation_from; little-endian float32",
+                unit="days",
+            ),
             Column("targets", "binary", "validation: item_index of what came next; little-endian int32"),
         ),
         key=("row_id",),
@@ -84,14 +91,21 @@ def vocabulary_table(set_id: str) -> Table:
             Column("item_index", "int", "as in items"),
             Column("item_id", "string", "the source's id"),
             Column("sessions", "bigint", "with the item before as_of", unit="sessions"),
-            Column("validation_sessions", "bigint", "before validation_from; 0: training never saw it", unit="sessions"),
+            Column(
+                "validation_sessions",
+                "bigint",
+                "before validation_from; 0: training never saw it",
+                unit="sessions",
+            ),
         ),
         key=("item_index",),
         statistics=("item_index",),
     )
 
 
-def spec_of(conf: Config, vocabulary_size: int, target_length: int, tables: dict[str, int | None]) -> dict[str, Any]:
+def spec_of(
+    conf: Config, vocabulary_size: int, target_length: int, tables: dict[str, int | None]
+) -> dict[str, Any]:
     """What an example set says of itself."""
     cut, length = Cut.of(conf), conf.task.length
     lengths = {"items": length, "sessions": length, "ages": length, "targets": target_length}
@@ -129,7 +143,7 @@ def packed(histories: DataFrame, spec: dict[str, Any]) -> DataFrame:
     lengths = {name: column["length"] for name, column in spec["columns"].items()}
     positions = spec["positions"]
 
-    def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def pack(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             yield pack_batch(batch, lengths, positions)
 
@@ -185,7 +199,9 @@ def pack_batch(batch: pa.RecordBatch, lengths: dict[str, int], positions: int) -
             columns["example"].append(f"{user}/{number}")
             for name, values in history.items():
                 columns[name].append(padded(values[start:end], lengths[name]))
-            columns["targets"].append(padded(targets if split == "validation" else targets[:0], lengths["targets"]))
+            columns["targets"].append(
+                padded(targets if split == "validation" else targets[:0], lengths["targets"])
+            )
     return pa.RecordBatch.from_pydict(columns, schema=_ARROW)
 
 
@@ -198,11 +214,15 @@ class Lists:
     """The rows of an Arrow list column as NumPy arrays, without a Python object an element; a null row is empty."""
 
     def __init__(self, column: pa.ListArray, dtype: str):
-        self.values = column.values.to_numpy(zero_copy_only=False).astype(np.dtype(dtype).newbyteorder("<"), copy=False)
+        self.values = column.values.to_numpy(zero_copy_only=False).astype(
+            np.dtype(dtype).newbyteorder("<"), copy=False
+        )
         self.offsets = column.offsets.to_numpy()
 
     def __getitem__(self, row: int) -> np.ndarray:
         return self.values[self.offsets[row] : self.offsets[row + 1]]
 
 
-_ARROW = pa.schema([("split", pa.string()), ("example", pa.string()), *((name, pa.binary()) for name in PACKED)])
+_ARROW = pa.schema(
+    [("split", pa.string()), ("example", pa.string()), *((name, pa.binary()) for name in PACKED)]
+)

@@ -1,4 +1,7 @@
-"""`ingested_files`: one row an input file that is in the lake. Its commit is the last of an ingest: what it does not name is not there."""
+"""`ingested_files`: one row an input file that is in the lake.
+
+Its commit is the last of an ingest: a batch that it does not name is not there.
+"""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f

@@ -39,7 +39,11 @@ def hand_out_indices(arrived: DataFrame, known: DataFrame) -> DataFrame:
     bread  2
     """
     newest = known.agg(f.coalesce(f.max("item_index"), f.lit(FIRST_INDEX - 1))).first()[0]  # type: ignore[index]
-    first = arrived.where("item_id is not null").groupBy("item_id").agg(f.min(f.struct(*ARRIVAL_ORDER)).alias("_first"))
+    first = (
+        arrived.where("item_id is not null")
+        .groupBy("item_id")
+        .agg(f.min(f.struct(*ARRIVAL_ORDER)).alias("_first"))
+    )
     new = first.join(known, "item_id", "left_anti")
     # One task numbers them all: new items only, two narrow columns, sorted on disk where they must be.
     number = f.row_number().over(Window.orderBy("_first", "item_id"))
@@ -56,19 +60,27 @@ def items(sessions: DataFrame, as_of: datetime | None, event_types: list[str] | 
     s1       10:00 milk, 10:05 milk         milk   10:00  11:00  3       2
     s2       11:00 milk, 12:00 jam
     """
-    events = sessions.select("session_id", f.inline("events")).where("item_id is not null")
-    if event_types is not None:
-        events = events.where(f.col("event_type").isin(event_types))
-    in_session = (
-        events.where(happened_before(as_of))
-        .groupBy("item_id", "session_id")
-        .agg(f.min("event_ts").alias("first_seen"), f.max("event_ts").alias("last_seen"), f.count("*").alias("n"))
+    fields = sessions.select(
+        f.arrays_zip("events.item_id", "events.event_ts", "events.event_type").alias("_events")
     )
-    return in_session.groupBy("item_id").agg(
-        f.min("first_seen").alias("first_seen"),
-        f.max("last_seen").alias("last_seen"),
-        f.sum("n").alias("event_count"),
-        f.count("*").alias("session_count"),
+    if event_types is not None:
+        fields = fields.withColumn(
+            "_events", f.filter("_events", lambda event: event["event_type"].isin(event_types))
+        )
+    ids = f.col("_events.item_id")
+    # An item's first place in its session counts the session: no second exchange to count distinct ones.
+    once = f.transform(ids, lambda item, place: f.array_position(ids, item) == place + 1)
+    events = fields.select(f.inline(f.arrays_zip("_events.item_id", "_events.event_ts", once.alias("_once"))))
+    return (
+        events.where("item_id is not null")
+        .where(happened_before(as_of))
+        .groupBy("item_id")
+        .agg(
+            f.min("event_ts").alias("first_seen"),
+            f.max("event_ts").alias("last_seen"),
+            f.count("*").alias("event_count"),
+            f.count_if("_once").alias("session_count"),
+        )
     )
 
 

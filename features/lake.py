@@ -86,7 +86,9 @@ class Lake:
             merge = self._merge(table, table.conform(rows))
             merge.whenMatchedUpdateAll(differs).whenNotMatchedInsertAll().execute()
 
-    def replace(self, table: Table, old: DataFrame, new: DataFrame, facts: Facts, within: Column | None = None) -> None:
+    def replace(
+        self, table: Table, old: DataFrame, new: DataFrame, facts: Facts, within: Column | None = None
+    ) -> None:
         """One commit in which the rows whose key is in `old` make way for `new`.
 
         `within` bounds the table's rows that can be meant, so that Delta need not look at all files.
@@ -96,15 +98,19 @@ class Lake:
         self._create(table)
         new = table.conform(new)
         gone = old.select(*table.key).join(new.select(*table.key), list(table.key), "left_anti")
-        absent = [f.lit(None).cast(c.data_type).alias(c.name) for c in table.columns if c.name not in table.key]
-        changes = new.withColumn("_gone", f.lit(False)).unionByName(gone.select("*", *absent).withColumn("_gone", f.lit(True)))
+        absent = [
+            f.lit(None).cast(c.data_type).alias(c.name) for c in table.columns if c.name not in table.key
+        ]
+        changes = new.withColumn("_gone", f.lit(False)).unionByName(
+            gone.select("*", *absent).withColumn("_gone", f.lit(True))
+        )
         values = {c.name: f"new.{c.name}" for c in table.columns}
         with self._told(facts):
             (
                 self._merge(table, changes, within)
                 .whenMatchedDelete("new._gone")
-                .whenMatchedUpdate(set=values)  # type: ignore[arg-type]
-                .whenNotMatchedInsert("not new._gone", values)  # type: ignore[arg-type]
+                .whenMatchedUpdate(set=values)
+                .whenNotMatchedInsert("not new._gone", values)
                 .execute()
             )
 
@@ -115,7 +121,9 @@ class Lake:
             writer = self._spread(table, rows).write.format("delta").mode("overwrite")
             writer.option("replaceWhere", predicate).save(self.path(table))
 
-    def write_once(self, table: Table, rows: DataFrame, facts: Facts, rows_per_file: int | None = None) -> None:
+    def write_once(
+        self, table: Table, rows: DataFrame, facts: Facts, rows_per_file: int | None = None
+    ) -> None:
         """The whole content of a table that is never changed afterwards, in the order and the partitions of `rows`."""
         self._create(table)
         with self._told(facts):
@@ -178,5 +186,8 @@ class Lake:
 def _differs(column: TableColumn) -> str:
     """SQL that is true where the old and the new value differ; maps have no equality in Spark, their sorted entries do."""
     is_map = isinstance(column.type, str) and column.type.startswith("map")
-    old, new = (f"array_sort(map_entries({side}.{column.name}))" if is_map else f"{side}.{column.name}" for side in ("old", "new"))
+    old, new = (
+        f"array_sort(map_entries({side}.{column.name}))" if is_map else f"{side}.{column.name}"
+        for side in ("old", "new")
+    )
     return f"not ({old} <=> {new})"

@@ -13,7 +13,11 @@ QUARANTINE = Table(
     columns=(
         Column("checksum", "string", "of the file", unit="SHA-256"),
         Column("position", "bigint", "of the record in the file, as ingest_seq; -1: the file as a whole"),
-        Column("reason", "string", "not_a_record, no_id, no_user, no_time, unknown_type, too_late, from_future, broken_file"),
+        Column(
+            "reason",
+            "string",
+            "not_a_record, no_id, no_user, no_time, unknown_type, too_late, from_future, broken_file",
+        ),
         Column("text", "string", "the record as it came"),
         Column("source_file", "string", "the file"),
         Column("arrival_date", "date", "when the file came"),
@@ -36,7 +40,9 @@ def refused_records(parsed: DataFrame, files: DataFrame, ds: date, batch: int) -
     records = (
         parsed.where("reason is not null")
         .join(f.broadcast(of_file), "source_file")
-        .select("checksum", f.col("ingest_seq").alias("position"), "reason", "text", "source_file", "arrival_date")
+        .select(
+            "checksum", f.col("ingest_seq").alias("position"), "reason", "text", "source_file", "arrival_date"
+        )
     )
     broken = files.where("problem is not null").select(
         "checksum",

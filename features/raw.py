@@ -3,7 +3,7 @@
 import hashlib
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -83,7 +83,9 @@ def records(spark: SparkSession, paths: list[str]) -> DataFrame:
 def one_split_a_task(spark: SparkSession) -> Iterator[None]:
     """Within it Spark packs no two splits of files into one task: opening a file counts as much as a full task."""
     before = spark.conf.get("spark.sql.files.openCostInBytes")
-    spark.conf.set("spark.sql.files.openCostInBytes", spark.conf.get("spark.sql.files.maxPartitionBytes") or "128MB")
+    spark.conf.set(
+        "spark.sql.files.openCostInBytes", spark.conf.get("spark.sql.files.maxPartitionBytes") or "128MB"
+    )
     try:
         yield
     finally:
@@ -96,14 +98,15 @@ def _as_regex(pattern: str) -> str:
     return "".join(named.get(part, re.escape(part)) for part in parts)
 
 
-def _check(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _check(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         paths = batch.column(0).to_pylist()
         contents = [value.as_buffer() for value in batch.column(1)]
         sums = [hashlib.sha256(content).hexdigest() for content in contents]
         problems = [_problem(path, content) for path, content in zip(paths, contents, strict=True)]
         yield pa.RecordBatch.from_arrays(
-            [pa.array(paths), pa.array(sums), pa.array(problems, pa.string())], ["path", "checksum", "problem"]
+            [pa.array(paths), pa.array(sums), pa.array(problems, pa.string())],
+            ["path", "checksum", "problem"],
         )
 
 

@@ -16,8 +16,15 @@ ARRAYS = (
     Column("items", "array<int>", "item_index of each behaviour, 0 where it has no item"),
     Column("event_types", "array<string>", "what each was"),
     Column("timestamps", "array<timestamp>", "when each was", unit="UTC, microseconds"),
-    Column("sessions", "array<int>", "number of the user's session it was in, from 1; 0: a passive one, in none"),
-    Column("session_starts", "array<timestamp>", "start of that session, else its own time", unit="UTC, microseconds"),
+    Column(
+        "sessions", "array<int>", "number of the user's session it was in, from 1; 0: a passive one, in none"
+    ),
+    Column(
+        "session_starts",
+        "array<timestamp>",
+        "start of that session, else its own time",
+        unit="UTC, microseconds",
+    ),
     Column("quantities", "array<double>", "how many", unit="pieces"),
     Column("amounts", "array<double>", "for how much", unit="the shop's currency"),
 )
@@ -42,7 +49,12 @@ def bucket_of(buckets: int) -> Expression:
 
 
 def sequences(
-    sessions: DataFrame, passive: DataFrame, items: DataFrame, as_of: datetime | None, max_length: int, buckets: int
+    sessions: DataFrame,
+    passive: DataFrame | None,
+    items: DataFrame,
+    as_of: datetime | None,
+    max_length: int,
+    buckets: int,
 ) -> DataFrame:
     """The sequences of users as of a moment: what happened before it, the newest `max_length` behaviours.
 
@@ -54,22 +66,28 @@ def sequences(
     s2       ann   11:00 bread, 12:00 jam                        buy
     passive  ann   10:30 a letter
 
-    `sessions` as SESSIONS, `passive` as EVENTS, `items` with `item_id` and `item_index`.
+    `sessions` as SESSIONS, `passive` as EVENTS or none, `items` with `item_id` and `item_index`.
     """
-    in_sessions = _numbered(sessions).select(
-        "user_id", "session", "start_ts", f.inline("events")
+    number = f.row_number().over(_by_start()).alias("session")
+    numbered = sessions.select("user_id", number, "start_ts", "events")
+    every = numbered.select("user_id", "session", "start_ts", f.posexplode("events").alias("place", "event"))
+    every = every.select("user_id", "session", "start_ts", "place", "event.*")
+    order: tuple[str, ...] = ("session", "place")  # the same order as USER_ORDER, and far less to carry
+    if passive is not None:
+        order = USER_ORDER
+        own = [name for name in every.columns if name not in ("session", "start_ts", "place")]
+        none = f.lit(0).alias
+        alone = passive.select(*own, none("session"), none("place"), f.col("event_ts").alias("start_ts"))
+        every = every.unionByName(alone)
+    indexed = every.where(happened_before(as_of)).join(
+        items.select("item_id", "item_index"), "item_id", "left"
     )
-    alone = passive.select(
-        "user_id",
-        f.lit(0).alias("session"),
-        f.col("event_ts").alias("start_ts"),
-        *(name for name in in_sessions.columns if name not in ("user_id", "session", "start_ts")),
-    )
-    before = in_sessions.unionByName(alone).where(happened_before(as_of))
-    indexed = before.join(items.select("item_id", "item_index"), "item_id", "left")
-    step = f.struct(*USER_ORDER, "event_type", "item_index", "session", "start_ts", "quantity", "amount")
+    rest = ("event_ts", "event_type", "item_index", "session", "start_ts", "quantity", "amount")
+    step = f.struct(*order, *(name for name in rest if name not in order))
     steps = indexed.groupBy("user_id").agg(f.array_sort(f.collect_list(step)).alias("_all"))
-    last = steps.select("user_id", f.slice("_all", -f.least(f.size("_all"), f.lit(max_length)), max_length).alias("_steps"))
+    last = steps.select(
+        "user_id", f.slice("_all", -f.least(f.size("_all"), f.lit(max_length)), max_length).alias("_steps")
+    )
     fields = {
         "items": lambda x: f.coalesce(x["item_index"], f.lit(NO_ITEM)),
         "event_types": lambda x: x["event_type"],
@@ -84,7 +102,7 @@ def sequences(
 
 
 def as_model_input(sequences: DataFrame, event_types: list[str], as_of: datetime) -> DataFrame:
-    """What models take: `user_id` and, of the active behaviours of some types that have an item, `items`, `sessions`, `ages`.
+    """What models take, of the active behaviours of some types: `user_id`, `items`, `sessions`, `ages`.
 
     before (as of the 3rd, 10:00)                            after
     user  items  event_types  sessions  session_starts       user  items  sessions  ages
@@ -105,12 +123,16 @@ def as_model_input(sequences: DataFrame, event_types: list[str], as_of: datetime
         f.transform("_kept", lambda x: x["sessions"]).alias("sessions"),
         f.transform(
             "_kept",
-            lambda x: f.greatest((until - f.unix_micros(x["session_starts"])) / micros_a_day, f.lit(0.0)).cast("float"),
+            lambda x: f.greatest(
+                (until - f.unix_micros(x["session_starts"])) / micros_a_day, f.lit(0.0)
+            ).cast("float"),
         ).alias("ages"),
     )
 
 
-def next_sessions(sessions: DataFrame, items: DataFrame, event_types: list[str], start: datetime, end: datetime) -> DataFrame:
+def next_sessions(
+    sessions: DataFrame, items: DataFrame, event_types: list[str], start: datetime, end: datetime
+) -> DataFrame:
     """The distinct items of each user's first session that starts in `[start, end)`: `user_id`, `targets` (item_index).
 
     before (from 11:00 to 13:00)          after
@@ -124,10 +146,6 @@ def next_sessions(sessions: DataFrame, items: DataFrame, event_types: list[str],
     events = first.select("user_id", f.inline("events")).where(f.col("event_type").isin(event_types))
     indexed = events.join(items.select("item_id", "item_index"), "item_id")
     return indexed.groupBy("user_id").agg(f.array_sort(f.collect_set("item_index")).alias("targets"))
-
-
-def _numbered(sessions: DataFrame) -> DataFrame:
-    return sessions.withColumn("session", f.row_number().over(_by_start()))
 
 
 def _by_start() -> WindowSpec:

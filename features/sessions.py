@@ -24,7 +24,12 @@ SESSIONS = Table(
     name="sessions",
     meaning="One session of one user: active events with no gap longer than session_gap between them.",
     columns=(
-        Column("session_id", "string", "hash of user, first event's time and first event's id", unit="SHA-256, 128 bits"),
+        Column(
+            "session_id",
+            "string",
+            "hash of user, first event's time and first event's id",
+            unit="SHA-256, 128 bits",
+        ),
         Column("user_id", "string", "who"),
         Column("start_ts", "timestamp", "time of the first event", unit="UTC, microseconds"),
         Column("end_ts", "timestamp", "time of the last event", unit="UTC, microseconds"),
@@ -69,12 +74,18 @@ def touched(arrived: DataFrame, sessions: DataFrame, bots: DataFrame, gap: timed
         f.col("event_date").cast("timestamp").alias("first"),
         f.date_add("event_date", 1).cast("timestamp").alias("last"),
     )
-    spans = spans.unionByName(whole_days).groupBy("user_id").agg(f.min("first").alias("first"), f.max("last").alias("last"))
+    spans = (
+        spans.unionByName(whole_days)
+        .groupBy("user_id")
+        .agg(f.min("first").alias("first"), f.max("last").alias("last"))
+    )
     bounds = spans.agg(f.min("first"), f.max("last")).first()
     if bounds is None or bounds[0] is None:
         return sessions.limit(0)
     near = (f.col("end_ts") >= f.lit(bounds[0] - gap)) & (f.col("start_ts") <= f.lit(bounds[1] + gap))
-    overlaps = (f.col("end_ts") >= f.col("first") - gap) & (f.col("start_ts") <= f.col("last") + gap)
+    overlaps = (f.col("end_ts") >= f.col("first") - f.lit(gap)) & (
+        f.col("start_ts") <= f.col("last") + f.lit(gap)
+    )
     return sessions.where(near).join(spans, "user_id").where(overlaps).drop("first", "last")
 
 
@@ -113,7 +124,9 @@ def to_sessions(marked: DataFrame) -> DataFrame:
     ann   10:30:00  b         1
     """
     in_order = f.struct(*USER_ORDER, *(name for name in FIELDS if name not in USER_ORDER))
-    grouped = marked.groupBy("user_id", "session").agg(f.array_sort(f.collect_list(in_order)).alias("_events"))
+    grouped = marked.groupBy("user_id", "session").agg(
+        f.array_sort(f.collect_list(in_order)).alias("_events")
+    )
     first, last = f.col("_events")[0], f.element_at("_events", -1)
     fields = f.transform("_events", lambda event: f.struct(*(event[name].alias(name) for name in FIELDS)))
     micros = f.unix_micros(first["event_ts"]).cast("string")

@@ -1,15 +1,56 @@
 """What a table is: its columns, each declared once with type, unit, nullability and meaning."""
 
+import re
 from dataclasses import dataclass, field
 
 from pyspark.sql import Column as Expression
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
-from pyspark.sql.types import ArrayType, DataType, StructField, StructType
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    BooleanType,
+    DataType,
+    DateType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    MapType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
 
 
 class SchemaError(ValueError):
     """A frame that does not match the declaration of the table it is meant for."""
+
+
+SIMPLE: dict[str, DataType] = {
+    kind.simpleString(): kind
+    for kind in (
+        BinaryType(),
+        BooleanType(),
+        DateType(),
+        DoubleType(),
+        FloatType(),
+        IntegerType(),
+        LongType(),
+        StringType(),
+        TimestampType(),
+    )
+}
+
+
+def type_of(ddl: str) -> DataType:
+    """`string`, `array<int>`, `map<string,bigint>`: the few types that tables use, without a Spark to ask."""
+    if match := re.fullmatch(r"array<(.+)>", ddl):
+        return ArrayType(type_of(match[1]))
+    if match := re.fullmatch(r"map<(\w+),(.+)>", ddl):
+        return MapType(type_of(match[1]), type_of(match[2]))
+    return SIMPLE[ddl]
 
 
 @dataclass(frozen=True)
@@ -25,7 +66,7 @@ class Column:
     @property
     def data_type(self) -> DataType:
         if isinstance(self.type, str):
-            return StructType.fromDDL(f"x {self.type}")["x"].dataType
+            return type_of(self.type)
         return ArrayType(StructType([StructField(c.name, c.data_type) for c in self.type]))
 
 
@@ -80,4 +121,6 @@ class Table:
             return missing
 
         message = f"{self.name}.{column.name} has an element with a null in one of: {', '.join(required)}"
-        return f.when(f.exists(value, broken), f.raise_error(f.lit(message))).otherwise(value).alias(column.name)
+        return (
+            f.when(f.exists(value, broken), f.raise_error(f.lit(message))).otherwise(value).alias(column.name)
+        )

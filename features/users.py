@@ -36,8 +36,11 @@ def users(sessions: DataFrame, as_of: datetime | None, buckets: int) -> DataFram
     s1       ann   10:00 milk 1.00, 10:05 milk 1.00    ann   10:00  11:00  2         3       1      3.00
     s2       ann   11:00 milk 1.00, 12:00 jam 2.00
     """
-    events = sessions.select("user_id", "session_id", f.inline("events")).where(happened_before(as_of))
-    cents = f.round(f.coalesce("amount", f.lit(0.0)) * 10_000).cast("bigint")  # whole numbers add up alike in any order
+    fields = f.arrays_zip("events.event_ts", "events.item_id", "events.amount")
+    events = sessions.select("user_id", "session_id", f.inline(fields)).where(happened_before(as_of))
+    cents = f.round(f.coalesce("amount", f.lit(0.0)) * 10_000).cast(
+        "bigint"
+    )  # whole numbers add up alike in any order
     return (
         events.withColumn("_cents", cents)
         .groupBy("user_id")

@@ -12,7 +12,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from conf.schema import Config
-from features.events import EVENTS
 from features.examples import (
     Cut,
     packed,
@@ -23,9 +22,9 @@ from features.examples import (
     spec_of,
     vocabulary_table,
 )
-from features.items import ITEMS, items
+from features.items import ITEMS
 from features.lake import Lake
-from features.sequences import as_model_input, next_sessions, sequences
+from features.questions import ask, candidates
 from features.sessions import SESSIONS
 from jobs.job import InputError, run
 
@@ -33,14 +32,16 @@ from jobs.job import InputError, run
 def examples(conf: Config, lake: Lake) -> dict[str, Any]:
     set_id = set_id_of(conf)
     table = rows_table(set_id)
-    if lake.version(table):
+    if lake.version(table):  # 0 is the empty table: its rows come with the next commit
         return {"set_id": set_id, "note": "it is there already"} | lake.facts(table)["counts"]
     cut = Cut.of(conf)
     words = vocabulary(conf, lake, cut).persist()
     size = words.agg(f.max("item_index")).first()[0]  # type: ignore[index]
     if size is None:
-        raise InputError(f"no sessions before {cut.as_of:%Y-%m-%d}: ingest more, or set promote.holdout_days lower")
-    histories = histories_with_targets(conf, lake, cut).persist()
+        raise InputError(
+            f"no sessions before {cut.as_of:%Y-%m-%d}: ingest more, or set promote.holdout_days lower"
+        )
+    histories = ask(lake.read(SESSIONS), lake.read(ITEMS), cut.validation_from, cut.as_of, conf).persist()
     longest = histories.agg(f.coalesce(f.max(f.size("targets")), f.lit(0))).first()[0]  # type: ignore[index]
     tables = {name.name: lake.version(name) for name in (SESSIONS, ITEMS)}
     spec = spec_of(conf, size + 1, max(1, longest), tables)
@@ -56,21 +57,12 @@ def examples(conf: Config, lake: Lake) -> dict[str, Any]:
 
 def vocabulary(conf: Config, lake: Lake, cut: Cut) -> DataFrame:
     """The items seen before the cut, with their sessions before it and before the validation days."""
-    sessions, types = lake.read(SESSIONS), conf.task.event_types
-    seen = items(sessions, cut.as_of, types).select("item_id", f.col("session_count").alias("sessions"))
-    earlier = items(sessions, cut.validation_from, types)
-    trained = earlier.select("item_id", f.col("session_count").alias("validation_sessions"))
-    indexed = lake.read(ITEMS).select("item_index", "item_id").join(seen, "item_id").join(trained, "item_id", "left")
-    return indexed.fillna(0, ["validation_sessions"]).select("item_index", "item_id", "sessions", "validation_sessions")
-
-
-def histories_with_targets(conf: Config, lake: Lake, cut: Cut) -> DataFrame:
-    """Each user's history before the validation days and, of those who came back in them, what they then took."""
-    sessions, known, types = lake.read(SESSIONS), lake.read(ITEMS), conf.task.event_types
-    before = cut.validation_from
-    active = sequences(sessions, lake.read(EVENTS).where("false"), known, before, conf.features.max_length, conf.features.user_buckets)
-    targets = next_sessions(sessions, known, types, before, cut.as_of)
-    return as_model_input(active, types, before).join(targets, "user_id", "left")
+    sessions, known = lake.read(SESSIONS), lake.read(ITEMS)
+    trained = candidates(sessions, known, cut.validation_from, conf).select(
+        "item_index", f.col("sessions").alias("validation_sessions")
+    )
+    seen = candidates(sessions, known, cut.as_of, conf)
+    return seen.join(trained, "item_index", "left").fillna(0, ["validation_sessions"])
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def ingest(conf: Config, lake: Lake) -> dict[str, Any]:
 def clear_unfinished(lake: Lake, batch: int) -> None:
     """Removes what an ingest left behind that was stopped before its last commit."""
     for table in (EVENTS, QUARANTINE):
-        if not lake.read(table).where(f.col("batch") >= batch).isEmpty():
+        if lake.facts(table).get("batch", 0) >= batch:
             lake.delete(table, f"batch >= {batch}", {"job": "ingest", "cleared": batch})
 
 
@@ -57,7 +57,9 @@ def new_files(conf: Config, lake: Lake, ds: date) -> DataFrame | None:
         arrived = files_up_to(lake.spark, conf.raw, conf.source.path, ds)
     except FileNotFoundError as error:
         raise InputError(f"{error}: set raw= to the folder that {conf.source.path} is in") from None
-    known = {tuple(row) for row in lake.read(INGESTED_FILES).select("path", "size", "modified").toLocalIterator()}
+    known = {
+        tuple(row) for row in lake.read(INGESTED_FILES).select("path", "size", "modified").toLocalIterator()
+    }
     unseen = [file for file in arrived if (file.path, file.size, file.modified) not in known]
     if not unseen:
         return None
@@ -65,7 +67,13 @@ def new_files(conf: Config, lake: Lake, ds: date) -> DataFrame | None:
     listed = lake.spark.createDataFrame([_row(file) for file in unseen], ARRIVALS).join(sums, "path")
     stored = lake.read(INGESTED_FILES).select("checksum")
     first = f.row_number().over(Window.partitionBy("checksum").orderBy("arrival_date", "path"))
-    fresh = listed.join(stored, "checksum", "left_anti").withColumn("_n", first).where("_n = 1").drop("_n").persist()
+    fresh = (
+        listed.join(stored, "checksum", "left_anti")
+        .withColumn("_n", first)
+        .where("_n = 1")
+        .drop("_n")
+        .persist()
+    )
     return None if fresh.isEmpty() else fresh
 
 

@@ -1,9 +1,10 @@
 """What every job does around its paragraph: read the configuration, start Spark, say what came of it."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from conf.load import ConfigurationError, load
 from conf.schema import Config
@@ -44,7 +45,7 @@ def configure(needs: Sequence[str] = ()) -> Config:
         stop(str(error))
 
 
-def stop(message: str) -> Any:
+def stop(message: str) -> NoReturn:
     """Ends the program with `message` alone."""
     print(f"error: {message}", file=sys.stderr)
     raise SystemExit(BAD_INPUT)
@@ -61,6 +62,8 @@ def say(step: Step, conf: Config, lake: Lake) -> dict[str, Any]:
 
 def open_lake(conf: Config, name: str) -> Lake:
     """Starts Spark as `conf.spark` says and opens the lake."""
+    os.environ["TZ"] = "UTC"  # times that pass through Python are then the same on every machine
+    time.tzset()
     from pyspark.sql import SparkSession  # here, so that a job that needs no Spark does not wait for it
 
     builder = SparkSession.builder.appName(f"footfall {name}").master(conf.spark.master)

@@ -1,7 +1,7 @@
 """Bring items, sequences and users up to the newest sessions.
 
 Reads `sessions` and `events`; gives new items their index in `items`, and merges the users who got events into
-`sequences` and `users`. Each table goes on from what its own last commit covered. Safe to run again, and after a kill.
+`sequences` and `users`. It goes on from what the last commit of each table covered. Safe to run again, and after a kill.
 
     spark-submit jobs/sequence.py ds=2017-12-28 raw=var/demo/raw lake=var/demo/lake
 """
@@ -9,10 +9,11 @@ Reads `sessions` and `events`; gives new items their index in `items`, and merge
 from datetime import date
 from typing import Any
 
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 
 from conf.schema import Config
-from features.batches import Batches, covered, events_of, events_upto, pending
+from features.batches import Batches, covered, events_of, events_upto
 from features.catalogue import catalogue, no_catalogue
 from features.items import ITEMS, hand_out_indices, items, to_items
 from features.lake import Lake
@@ -25,19 +26,24 @@ from jobs.job import run
 
 
 def sequence(conf: Config, lake: Lake) -> dict[str, Any]:
-    upto = covered(lake, SESSIONS)
-    counts = {
-        "items": update_items(conf, lake, pending(lake, ITEMS, upto)),
-        "sequences": update_sequences(conf, lake, pending(lake, SEQUENCES, upto)),
-        "users": update_users(conf, lake, pending(lake, USERS, upto)),
-    }
-    return counts if any(counts.values()) else counts | {"note": "no sessions are new since the last run"}
+    newest = covered(lake, SESSIONS)
+    batches = Batches(min(covered(lake, table) for table in (ITEMS, SEQUENCES, USERS)), newest)
+    if not batches:
+        return {"items": 0, "sequences": 0, "users": 0, "note": "no sessions are new since the last run"}
+    items_added = update_items(conf, lake, batches)
+    whole = affected(lake, batches, lake.read(SESSIONS)).persist(StorageLevel.DISK_ONLY)
+    passive = affected(lake, batches, events_upto(lake, batches.upto).where("not is_active"))
+    settings = conf.features
+    latest = sequences(whole, passive, lake.read(ITEMS), None, settings.max_length, settings.user_buckets)
+    profiles = users(whole, None, settings.user_buckets)
+    counts = {"items": items_added, "sequences": merge(conf, lake, SEQUENCES, latest, batches)}
+    counts["users"] = merge(conf, lake, USERS, profiles, batches)
+    whole.unpersist()
+    return counts
 
 
 def update_items(conf: Config, lake: Lake, batches: Batches) -> int:
     """New items get an index; counts and catalogue entries that changed are replaced. Returns how many are new."""
-    if not batches:
-        return 0
     known = lake.read(ITEMS).select("item_id", "item_index")
     new = hand_out_indices(events_of(lake, batches), known).persist()
     added = new.count()
@@ -49,23 +55,6 @@ def update_items(conf: Config, lake: Lake, batches: Batches) -> int:
     new.unpersist()
     described.unpersist()
     return added
-
-
-def update_sequences(conf: Config, lake: Lake, batches: Batches) -> int:
-    if not batches:
-        return 0
-    whole = affected(lake, batches, lake.read(SESSIONS))
-    passive = affected(lake, batches, events_upto(lake, batches.upto).where("not is_active"))
-    settings = conf.features
-    rows = sequences(whole, passive, lake.read(ITEMS), None, settings.max_length, settings.user_buckets)
-    return merge(conf, lake, SEQUENCES, rows, batches)
-
-
-def update_users(conf: Config, lake: Lake, batches: Batches) -> int:
-    if not batches:
-        return 0
-    rows = users(affected(lake, batches, lake.read(SESSIONS)), None, conf.features.user_buckets)
-    return merge(conf, lake, USERS, rows, batches)
 
 
 def affected(lake: Lake, batches: Batches, frame: DataFrame) -> DataFrame:
@@ -92,7 +81,9 @@ def read_catalogue(conf: Config, lake: Lake) -> DataFrame:
     files = files_up_to(lake.spark, conf.raw, source.path, date.fromisoformat(conf.ds))
     if not files:
         return no_catalogue(lake.spark)
-    arrived = lake.spark.createDataFrame([(x.path, x.arrival_date) for x in files], "source_file string, arrival_date date")
+    arrived = lake.spark.createDataFrame(
+        [(x.path, x.arrival_date) for x in files], "source_file string, arrival_date date"
+    )
     return catalogue(records(lake.spark, [file.path for file in files]).join(arrived, "source_file"), source)
 
 

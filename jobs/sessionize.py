@@ -40,7 +40,13 @@ def sessionize(conf: Config, lake: Lake) -> dict[str, Any]:
     kept = without(every, bots)
     new = to_sessions(mark_sessions(kept, gap)).persist(StorageLevel.DISK_ONLY)
     counts = check_conserved(arrived, redone, new, every, kept)
-    lake.replace(SESSIONS, old=redone, new=new, facts={"job": "sessionize", **batches.facts(), **counts}, within=days_of(redone, new))
+    lake.replace(
+        SESSIONS,
+        old=redone,
+        new=new,
+        facts={"job": "sessionize", **batches.facts(), **counts},
+        within=days_of(redone, new),
+    )
     for frame in (bots, redone, new):
         frame.unpersist()
     return counts
@@ -51,7 +57,9 @@ def bots_among(conf: Config, lake: Lake, arrived: DataFrame, batches: Batches) -
     days = arrived.select("user_id", "event_date").distinct()
     first, last = days.agg(f.min("event_date"), f.max("event_date")).first()  # type: ignore[misc]
     stored = events_upto(lake, batches.upto).where(f.col("event_date").between(f.lit(first), f.lit(last)))
-    return bot_days(stored.join(days, ["user_id", "event_date"], "left_semi"), conf.features.max_events_per_user_day)
+    return bot_days(
+        stored.join(days, ["user_id", "event_date"], "left_semi"), conf.features.max_events_per_user_day
+    )
 
 
 def check_conserved(
@@ -76,7 +84,11 @@ def check_conserved(
 
 def days_of(redone: DataFrame, new: DataFrame) -> Any:
     """The partitions of `sessions` that the merge can touch."""
-    days = redone.select("start_date").union(new.select("start_date")).agg(f.min("start_date"), f.max("start_date"))
+    days = (
+        redone.select("start_date")
+        .union(new.select("start_date"))
+        .agg(f.min("start_date"), f.max("start_date"))
+    )
     first, last = days.first()  # type: ignore[misc]
     return f.col("old.start_date").between(f.lit(first), f.lit(last)) if first else f.lit(False)
 

@@ -45,7 +45,9 @@ def events(spark: SparkSession, *rows: dict[str, Any]) -> DataFrame:
     return spark.createDataFrame([tuple(row[c.name] for c in EVENTS.columns) for row in rows], EVENTS.schema)
 
 
-def line(user: str | None, time: str, event_id: str, event_type: str = "purchase", **more: Any) -> dict[str, Any]:
+def line(
+    user: str | None, time: str, event_id: str, event_type: str = "purchase", **more: Any
+) -> dict[str, Any]:
     """One raw record of the plain format."""
     record = {"event_id": event_id, "user_id": user, "event_ts": time, "event_type": event_type, **more}
     return {name: value for name, value in record.items() if value is not None}

@@ -53,21 +53,28 @@ def test_a_session_id_does_not_depend_on_what_else_is_in_the_batch(spark):
 
     def ids(*rows: dict) -> set[str]:
         made = to_sessions(mark_sessions(events(spark, *rows), GAP))
-        return {row.session_id for row in made.where("user_id = 'ann' and start_ts >= '2026-11-02 10:00:00'").collect()}
+        return {
+            row.session_id
+            for row in made.where("user_id = 'ann' and start_ts >= '2026-11-02 10:00:00'").collect()
+        }
 
     assert ids(*ann) == ids(*ann, *others)
     assert len(ids(*ann)) == 2
 
 
 def test_a_session_holds_its_span_and_its_count(spark):
-    made = to_sessions(mark_sessions(events(spark, event("ann", "10:00:00", "a"), event("ann", "10:10:00", "b")), GAP))
+    made = to_sessions(
+        mark_sessions(events(spark, event("ann", "10:00:00", "a"), event("ann", "10:10:00", "b")), GAP)
+    )
     assert SESSIONS.conform(made).select("start_ts", "end_ts", "event_count").collect() == [
         (at("10:00:00"), at("10:10:00"), 2)
     ]
 
 
 def test_more_than_the_allowed_events_make_a_bot_day_as_many_do_not(spark):
-    rows = [event("ann", f"10:00:0{n}", f"a{n}") for n in range(2)] + [event("bot", f"10:00:0{n}", f"b{n}") for n in range(3)]
+    rows = [event("ann", f"10:00:0{n}", f"a{n}") for n in range(2)] + [
+        event("bot", f"10:00:0{n}", f"b{n}") for n in range(3)
+    ]
     passive = [event("ann", "10:00:05", "p", is_active=False)]
     frame = events(spark, *rows, *passive)
     days = bot_days(frame, 2)

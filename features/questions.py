@@ -1,0 +1,33 @@
+"""A question to models: what do users take in their next session, asked as of a moment and answered by what came after."""
+
+from datetime import datetime
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as f
+
+from conf.schema import Config
+from features.items import items
+from features.sequences import as_model_input, next_sessions, sequences
+
+
+def histories(sessions: DataFrame, known: DataFrame, as_of: datetime, conf: Config) -> DataFrame:
+    """What a model may see of each user with a history before `as_of`: `user_id`, `items`, `sessions`, `ages`.
+
+    `known` has `item_id` and `item_index`. Passive events stay out: no task looks at them yet.
+    """
+    settings = conf.features
+    active = sequences(sessions, None, known, as_of, settings.max_length, settings.user_buckets)
+    return as_model_input(active, conf.task.event_types, as_of)
+
+
+def ask(sessions: DataFrame, known: DataFrame, as_of: datetime, until: datetime, conf: Config) -> DataFrame:
+    """`histories` and beside them `targets`: the distinct items of the first session in `[as_of, until)`, null for none."""
+    answers = next_sessions(sessions, known, conf.task.event_types, as_of, until)
+    return histories(sessions, known, as_of, conf).join(answers, "user_id", "left")
+
+
+def candidates(sessions: DataFrame, known: DataFrame, as_of: datetime, conf: Config) -> DataFrame:
+    """What is ranked: the items seen before `as_of`, with `item_index`, `item_id` and `sessions` that had them."""
+    seen = items(sessions, as_of, conf.task.event_types)
+    counted = seen.select("item_id", f.col("session_count").alias("sessions"))
+    return known.select("item_index", "item_id").join(counted, "item_id")

@@ -1,0 +1,54 @@
+"""Models before the same question: how the jobs that judge ask it of exported models, and what comes back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+import numpy as np
+
+from conf.schema import Config
+from features.items import ITEMS
+from features.lake import Lake
+from features.questions import ask, candidates
+from features.sessions import SESSIONS
+from models.metrics import per_user
+from models.scoring import RANK_FACTS_SCHEMA, rank_facts
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The answers of some models to one question, of the same users in the same order."""
+
+    question: str
+    as_of: datetime
+    until: datetime
+    users: list[str]
+    values: dict[str, dict[str, np.ndarray]]  # model -> metric -> (users,)
+
+
+def judge(
+    conf: Config, lake: Lake, question: str, models: Mapping[str, str], as_of: datetime, until: datetime
+) -> Judgement:
+    """Ranks what was seen before `as_of` with each model (name -> folder of its SavedModel), for the users who come back.
+
+    The driver holds a few numbers for each user and model, and the candidates' indices; scores stay with the workers.
+    """
+    sessions, known = lake.read(SESSIONS), lake.read(ITEMS)
+    asked = ask(sessions, known, as_of, until, conf).where("targets is not null")
+    ranked = candidates(sessions, known, as_of, conf).select("item_index").toArrow()["item_index"].to_numpy()
+    rank = partial(rank_facts, models=dict(models), candidates=ranked)
+    spread = asked.repartition(conf.spark.shuffle_partitions, "user_id")
+    facts = spread.mapInArrow(rank, RANK_FACTS_SCHEMA).orderBy("user_id").toArrow().to_pandas()
+    unusable = facts[facts["reason"].notna()]
+    if len(unusable):
+        print(f"judge: {unusable['user_id'].nunique()} users left out, e.g. {unusable['reason'].iloc[0]}")
+    facts = facts[~facts["user_id"].isin(set(unusable["user_id"]))]
+    values = {}
+    for name in models:
+        of_model = facts[facts["model"] == name]
+        values[name] = per_user(
+            of_model["better"].tolist(), of_model["ties"].tolist(), of_model["n_targets"].to_numpy()
+        )
+    users = sorted(set(facts["user_id"]))
+    return Judgement(question, as_of, until, users, values)

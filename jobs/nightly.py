@@ -1,0 +1,25 @@
+"""The night: ingest what arrived, sessionize it, bring sequences up to it, score every user with the champion.
+
+The same steps as the jobs of these names, inside one Spark application.
+
+    spark-submit jobs/nightly.py ds=2017-12-28 raw=var/demo/raw lake=var/demo/lake source=complete_journey
+"""
+
+from typing import Any
+
+from conf.schema import Config
+from features.lake import Lake
+from jobs.ingest import ingest
+from jobs.job import run, say
+from jobs.score import score
+from jobs.sequence import sequence
+from jobs.sessionize import sessionize
+
+
+def nightly(conf: Config, lake: Lake) -> dict[str, Any]:
+    facts = {step.__name__: say(step, conf, lake) for step in (ingest, sessionize, sequence, score)}
+    return {"ds": conf.ds, "events": facts["ingest"]["events"], "predictions": facts["score"]["predictions"]}
+
+
+if __name__ == "__main__":
+    run(nightly)

@@ -1,0 +1,190 @@
+"""Judge the models of a night on days that none of them has seen, and promote the challenger where it beats the champion.
+
+Reads the registry, and `sessions` and `items` as of `ds` less `promote.holdout_days`; writes a row of `promotions` for
+each decision, then moves the alias `champion`. The first champion is the best baseline; the challenger is the best encoder
+of the night's example set; both are chosen by the validation days, and judged on the held-out ones. A request that was
+decided before is not decided again.
+
+    spark-submit jobs/promote.py ds=2017-12-27 promote.holdout_days=27 task=next_item
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from conf.schema import Config
+from features.examples import Cut, end_of, set_id_of
+from features.items import ITEMS
+from features.lake import Lake
+from features.promotions import PROMOTIONS
+from features.sessions import SESSIONS
+from jobs.job import InputError, run
+from jobs.judging import Judgement, judge
+from models.gate import Decision, best, decide, paired_bootstrap
+from models.metrics import mean_and_interval
+from models.recording import git_commit
+from models.registry import CHALLENGER, CHAMPION, Registry, Version, connect
+
+
+def promote(conf: Config, lake: Lake) -> dict[str, Any]:
+    registry = connect(conf.registry, conf.artifacts)
+    set_id = conf.set_id or set_id_of(conf)
+    request = f"{conf.task.name}/{conf.ds}/{set_id}"
+    if decided := decisions(lake, request):
+        settle(registry, conf.task.name, decided)
+        return said(decided) | {"note": "this request was decided before"}
+    trained = registry.versions(conf.task.name, set_id)
+    if not trained:
+        raise InputError(
+            f"no version of {conf.task.name} is registered for {set_id}: run jobs/train.py first"
+        )
+    validation = on_validation_days(conf, lake, registry, trained)
+    standing = [v for alias in (CHAMPION, CHALLENGER) if (v := registry.by_alias(conf.task.name, alias))]
+    test = on_held_out_days(conf, lake, registry, {v.version: v for v in (*standing, *trained)}.values())
+    known = {name_of(v): v for v in (*standing, *trained)}
+    judged = judged_rows(conf, known, validation) + judged_rows(conf, known, test)
+    rows = []
+    champion = registry.by_alias(conf.task.name, CHAMPION)
+    if champion is None and (baselines := of_kind(trained, "baseline")):
+        champion = chosen(conf, validation, baselines)
+        first = gate(conf, test, champion, None)
+        rows.append(ledger_row(conf, lake, f"{request}/0", first, champion, None, judged))
+    challenger = chosen(conf, validation, of_kind(trained, "encoder") or trained)
+    if champion is None or challenger.version != champion.version:
+        decision = gate(conf, test, challenger, champion)
+        rows.append(ledger_row(conf, lake, f"{request}/1", decision, challenger, champion, judged))
+        registry.set_alias(challenger, CHALLENGER)
+    lake.append(
+        PROMOTIONS, lake.spark.createDataFrame(rows, PROMOTIONS.schema), {"job": "promote", "ds": conf.ds}
+    )
+    settle(registry, conf.task.name, decided := decisions(lake, request))
+    return said(decided)
+
+
+def on_validation_days(conf: Config, lake: Lake, registry: Registry, trained: Sequence[Version]) -> Judgement:
+    """Baselines as they were fitted before the validation days, encoders as they are: those days chose their epoch."""
+    cut = Cut.of(conf)
+    paths = {
+        name_of(v): registry.run_artifact_path(v, "as_of_validation") or registry.saved_model_path(v)
+        for v in trained
+    }
+    return judge(conf, lake, "validation", paths, cut.validation_from, cut.as_of)
+
+
+def on_held_out_days(conf: Config, lake: Lake, registry: Registry, versions: Any) -> Judgement:
+    paths = {name_of(v): registry.saved_model_path(v) for v in versions}
+    return judge(conf, lake, "test", paths, Cut.of(conf).as_of, end_of(conf.ds))
+
+
+def chosen(conf: Config, validation: Judgement, versions: Sequence[Version]) -> Version:
+    """The version that is best on the validation days."""
+    by_name = {name_of(v): v for v in versions}
+    return by_name[best({name: validation.values[name][conf.promote.metric] for name in by_name})]
+
+
+def gate(conf: Config, test: Judgement, challenger: Version, champion: Version | None) -> Decision:
+    metric, limits = conf.promote.metric, conf.promote
+    return decide(
+        metric,
+        test.values[name_of(challenger)][metric],
+        test.values[name_of(champion)][metric] if champion else None,
+        resamples=limits.resamples,
+        confidence=limits.confidence,
+        seed=limits.seed,
+    )
+
+
+def judged_rows(conf: Config, versions: dict[str, Version], judgement: Judgement) -> list[tuple[Any, ...]]:
+    """Every metric of every model with its interval; encoders also against the question's best baseline, paired."""
+    settings = (conf.promote.resamples, conf.promote.confidence, conf.promote.seed)
+    rows = []
+    for name, values in judgement.values.items():
+        version = versions[name]
+        for metric, of_users in values.items():
+            rivals = {
+                n: v[metric] for n, v in judgement.values.items() if versions[n].tags["kind"] == "baseline"
+            }
+            against = (None, None, None)
+            if rivals and version.tags["kind"] == "encoder":
+                against = tuple(paired_bootstrap(of_users, rivals[best(rivals)], *settings))  # type: ignore[assignment]
+            head = (judgement.question, judgement.as_of, judgement.until, len(judgement.users))
+            model = (version.tags["model"], version.tags["kind"], version.version)
+            rows.append(
+                (*head, *model, metric, *map(float, mean_and_interval(of_users, *settings)), *against)
+            )
+    return rows
+
+
+def ledger_row(
+    conf: Config,
+    lake: Lake,
+    request_id: str,
+    decision: Decision,
+    challenger: Version,
+    champion: Version | None,
+    judged: list[tuple[Any, ...]],
+) -> dict[str, Any]:
+    """One row of `promotions`."""
+    interval = decision.difference
+    return {
+        "request_id": request_id,
+        "decided_at": datetime.now(UTC),
+        "ds": end_of(conf.ds).date().fromisoformat(conf.ds),
+        "task": conf.task.name,
+        "challenger": challenger.tags["model"],
+        "challenger_version": challenger.version,
+        "champion": champion.tags["model"] if champion else None,
+        "champion_version": champion.version if champion else None,
+        "promoted": decision.promote,
+        "metric": decision.metric,
+        "challenger_value": decision.challenger,
+        "champion_value": decision.champion,
+        "difference": interval and interval.mean,
+        "low": interval and interval.low,
+        "high": interval and interval.high,
+        "users": decision.users,
+        "reason": decision.reason,
+        "judged": judged,
+        "tables": {table.name: lake.version(table) for table in (SESSIONS, ITEMS)},
+        "git_commit": git_commit(),
+        "requested_by": conf.promote.requested_by,
+    }
+
+
+def decisions(lake: Lake, request: str) -> list[Any]:
+    """The ledger's rows of one request, in their order."""
+    ledger = lake.read(PROMOTIONS)
+    return ledger.where(ledger.request_id.startswith(f"{request}/")).orderBy("request_id").collect()
+
+
+def settle(registry: Registry, task: str, decided: Sequence[Any]) -> None:
+    """Makes the registry say what the ledger says, also after a stop between the two."""
+    promoted = [row.challenger_version for row in decided if row.promoted]
+    champion = registry.by_alias(task, CHAMPION)
+    stands = champion.version if champion else None
+    before = {row.champion_version for row in decided} | {None}
+    if promoted and stands != promoted[-1] and stands in before | set(promoted):
+        registry.set_alias(next(v for v in registry.versions(task) if v.version == promoted[-1]), CHAMPION)
+
+
+def said(decided: Sequence[Any]) -> dict[str, Any]:
+    promoted = [row for row in decided if row.promoted]
+    champion = promoted[-1].challenger if promoted else decided[-1].champion if decided else None
+    return {
+        "decisions": len(decided),
+        "champion": champion,
+        "reasons": " | ".join(row.reason for row in decided),
+    }
+
+
+def of_kind(versions: Sequence[Version], kind: str) -> list[Version]:
+    return [version for version in versions if version.tags["kind"] == kind]
+
+
+def name_of(version: Version) -> str:
+    """How a version is called among those that are judged together."""
+    return f"{version.tags['model']} v{version.version}"
+
+
+if __name__ == "__main__":
+    run(promote)

@@ -1,0 +1,76 @@
+"""Score every user with the champion of a task.
+
+Reads `sequences` as of `ds` (the table for the newest night, the function of the same name for an earlier one), replaces
+the partition `ds`, `task` of `predictions`. Without a champion there is nothing to score with, and it says so.
+
+    spark-submit jobs/score.py ds=2017-12-28 task=next_item
+"""
+
+from functools import partial
+from typing import Any
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as f
+
+from conf.schema import Config
+from features.examples import end_of
+from features.items import ITEMS
+from features.lake import Lake
+from features.predictions import PREDICTIONS, to_predictions
+from features.questions import histories
+from features.sequences import SEQUENCES, as_model_input
+from features.sessions import SESSIONS
+from jobs.job import run
+from models.registry import CHAMPION, connect
+from models.scoring import TOP_K_SCHEMA, top_k
+
+
+def score(conf: Config, lake: Lake) -> dict[str, Any]:
+    registry = connect(conf.registry, conf.artifacts)
+    champion = registry.by_alias(conf.task.name, CHAMPION)
+    if champion is None:
+        return {
+            "predictions": 0,
+            "note": f"{conf.task.name} has no champion yet: train a model, then run promote",
+        }
+    users, version = histories_as_of(conf, lake)
+    users = users.persist(StorageLevel.DISK_ONLY)
+    scored = users.mapInArrow(partial(top_k, model_path=registry.saved_model_path(champion)), TOP_K_SCHEMA)
+    name, number = champion.tags["model"], champion.version
+    rows = to_predictions(scored, conf.ds, conf.task.name, name, number, version).persist(
+        StorageLevel.DISK_ONLY
+    )
+    counts = check_conserved(users, rows)
+    facts = {"job": "score", "ds": conf.ds, "model_version": number, "sequences_version": version, **counts}
+    lake.replace_where(PREDICTIONS, rows, f"ds = '{conf.ds}' and task = '{conf.task.name}'", facts)
+    for frame in (users, rows):
+        frame.unpersist()
+    return counts | {"champion": f"{name} v{number}"}
+
+
+def histories_as_of(conf: Config, lake: Lake) -> tuple[DataFrame, int]:
+    """The histories of users at the end of `ds`, and the version of `sequences` they are from: -1 for a past night."""
+    as_of = end_of(conf.ds)
+    if lake.facts(SEQUENCES).get("ds", "") <= conf.ds:
+        version = lake.version(SEQUENCES)
+        table = lake.read(SEQUENCES, version)
+        return as_model_input(table, conf.task.event_types, as_of), -1 if version is None else version
+    return histories(lake.read(SESSIONS), lake.read(ITEMS), as_of, conf), -1
+
+
+def check_conserved(users: DataFrame, rows: DataFrame) -> dict[str, int]:
+    """Refuses to go on where a user was lost or doubled on the way through the model."""
+    asked = users.count()
+    answered, entities, failed = rows.agg(
+        f.count("*"), f.count_distinct("entity"), f.count_if(f.col("reason").isNotNull())
+    ).first()  # type: ignore[misc]
+    if not asked == answered == entities:
+        raise AssertionError(
+            f"every user must get one prediction: {asked} users, {answered} rows of {entities} users"
+        )
+    return {"users": asked, "predictions": answered - failed, "without_prediction": failed}
+
+
+if __name__ == "__main__":
+    run(score)
