@@ -18,6 +18,7 @@ class ItemSource:
     schema: str = MISSING  # the record's fields, Spark DDL
     item_id: str = MISSING  # Spark SQL expression over the record
     category: str = "cast(null as string)"  # the item's category, likewise
+    title: str = "cast(null as string)"  # what a person would call it, likewise
     attributes: str = "map()"  # Spark SQL expression of type map<string,string>
 
 
@@ -133,9 +134,9 @@ class Config:
     lake: str = MISSING  # folder of the Delta tables
     registry: str = MISSING  # MLflow tracking and registry URI
     artifacts: str = MISSING  # folder or URI of MLflow's artifacts
-    set_id: str | None = (
-        None  # an example set; none: the one of `task`, `ds` and the rest of the configuration
-    )
+    report: str = MISSING  # folder of the report
+    report_command: str = ""  # what was run, for the report's head
+    set_id: str | None = None  # an example set; none: that of `ds` and the rest of the configuration
     source: Source = field(default_factory=Source)
     spark: SparkSettings = field(default_factory=SparkSettings)
     features: Features = field(default_factory=Features)

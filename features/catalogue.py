@@ -5,15 +5,15 @@ from pyspark.sql import functions as f
 
 from conf.schema import ItemSource
 
-COLUMNS = "item_id string, category string, attributes map<string,string>"
+COLUMNS = "item_id string, title string, category string, attributes map<string,string>"
 
 
 def catalogue(lines: DataFrame, source: ItemSource) -> DataFrame:
-    """`item_id`, `category`, `attributes`, one row an item; of several lines of one item the last in the newest file.
+    """`item_id`, `title`, `category`, `attributes`, one row an item: the last line of the newest file.
 
     before                                   after
-    text                                     item_id  category  attributes
-    {"id":1,"kind":"MILK","brand":"Own"}     1        MILK      {brand: Own}
+    text                                     item_id  title  category  attributes
+    {"id":1,"kind":"MILK","brand":"Own"}     1        null   MILK      {brand: Own}
     """
     record = f.from_json("text", source.schema, {"mode": "PERMISSIVE"})
     fields = lines.select("arrival_date", "source_file", "ingest_seq", record.alias("_record")).select(
@@ -21,6 +21,7 @@ def catalogue(lines: DataFrame, source: ItemSource) -> DataFrame:
     )
     named = fields.select(
         f.expr(source.item_id).cast("string").alias("item_id"),
+        f.expr(source.title).cast("string").alias("title"),
         f.expr(source.category).cast("string").alias("category"),
         f.expr(source.attributes).cast("map<string,string>").alias("attributes"),
         f.struct("arrival_date", "source_file", "ingest_seq").alias("_order"),

@@ -21,6 +21,7 @@ ITEMS = Table(
         Column("last_seen", "timestamp", "last event in a session", nullable=True, unit="UTC"),
         Column("event_count", "bigint", "events in sessions", unit="events"),
         Column("session_count", "bigint", "sessions with the item: its popularity", unit="sessions"),
+        Column("title", "string", "what a person would call it, from the catalogue", nullable=True),
         Column("category", "string", "from the catalogue", nullable=True),
         Column("attributes", "map<string,string>", "the rest of what the catalogue says"),
     ),
@@ -96,6 +97,7 @@ def to_items(indices: DataFrame, seen: DataFrame, catalogue: DataFrame) -> DataF
             "last_seen",
             f.coalesce("event_count", f.lit(0)).cast("bigint").alias("event_count"),
             f.coalesce("session_count", f.lit(0)).cast("bigint").alias("session_count"),
+            "title",
             "category",
             f.coalesce("attributes", f.expr("cast(map() as map<string,string>)")).alias("attributes"),
         )

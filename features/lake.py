@@ -63,6 +63,13 @@ class Lake:
         newest = told.select("userMetadata").first()
         return json.loads(newest[0]) if newest else {}
 
+    def history(self, table: Table) -> list[Facts]:
+        """What every commit that has facts says, oldest first."""
+        if not self.exists(table):
+            return []
+        told = self._delta(table).history().where("userMetadata is not null").orderBy("version")
+        return [json.loads(row[0]) for row in told.select("userMetadata").collect()]
+
     def properties(self, table: Table) -> dict[str, str]:
         return self._delta(table).detail().select("properties").first()[0]  # type: ignore[index]
 

@@ -44,7 +44,7 @@ def sessionize(conf: Config, lake: Lake) -> dict[str, Any]:
         SESSIONS,
         old=redone,
         new=new,
-        facts={"job": "sessionize", **batches.facts(), **counts},
+        facts={"job": "sessionize", "ds": conf.ds, **batches.facts(), **counts},
         within=days_of(redone, new),
     )
     for frame in (bots, redone, new):

@@ -10,6 +10,7 @@ here; encoders are trained by `train.ranks` processes (jobs/train_rank.py). Star
 
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -116,14 +117,14 @@ def fit_baseline(conf: Config, registry: Registry, examples: ExampleSet) -> None
         registry.register(run, conf.task.name, Path(folder, "sessions"), tags)
 
 
-def main() -> None:
-    conf = configure()
+def attempt(step: Callable[[Config], dict[str, Any]], conf: Config) -> None:
+    """Runs a step that needs no Spark and prints its facts; ends with a plain message where the user can help."""
     try:
-        facts = train(conf)
+        facts = step(conf)
     except (InputError, ExampleSetError, KerasError, RanksFailed) as error:
         stop(str(error))
     print("train: " + ", ".join(f"{name}={value}" for name, value in facts.items()), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    attempt(train, configure())

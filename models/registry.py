@@ -158,6 +158,14 @@ class Registry:
         found = [v for v in self.versions(task, set_id) if v.tags.get("configuration") == configuration]
         return found[-1] if found else None
 
+    def metrics(self, version: Version) -> dict[str, list[tuple[int, float]]]:
+        """What the version's run logged: metric -> (step, value) in the order of steps; `ndcg@10` by that name."""
+        found = {}
+        for name in self.client.get_run(version.run_id).data.metrics:
+            logged = self.client.get_metric_history(version.run_id, name)
+            found[name.replace("_at_", "@")] = sorted((point.step, point.value) for point in logged)
+        return found
+
     def saved_model_path(self, version: Version) -> str:
         """A local directory with the version's SavedModel: the store itself where that is a local folder."""
         uri = self.client.get_model_version_download_uri(version.task, str(version.version))
