@@ -34,8 +34,6 @@ ABOVE_ZERO = (
     "model.blocks",
     "model.heads",
     "model.negatives",
-    "task.length",
-    "task.positions",
     "task.validation_days",
     "task.k",
     "train.ranks",
@@ -48,6 +46,12 @@ ABOVE_ZERO = (
     "promote.holdout_days",
     "promote.resamples",
 )
+AT_LEAST = {
+    "features.late_days": 0,
+    "task.length": 2,
+    "task.positions": 2,
+}  # an example: a context and a target
+FIRST_NIGHT, LAST_NIGHT = date(1970, 1, 1), date(2200, 1, 1)
 
 
 class ConfigurationError(ValueError):
@@ -79,6 +83,9 @@ def check(config: Config) -> None:
     for key in ABOVE_ZERO:
         if (value := _get(config, key)) <= 0:
             raise ConfigurationError(f"{key} must be > 0, got {value}: set {key}")
+    for key, least in AT_LEAST.items():
+        if (value := _get(config, key)) < least:
+            raise ConfigurationError(f"{key} must be >= {least}, got {value}: set {key}")
     for key, allowed in CHOICES.items():
         if (value := _get(config, key)) not in allowed:
             raise ConfigurationError(f"{key} must be one of {', '.join(allowed)}, got {value!r}: set {key}")
@@ -92,24 +99,35 @@ def check(config: Config) -> None:
         raise ConfigurationError(
             f"model.width must be a multiple of model.heads, got {config.model.width} and {config.model.heads}"
         )
+    if config.ds:
+        check_night(config.ds)
+
+
+def check_night(ds: str) -> None:
+    """Refuses a `ds` that is no day, or one from which no days can be counted back or on."""
     try:
-        date.fromisoformat(config.ds or "2000-01-01")
+        night = date.fromisoformat(ds)
     except ValueError:
-        raise ConfigurationError(
-            f"ds must be a day as YYYY-MM-DD, got {config.ds!r}: set ds=2017-12-28"
-        ) from None
+        night = None
+    if night is None or night.isoformat() != ds:  # Python also reads 20171228 and 2017-W52-4
+        raise ConfigurationError(f"ds must be a day as YYYY-MM-DD, got {ds!r}: set ds=2017-12-28")
+    if not FIRST_NIGHT <= night <= LAST_NIGHT:
+        raise ConfigurationError(f"ds must lie between {FIRST_NIGHT} and {LAST_NIGHT}, got {ds!r}: set ds")
 
 
 def quoted(override: str) -> str:
-    """`spark.master=local[2]` as Hydra's grammar wants it: a value that it cannot parse is taken as plain text."""
+    """`spark.master=local[2]` as Hydra's grammar wants it: a value that it cannot parse is taken as plain text.
+
+    So is one with commas, which the grammar reads as several runs: `spark.master=spark://one:7077,two:7077`.
+    """
     try:
-        OverridesParser.create().parse_override(override)
+        if not OverridesParser.create().parse_override(override).is_sweep_override():
+            return override
     except HydraException:
-        key, equals, value = override.partition("=")
-        if equals:
-            escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-            return f"{key}='{escaped}'"
-    return override
+        pass
+    key, equals, value = override.partition("=")
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'" if equals else override
 
 
 def known_keys(kind: type = Config, prefix: str = "") -> list[str]:
@@ -132,14 +150,16 @@ def _get(config: Config, key: str) -> Any:
 
 def _explain(error: Exception) -> str:
     text = "\n".join(str(e) for e in (error, error.__cause__) if e)
-    if match := re.search(r"Missing mandatory value: (\S+)", text):
-        return f"{match[1]} is missing: give {match[1]}=… on the command line"
+    full_key = re.search(r"full_key: (\S+)", text)
+    if match := re.search(r"(?i)missing mandatory value: (\S+)", text):
+        key = full_key[1] if full_key else match[1]
+        return f"{key} is missing: give {key}=… on the command line"
     if match := re.search(r"Could not override '([^']+)'", text):
         near = difflib.get_close_matches(match[1], known_keys(), n=1)
         if match[1] not in known_keys():
             return f"there is no key {match[1]!r}" + (f": did you mean {near[0]!r}?" if near else "")
-    if match := re.search(r"full_key: (\S+)", text):
-        return f"{match[1]}: {_first_reason(text)}"
+    if full_key:
+        return f"{full_key[1]}: {_first_reason(text)}"
     return text.strip()
 
 

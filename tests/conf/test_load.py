@@ -1,0 +1,118 @@
+"""What a command line may say, and what it is told where it may not."""
+
+from pathlib import Path
+
+import pytest
+
+from conf.load import ConfigurationError, known_keys, load
+
+CONF = Path(__file__).parents[2] / "conf"
+CHOICES = [
+    f"{group}={file.stem}"
+    for group in ("source", "spark", "features", "model", "task", "train", "promote")
+    for file in sorted((CONF / group).glob("*.yaml"))
+]
+
+
+def refusal(*overrides: str, needs: tuple[str, ...] = ()) -> str:
+    with pytest.raises(ConfigurationError) as refused:
+        load(overrides, needs)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_yaml_of_every_group_composes(choice):
+    group, name = choice.split("=")
+    chosen = getattr(load([choice]), group)
+    assert getattr(chosen, "name", name) == name or group in ("task", "train")
+
+
+def test_the_command_line_comes_last():
+    assert load([]).features.session_gap_minutes == 30
+    assert load(["features.session_gap_minutes=20"]).features.session_gap_minutes == 20
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("spark.master=local[2]", "local[2]"),
+        ("spark.master='local[2]'", "local[2]"),
+        ("spark.master=spark://host:7077,other:7077", "spark://host:7077,other:7077"),
+    ],
+)
+def test_a_value_needs_no_quotes_of_its_own(override, value):
+    assert load([override]).spark.master == value
+
+
+@pytest.mark.parametrize("folder", ["/data/it's/raw (1)", "s3a://shop/raw=1/{x}", "C:\\logs\\raw"])
+def test_a_folder_may_have_any_name(folder):
+    assert load([f"raw={folder}"]).raw == folder
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("session_gap=20", ["no key 'session_gap'"]),
+        (
+            "features.session_gap_minute=20",
+            ["'features.session_gap_minute'", "'features.session_gap_minutes'"],
+        ),
+        ("lak=/data", ["no key 'lak'", "did you mean 'lake'"]),
+        ("model.widht=8", ["no key 'model.widht'", "did you mean 'model.width'"]),
+    ],
+)
+def test_an_unknown_key_is_named_and_one_like_it_suggested(override, words):
+    message = refusal(override)
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("features.late_days=soon", ["features.late_days", "soon", "Integer"]),
+        ("train.learning_rate=fast", ["train.learning_rate", "fast", "Float"]),
+        ("features.session_gap_minutes=0", ["features.session_gap_minutes must be > 0, got 0"]),
+        ("features.session_gap_minutes=-5", ["features.session_gap_minutes must be > 0, got -5"]),
+        ("features.late_days=-1", ["features.late_days must be >= 0, got -1"]),
+        ("model.loss=hinge", ["model.loss must be one of sampled_softmax, softmax, got 'hinge'"]),
+        ("promote.confidence=95", ["promote.confidence must lie between 0 and 1, got 95"]),
+        ("model.heads=3", ["model.width must be a multiple of model.heads, got 64 and 3"]),
+        ("task.positions=1", ["task.positions must be >= 2, got 1"]),
+        ("task.length=1", ["task.length must be >= 2, got 1"]),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_named_with_what_was_expected(override, words):
+    message = refusal(override)
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(
+    "ds", ["yesterday", "2026-02-30", "2026-11-2", "20261102", "2026-W45-1", "02.11.2026"]
+)
+def test_a_night_is_a_day_as_year_month_day(ds):
+    assert f"ds must be a day as YYYY-MM-DD, got '{ds}'" in refusal(f"ds={ds}")
+
+
+@pytest.mark.parametrize("ds", ["0001-01-01", "9999-12-31"])
+def test_a_night_lies_in_this_age(ds):
+    assert f"ds must lie between 1970-01-01 and 2200-01-01, got '{ds}'" in refusal(f"ds={ds}")
+
+
+def test_what_a_job_needs_must_be_given():
+    assert refusal(needs=("ds",)) == "ds is missing: give ds=… on the command line"
+    assert load(["ds=2026-11-02"], ("ds",)).ds == "2026-11-02"
+
+
+def test_a_value_that_is_still_missing_is_named():
+    assert refusal("source.path=???") == "source.path is missing: give source.path=… on the command line"
+
+
+def test_an_unknown_choice_of_a_group_is_told_the_ones_there_are():
+    message = refusal("model=transformer")
+    assert "model/transformer" in message
+    assert "sasrec" in message
+
+
+def test_all_keys_are_known_by_their_dotted_names():
+    assert {"ds", "features.session_gap_minutes", "source.items", "promote.metric"} <= set(known_keys())
+    assert all("." not in key or key.split(".")[0] in known_keys() for key in known_keys())
