@@ -31,9 +31,7 @@ class Source:
     path: str = MISSING  # files below `raw`; `{ds}` stands for the arrival date, `*` for anything
     schema: str = MISSING  # the record's fields, Spark DDL
     timezone: str = "UTC"  # zone of times without an offset
-    identical_rows: str = (
-        "duplicate"  # rows without an id that are alike: `duplicate` (one event) or `distinct` (several)
-    )
+    identical_rows: str = "duplicate"  # rows without an id that are alike are one event; `distinct`: several
     event_id: str | None = None  # the source's own id; none: a hash of the whole record
     user_id: str = MISSING
     event_ts: str = MISSING  # timestamp; text without an offset is read in `timezone`
@@ -60,9 +58,7 @@ class Features:
     """Sessions and sequences."""
 
     session_gap_minutes: int = 30  # a longer gap starts a new session; an equal one does not
-    max_events_per_user_day: int = (
-        10_000  # a user-day with more active events is a bot's, and makes no sessions
-    )
+    max_events_per_user_day: int = 10_000  # a user-day with more active events makes no sessions: a bot's
     late_days: int = 30  # an event this much older than its file's arrival date is still taken
     max_length: int = 8192  # behaviours kept of one user in `sequences`
     user_buckets: int = 8  # partitions of the tables that are keyed by user
@@ -90,9 +86,7 @@ class Task:
     event_types: list[str] = MISSING  # types whose items are inputs and targets
     length: int = 512  # events in an example
     positions: int = 64  # sessions in an example: a position is a basket, the bag of one session's items
-    validation_days: int = (
-        30  # the last days before the cut: which epoch and which model is best is read here
-    )
+    validation_days: int = 30  # the last days before the cut, by which epochs and models are chosen
     k: int = 20  # predictions a user
     seed: int = 7  # of the shuffle of an example set's rows
 
