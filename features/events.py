@@ -49,7 +49,9 @@ ARRIVAL_ORDER = ("arrival_date", "source_file", "ingest_seq")
 """The order in which records came."""
 
 PARSED = [c.name for c in EVENTS.columns if c.name not in ("event_date", "is_active", "batch")]
-OFFSET = r"(?:[zZ]|[+-]\d{2}:?\d{2})\s*$"
+DATED = r"^\s*[+-]?\d{4,}-\d{1,2}-\d{1,2}"  # Spark reads a bare clock as that of today
+ZONED = r"^\s*[^T\s]+[T\s].*[A-Za-z+-]"  # an offset or the name of a zone behind the clock
+ALONE = "coalesce(json_array_length(concat('[', _record.text, ']')), 0) = 1"  # Spark passes over what follows a record
 
 
 def happened_before(as_of: datetime | None) -> Expression:
@@ -71,18 +73,16 @@ def parse(records: DataFrame, source: Source) -> DataFrame:
     schema = f"{source.schema}, _not_a_record string"
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_not_a_record"}
     raw = records.withColumn("_raw", f.from_json("text", schema, options))
-    fields = raw.select("source_file", "arrival_date", "ingest_seq", "text", "_raw.*")
+    own = [f"_record.{name}" for name in ("source_file", "arrival_date", "ingest_seq", "text")]
+    fields = raw.select(f.struct(*records.columns).alias("_record"), "_raw.*")  # a field may have such a name
     columns = {name: f.expr(getattr(source, name)) for name in _mapped(source)}
-    own_id = f.expr(source.event_id) if source.event_id else f.sha2("text", 256)
+    own_id = f.expr(source.event_id) if source.event_id else f.sha2("_record.text", 256)
     named = fields.select(
-        "source_file",
-        "arrival_date",
-        "ingest_seq",
-        "text",
+        *own,
         own_id.cast("string").alias("event_id"),
         *(expression.alias(name) for name, expression in columns.items()),
         f.lit(source.name).alias("source"),
-        (f.col("_not_a_record").isNotNull() | f.col("text").rlike(r"^\s*$")).alias("_broken"),
+        (f.col("_not_a_record").isNotNull() | ~f.expr(ALONE)).alias("_broken"),
     )
     typed = named.withColumns(
         {
@@ -163,23 +163,25 @@ def _mapped(source: Source) -> list[str]:
 
 
 def _as_utc(frame: DataFrame, name: str, timezone: str) -> Expression:
-    """The column as an instant: text or local time without an offset is read in `timezone`."""
+    """The column as an instant: text or local time without an offset or a zone is read in `timezone`."""
     kind, value = frame.schema[name].dataType, f.col(name)
     if isinstance(kind, TimestampNTZType):
         return f.to_utc_timestamp(value.cast("timestamp"), timezone)
     if isinstance(kind, StringType):
-        instant = f.try_to_timestamp(value)
-        return f.when(value.rlike(OFFSET), instant).otherwise(f.to_utc_timestamp(instant, timezone))
+        instant = f.when(value.rlike(DATED), f.try_to_timestamp(value))
+        return f.when(value.rlike(ZONED), instant).otherwise(f.to_utc_timestamp(instant, timezone))
     return value
 
 
 def _first_reason(source: Source) -> Expression:
-    blank = f.trim(f.coalesce("user_id", f.lit(""))) == ""
+    def blank(name: str) -> Expression:
+        return f.trim(f.coalesce(name, f.lit(""))) == ""
+
     unknown = ~f.col("event_type").isin(list(source.event_types)) | f.col("event_type").isNull()
     return (
         f.when(f.col("_broken"), "not_a_record")
-        .when(f.col("event_id").isNull(), "no_id")
-        .when(blank, "no_user")
+        .when(blank("event_id"), "no_id")
+        .when(blank("user_id"), "no_user")
         .when(f.col("event_ts").isNull(), "no_time")
         .when(unknown, "unknown_type")
     )
