@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
+from pyspark.sql import Column as Expression
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 from pyspark.sql.types import LongType, StringType, StructField, StructType
@@ -37,23 +38,24 @@ def files_up_to(spark: SparkSession, raw: str, pattern: str, ds: date) -> list[R
     """The files below `raw` that match `pattern` and arrived on `ds` or before, in the order of arrival.
 
     `{ds}` in the pattern stands for the arrival date (YYYY-MM-DD); without it a file arrives on the day that it is
-    first looked at, `ds`. Raises `FileNotFoundError` where the folder `raw` does not exist.
+    first looked at, `ds`. Names that begin with a dot or an underscore are files that are still being written.
+    Raises `FileNotFoundError` where the folder `raw` does not exist, `ValueError` for an arrival date that is no day.
     """
     hadoop = spark._jvm.org.apache.hadoop.fs  # type: ignore[union-attr]
     root = hadoop.Path(raw)
     system = root.getFileSystem(spark._jsc.hadoopConfiguration())
     if not system.exists(root):
         raise FileNotFoundError(f"the raw folder {raw} does not exist")
-    found = system.globStatus(hadoop.Path(root, pattern.replace("{ds}", "*"))) or []
     base = system.getFileStatus(root).getPath().toString()
+    found = system.globStatus(hadoop.Path(*_literal([base]), pattern.replace("{ds}", "*"))) or []
     dated = re.compile(_as_regex(pattern))
     files = []
     for status in found:
         path = status.getPath().toString()
         match = dated.fullmatch(path.removeprefix(base).lstrip("/"))
-        if match is None or status.isDirectory():
+        if match is None or status.isDirectory() or status.getPath().getName()[0] in "._":
             continue
-        arrival = date.fromisoformat(match["ds"]) if "{ds}" in pattern else ds
+        arrival = _day(match["ds"], path) if "{ds}" in pattern else ds
         if arrival <= ds:
             files.append(RawFile(path, status.getLen(), status.getModificationTime(), arrival))
     return sorted(files, key=lambda file: (file.arrival_date, file.path))
@@ -61,7 +63,7 @@ def files_up_to(spark: SparkSession, raw: str, pattern: str, ds: date) -> list[R
 
 def checked(spark: SparkSession, paths: list[str]) -> DataFrame:
     """`path`, `checksum` (SHA-256 of the bytes) and `problem`: why a file cannot be read to its end, if so."""
-    contents = spark.read.format("binaryFile").load(paths).select("path", "content")
+    contents = spark.read.format("binaryFile").load(_literal(paths)).select("path", "content")
     return contents.mapInArrow(_check, CHECKED)
 
 
@@ -72,8 +74,8 @@ def records(spark: SparkSession, paths: list[str]) -> DataFrame:
     """
     position = f.monotonically_increasing_id().bitwiseAND((1 << 33) - 1)
     start = f.col("_metadata.file_block_start")
-    return spark.read.text(paths).select(
-        f.col("_metadata.file_path").alias("source_file"),
+    return spark.read.text(_literal(paths)).select(
+        _decoded(f.col("_metadata.file_path")).alias("source_file"),
         (start + position).cast(LongType()).alias("ingest_seq"),
         f.col("value").alias("text"),
     )
@@ -92,10 +94,36 @@ def one_split_a_task(spark: SparkSession) -> Iterator[None]:
         spark.conf.set("spark.sql.files.openCostInBytes", before or "4MB")
 
 
+def _decoded(path: Expression) -> Expression:
+    """Spark 4.0 gives a file's path as a URL's, with `%20` for a space: as it is listed, where a plus is a plus."""
+    return f.url_decode(f.replace(path, f.lit("+"), f.lit("%2B")))
+
+
+def _literal(paths: list[str]) -> list[str]:
+    """Paths of files as Spark's reader takes them: it would expand the brackets of `events[1].json`."""
+    return [re.sub(r"([\[\]{}*?\\])", r"\\\1", path) for path in paths]
+
+
+def _day(text: str, path: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"{path} has {text} as its arrival date, expected a day: rename its folder"
+        ) from None
+
+
 def _as_regex(pattern: str) -> str:
-    parts = re.split(r"(\{ds\}|\*)", pattern)
-    named = {"{ds}": r"(?P<ds>\d{4}-\d{2}-\d{2})", "*": r"[^/]*"}
-    return "".join(named.get(part, re.escape(part)) for part in parts)
+    first, *again = pattern.split("{ds}")
+    day, same_day = r"(?P<ds>\d{4}-\d{2}-\d{2})", "(?P=ds)"
+    text = _escaped(first)
+    for number, part in enumerate(again):
+        text += (same_day if number else day) + _escaped(part)
+    return text
+
+
+def _escaped(part: str) -> str:
+    return "[^/]*".join(re.escape(text) for text in part.split("*"))
 
 
 def _check(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -57,6 +57,8 @@ def new_files(conf: Config, lake: Lake, ds: date) -> DataFrame | None:
         arrived = files_up_to(lake.spark, conf.raw, conf.source.path, ds)
     except FileNotFoundError as error:
         raise InputError(f"{error}: set raw= to the folder that {conf.source.path} is in") from None
+    except ValueError as error:
+        raise InputError(str(error)) from None
     known = {
         tuple(row) for row in lake.read(INGESTED_FILES).select("path", "size", "modified").toLocalIterator()
     }
@@ -81,7 +83,7 @@ def read_records(conf: Config, lake: Lake, files: DataFrame) -> DataFrame:
     """Every record of the whole files among `files`, parsed, with `reason` and `is_duplicate`."""
     whole = [row.path for row in files.where("problem is null").select("path").toLocalIterator()]
     arrival = files.select(f.col("path").alias("source_file"), "arrival_date")
-    lines = records(lake.spark, whole).join(f.broadcast(arrival), "source_file")
+    lines = records(lake.spark, whole).join(f.broadcast(arrival), "source_file", "left")  # loses none
     parsed = judge_times(parse(lines, conf.source), conf.features.late_days)
     if conf.source.event_id is None and conf.source.identical_rows == "distinct":
         parsed = number_identical_rows(parsed)
