@@ -5,6 +5,7 @@ An example set describes itself: its property `footfall.spec` is all that traini
 
 import hashlib
 import json
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -162,15 +163,18 @@ def shuffled(examples: DataFrame, seed: int) -> DataFrame:
 def windows(sessions: np.ndarray, length: int, positions: int) -> list[tuple[int, int]]:
     """Half-open intervals of whole sessions, newest first: each as long as fits, its oldest session the next one's newest.
 
-    `sessions` int32 (events,) rising. Where two sessions alone are longer than `length`, the older is cut short.
+    `sessions` int32 (events,) rising; `length` and `positions` at least 2. Where two sessions alone are longer than
+    `length`, the older is cut short at its beginning, to half of `length` at most; the newer at its end.
     """
     starts = np.flatnonzero(np.diff(sessions, prepend=sessions[:1] - 1))
-    bounds = np.append(starts, len(sessions))
+    bounds = np.append(starts, len(sessions)).tolist()
     found, newest = [], len(starts)
     while newest >= 2:
-        fits = int(np.searchsorted(bounds, bounds[newest] - length))
+        fits = bisect_left(bounds, bounds[newest] - length)
         oldest = min(max(fits, newest - positions), newest - 2)
-        found.append((max(int(bounds[oldest]), int(bounds[newest]) - length), int(bounds[newest])))
+        context = bounds[newest - 1] - length // 2  # what is left of a session before one that is too long
+        start = max(bounds[oldest], min(bounds[newest] - length, context))
+        found.append((start, min(bounds[newest], start + length)))
         if oldest == 0:
             break
         newest = oldest + 1

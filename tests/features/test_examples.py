@@ -1,0 +1,203 @@
+"""How histories become training examples: every session but a user's first is a target once."""
+
+import json
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from conf.load import load
+from features.examples import (
+    PACKED,
+    Cut,
+    pack_batch,
+    packed,
+    padded,
+    rows_per_file,
+    rows_table,
+    set_id_of,
+    shuffled,
+    spec_of,
+    tail,
+    windows,
+)
+
+SIZES = st.lists(st.integers(1, 12), min_size=0, max_size=14)
+
+
+def numbered(sizes: list[int]) -> np.ndarray:
+    """[2, 1] -> 1 1 2: the sessions of a history's events."""
+    return np.repeat(np.arange(1, len(sizes) + 1, dtype=np.int32), sizes)
+
+
+@given(SIZES, st.integers(2, 10), st.integers(2, 6))
+@example([3, 40], 12, 4)
+@example([40, 3, 40, 40, 1], 12, 4)
+@example([40, 40], 2, 2)
+def test_every_session_but_the_first_is_a_target_exactly_once(sizes, length, positions):
+    sessions = numbered(sizes)
+    cuts = windows(sessions, length, positions)
+    targets = [session for start, end in cuts for session in np.unique(sessions[start:end])[1:].tolist()]
+    assert sorted(targets) == list(range(2, len(sizes) + 1))
+    for start, end in cuts:
+        assert 0 <= start < end <= len(sessions)
+        assert end - start <= length
+        assert len(np.unique(sessions[start:end])) <= positions
+
+
+@given(SIZES, st.integers(2, 10), st.integers(2, 6))
+def test_where_the_sessions_fit_a_window_has_them_whole(sizes, length, positions):
+    sessions = numbered(sizes)
+    for start, end in windows(sessions, length, positions):
+        inside = np.unique(sessions[start:end])
+        if len(inside) > 2 or sum(sizes[number - 1] for number in inside) <= length:
+            assert [np.sum(sessions[start:end] == n) for n in inside] == [sizes[n - 1] for n in inside]
+
+
+@given(SIZES, st.integers(2, 10), st.integers(2, 6))
+def test_consecutive_windows_share_one_session_and_are_as_long_as_fits(sizes, length, positions):
+    sessions = numbered(sizes)
+    cuts = windows(sessions, length, positions)
+    for (newer, _), (_, older) in pairwise(cuts):
+        assert sessions[newer] == sessions[older - 1]
+    for start, end in cuts:
+        first, inside = sessions[start], np.unique(sessions[start:end])
+        if start > 0 and first > 1 and len(inside) < positions and start == np.argmax(sessions == first):
+            assert end - start + sizes[first - 2] > length
+
+
+@given(SIZES, st.integers(1, 10), st.integers(1, 6))
+def test_a_tail_is_the_newest_events_of_as_many_sessions_as_there_are_positions(sizes, length, positions):
+    sessions = numbered(sizes)
+    start, end = tail(sessions, length, positions)
+    assert end == len(sessions)
+    newest = sessions > len(sizes) - positions
+    assert end - start == min(length, np.sum(newest))
+
+
+def test_a_session_too_long_for_a_window_still_follows_the_one_before_it():
+    assert windows(numbered([3, 600]), 512, 64) == [(0, 512)]
+    assert windows(numbered([600, 600]), 512, 64) == [(600 - 256, 600 + 256)]
+    assert windows(numbered([600, 3]), 512, 64) == [(603 - 512, 603)]
+
+
+def test_values_are_packed_little_endian_on_every_machine():
+    batch = pa.RecordBatch.from_pydict(
+        {
+            "user_id": ["ann", "bob"],
+            "items": pa.array([[3, 258], [4]], pa.list_(pa.int32())),
+            "sessions": pa.array([[1, 2], [1]], pa.list_(pa.int32())),
+            "ages": pa.array([[1.5, 0.0], [2.0]], pa.list_(pa.float32())),
+            "targets": pa.array([None, [7]], pa.list_(pa.int32())),
+        }
+    )
+    lengths = {"items": 3, "sessions": 3, "ages": 3, "targets": 2}
+    rows = pack_batch(batch, lengths, positions=4).to_pylist()
+    assert [(row["split"], row["items"], row["ages"], row["targets"]) for row in rows] == [
+        ("train", b"\3\0\0\0\2\1\0\0\0\0\0\0", b"\0\0\xc0\x3f" + bytes(8), bytes(8)),
+        ("validation", b"\4" + bytes(11), b"\0\0\0\x40" + bytes(8), b"\7" + bytes(7)),
+    ]
+    assert pack_batch(batch[1:], lengths, positions=4).to_pylist() == rows[1:], (
+        "a slice of a batch is its own"
+    )
+    assert padded(np.array([1], "<i4"), 1) == b"\1\0\0\0"
+
+
+def test_a_history_becomes_train_rows_that_share_a_session_and_a_validation_row(spark):
+    """The docstring of `packed`."""
+    histories = spark.createDataFrame(
+        [("ann", [3, 4, 5, 3], [1, 1, 2, 3], [9.0, 9.0, 5.0, 1.0], [6, 7])],
+        "user_id string, items array<int>, sessions array<int>, ages array<float>, targets array<int>",
+    )
+    spec = {"columns": {name: {"length": 3} for name in PACKED}, "positions": 2}
+    spec["columns"]["targets"] = {"length": 2}
+    rows = packed(histories, spec).collect()
+
+    def values(row, name: str) -> list:
+        return np.frombuffer(row[name], np.dtype(PACKED[name]).newbyteorder("<")).tolist()
+
+    assert sorted(
+        (r.split, values(r, "items"), values(r, "sessions"), values(r, "targets")) for r in rows
+    ) == [
+        ("train", [3, 4, 5], [1, 1, 2], [0, 0]),
+        ("train", [5, 3, 0], [2, 3, 0], [0, 0]),
+        ("validation", [5, 3, 0], [2, 3, 0], [6, 7]),
+    ]
+    assert {(r.split, *values(r, "ages")) for r in rows} >= {("validation", 5.0, 1.0, 0.0)}
+
+
+def test_a_written_set_is_shuffled_by_its_seed_and_each_file_one_row_group_of_consecutive_ids(
+    spark, lake, tmp_path
+):
+    spec = {"set_id": "small", "columns": {name: {"length": 1} for name in PACKED}}
+    table = rows_table("small", spec)
+    made = spark.range(250).selectExpr(
+        "if(id % 5 = 0, 'validation', 'train') as split",
+        "concat('user', id, '/0') as example",
+        *(f"cast(cast(id as string) as binary) as {name}" for name in PACKED),
+    )
+    lake.write_once(table, shuffled(made, seed=7), {"counts": {}}, rows_per_file=40)
+    files = sorted(Path(tmp_path / "lake" / table.name).glob("split=*/*.parquet"))
+    assert len(files) >= 7
+    ids, order = [], []
+    for file in files:
+        parquet = pq.ParquetFile(file)
+        assert parquet.num_row_groups == 1
+        assert parquet.metadata.num_rows <= 40
+        read = parquet.read()
+        of_file = read["row_id"].to_pylist()
+        assert of_file == list(range(of_file[0], of_file[0] + len(of_file)))
+        ids += of_file
+        order += read["items"].to_pylist()
+    assert len(set(ids)) == 250
+    assert len(set(order)) == 250
+    assert order[:20] != sorted(order[:20], key=int), "they were shuffled"
+    assert json.loads(lake.properties(table)["footfall.spec"]) == spec
+
+    def in_order(seed: int) -> list:
+        return [r.items for r in shuffled(made.repartition(3), seed).orderBy("split", "row_id").collect()]
+
+    assert (
+        in_order(7) == in_order(7) == [r.items for r in lake.read(table).orderBy("split", "row_id").collect()]
+    )
+    assert in_order(8) != in_order(7)
+
+
+def test_a_set_says_what_it_is():
+    conf = load(["source=plain", "ds=2026-11-02", "promote.holdout_days=2", "task.validation_days=3"])
+    cut = Cut.of(conf)
+    assert cut.as_of == datetime(2026, 11, 1, tzinfo=UTC)
+    assert cut.validation_from == datetime(2026, 10, 29, tzinfo=UTC)
+    spec = spec_of(conf, vocabulary_size=9, target_length=4, tables={"sessions": 3})
+    assert spec["as_of"] == "2026-11-01T00:00:00+00:00"
+    assert spec["columns"]["targets"] == {"dtype": "int32", "length": 4}
+    assert spec["columns"]["ages"] == {"dtype": "float32", "length": 512}
+    assert spec["set_id"] == set_id_of(conf)
+    assert spec["set_id"].startswith("next_item-2026-11-01-")
+    assert json.loads(json.dumps(spec)) == spec
+
+
+def test_the_id_of_a_set_follows_from_what_decides_its_rows_alone():
+    def id_of(*more: str) -> str:
+        return set_id_of(load(["source=plain", "ds=2026-11-02", *more]))
+
+    assert id_of("model=gru", "lake=/elsewhere", "train.ranks=3", "task.k=5") == id_of("task.k=5")
+    others = [
+        "task.length=100",
+        "features.session_gap_minutes=20",
+        "task.event_types=[view]",
+        "ds=2026-11-03",
+    ]
+    assert len({id_of(), *map(id_of, others)}) == 1 + len(others)
+
+
+def test_a_file_is_never_more_than_half_a_parquet_block():
+    narrow = {"columns": {name: {"length": 1} for name in PACKED}}
+    wide = {"columns": {name: {"length": 4096} for name in PACKED}}
+    assert rows_per_file(narrow) == 25_000
+    assert rows_per_file(wide) * 4 * 4 * 4096 <= 64 << 20
