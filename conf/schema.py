@@ -26,18 +26,18 @@ class ItemSource:
 class Source:
     """One log format: how a raw record becomes a row of `events`. Expressions are Spark SQL over the record's fields."""
 
-    name: str = MISSING
+    name: str = MISSING  # written into `events.source`
     format: str = "json_lines"  # the only format so far
     path: str = MISSING  # files below `raw`; `{ds}` stands for the arrival date, `*` for anything
     schema: str = MISSING  # the record's fields, Spark DDL
     timezone: str = "UTC"  # zone of times without an offset
     identical_rows: str = "duplicate"  # rows without an id that are alike are one event; `distinct`: several
     event_id: str | None = None  # the source's own id; none: a hash of the whole record
-    user_id: str = MISSING
+    user_id: str = MISSING  # who did it
     event_ts: str = MISSING  # timestamp; text without an offset is read in `timezone`
-    event_type: str = MISSING
-    item_id: str = "cast(null as string)"
-    quantity: str = "cast(null as double)"
+    event_type: str = MISSING  # one of the keys of `event_types`; any other is quarantined
+    item_id: str = "cast(null as string)"  # with which item; none: a behaviour without one
+    quantity: str = "cast(null as double)"  # how many pieces
     amount: str = "cast(null as double)"  # money of the whole line, in the shop's currency
     attributes: str = "map()"  # anything else worth keeping: map<string,string>
     event_types: dict[str, bool] = MISSING  # each type the source knows -> active (makes sessions) or passive
@@ -48,7 +48,7 @@ class Source:
 class SparkSettings:
     """How Spark is started. Settings of the driver's own JVM (its memory) belong on the `spark-submit` line."""
 
-    master: str = "local[*]"
+    master: str = "local[*]"  # `local[*]`, or `spark://host:7077` of a cluster
     shuffle_partitions: int = 8  # a few times the cores
     settings: dict[str, Any] = field(default_factory=dict)  # further Spark settings, as they are
 
@@ -82,7 +82,7 @@ class Model:
 class Task:
     """What is predicted, and how a training example is cut from a sequence."""
 
-    name: str = "next_item"
+    name: str = "next_item"  # of the registered model, and of the column `task`
     event_types: list[str] = MISSING  # types whose items are inputs and targets
     length: int = 512  # events in an example
     positions: int = 64  # sessions in an example: a position is a basket, the bag of one session's items
@@ -100,11 +100,11 @@ class Train:
     batch_size: int = 32  # rows a rank and step
     epochs: int = 6  # at most
     patience: int = 2  # stop after this many epochs without a better validation metric
-    learning_rate: float = 5e-3
+    learning_rate: float = 5e-3  # of Adam, once warm
     warmup_steps: int = 50  # the learning rate rises linearly over these
     clip_norm: float = 1.0  # of the gradient over all weights
     window_files: int = 8  # files whose rows are shuffled together
-    seed: int = 7
+    seed: int = 7  # of weights, dropout, sampled items and the order of rows
 
 
 @dataclass
@@ -112,10 +112,10 @@ class Promote:
     """The gate between a challenger and the champion."""
 
     holdout_days: int = 27  # days up to and including `ds` that no candidate has trained on
-    metric: str = "ndcg@10"
+    metric: str = "ndcg@10"  # by which epochs and models are chosen and compared: hr, recall, ndcg, mrr @ 5, 10, 20
     resamples: int = 2000  # of the paired bootstrap
-    confidence: float = 0.95
-    seed: int = 7
+    confidence: float = 0.95  # of the intervals, and of a promotion
+    seed: int = 7  # of the bootstrap
     requested_by: str = "manual"  # who or what asks, for the ledger
 
 

@@ -24,7 +24,7 @@ def run(step: Step, needs: Sequence[str] = ("ds",)) -> None:
     A wrong configuration stops it before Spark starts. Ends with one line of facts; exit code 2 for what the user can
     put right, 1 for anything else that fails.
     """
-    conf = configure(needs)
+    conf = configure((*needs, "spark.master"))
     lake = open_lake(conf, step.__name__)
     try:
         say(step, conf, lake)
