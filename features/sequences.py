@@ -102,17 +102,24 @@ def sequences(
 
 
 def as_model_input(sequences: DataFrame, event_types: list[str], as_of: datetime) -> DataFrame:
-    """What models take, of the active behaviours of some types: `user_id`, `items`, `sessions`, `ages`.
+    """What models take, of the active behaviours of some types before a moment: `user_id`, `items`, `sessions`, `ages`.
 
     before (as of the 3rd, 10:00)                            after
     user  items  event_types  sessions  session_starts       user  items  sessions  ages
     ann   3 0 4  buy mail buy 1 0 2     1st, 2nd, 2nd 10:00  ann   3 4    1 2       2.0 1.0
 
-    `ages` are days from the start of the behaviour's session to `as_of`, as float.
+    `ages` are days from the start of the behaviour's session to `as_of`, as float. A night's file may hold events from
+    after its night (of clocks that run ahead): the table has them, a model does not see them.
     """
-    zipped = f.arrays_zip("items", "event_types", "sessions", "session_starts")
+    zipped = f.arrays_zip("items", "event_types", "sessions", "session_starts", "timestamps")
     wanted = f.filter(
-        zipped, lambda x: (x["items"] > NO_ITEM) & (x["sessions"] > 0) & x["event_types"].isin(event_types)
+        zipped,
+        lambda x: (
+            (x["items"] > NO_ITEM)
+            & (x["sessions"] > 0)
+            & x["event_types"].isin(event_types)
+            & (x["timestamps"] < f.lit(as_of))
+        ),
     )
     micros_a_day = 86_400_000_000.0
     kept = sequences.select("user_id", wanted.alias("_kept")).where(f.size("_kept") > 0)
@@ -122,10 +129,7 @@ def as_model_input(sequences: DataFrame, event_types: list[str], as_of: datetime
         f.transform("_kept", lambda x: x["items"]).alias("items"),
         f.transform("_kept", lambda x: x["sessions"]).alias("sessions"),
         f.transform(
-            "_kept",
-            lambda x: f.greatest(
-                (until - f.unix_micros(x["session_starts"])) / micros_a_day, f.lit(0.0)
-            ).cast("float"),
+            "_kept", lambda x: ((until - f.unix_micros(x["session_starts"])) / micros_a_day).cast("float")
         ).alias("ages"),
     )
 
