@@ -124,24 +124,38 @@ def number_identical_rows(parsed: DataFrame) -> DataFrame:
     return parsed.withColumn("event_id", f.when(number > 1, again).otherwise(f.col("event_id")))
 
 
-def mark_duplicates(parsed: DataFrame, stored_ids: DataFrame) -> DataFrame:
-    """Adds `is_duplicate`: an accepted record whose `event_id` is stored already, or came earlier among these.
+def repeated_ids(parsed: DataFrame, stored_ids: DataFrame) -> DataFrame:
+    """Of the accepted records, the ids that come more than once or are stored: `event_id`, `first`, `stored`.
 
     before                          after
-    event_id  ingest_seq  stored    event_id  is_duplicate
-    a         0                     a         false
-    a         1                     a         true
-    b         2           b         b         true
+    event_id  ingest_seq  stored    event_id  first  stored
+    a         0                     a         0      false
+    a         1                     b         2      true
+    b         2           b
+    c         3
+
+    `first` is the place of the first to arrive. Few ids, as a rule: what `mark_duplicates` needs, and no more.
     """
-    accepted = f.col("reason").isNull()
-    first = Window.partitionBy("event_id", accepted).orderBy(*ARRIVAL_ORDER)
-    stored = stored_ids.select("event_id").distinct().withColumn("_stored", f.lit(True))
-    return (
-        parsed.withColumn("_number", f.row_number().over(first))
-        .join(stored, "event_id", "left")
-        .withColumn("is_duplicate", accepted & ((f.col("_number") > 1) | f.col("_stored").isNotNull()))
-        .drop("_number", "_stored")
-    )
+    accepted = parsed.where("reason is null").groupBy("event_id")
+    places = accepted.agg(f.count("*").alias("_times"), f.min(f.struct(*ARRIVAL_ORDER)).alias("first"))
+    stored = stored_ids.select("event_id").distinct().withColumn("stored", f.lit(True))
+    known = places.join(stored, "event_id", "left").fillna(False, ["stored"])
+    return known.where("stored or _times > 1").select("event_id", "first", "stored")
+
+
+def mark_duplicates(parsed: DataFrame, repeated: DataFrame) -> DataFrame:
+    """Adds `is_duplicate`: an accepted record whose `event_id` is stored already, or came earlier among these.
+
+    before                repeated                    after
+    event_id  ingest_seq  event_id  first  stored     event_id  is_duplicate
+    a         0           a         0      false      a         false
+    a         1           b         2      true       a         true
+    b         2                                       b         true
+    """
+    later = f.col("stored") | (f.col("first") != f.struct(*ARRIVAL_ORDER))
+    is_duplicate = f.col("reason").isNull() & f.coalesce(later, f.lit(False))
+    marked = parsed.join(repeated, "event_id", "left").withColumn("is_duplicate", is_duplicate)
+    return marked.drop("first", "stored")
 
 
 def to_events(parsed: DataFrame, source: Source, batch: int) -> DataFrame:

@@ -14,7 +14,15 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as f
 
 from conf.schema import Config
-from features.events import EVENTS, judge_times, mark_duplicates, number_identical_rows, parse, to_events
+from features.events import (
+    EVENTS,
+    judge_times,
+    mark_duplicates,
+    number_identical_rows,
+    parse,
+    repeated_ids,
+    to_events,
+)
 from features.ingested_files import INGESTED_FILES, counted, last_batch
 from features.lake import Lake
 from features.quarantine import QUARANTINE, refused_records
@@ -32,14 +40,18 @@ def ingest(conf: Config, lake: Lake) -> dict[str, Any]:
     if files is None:
         return {"files": 0, "note": f"nothing new has arrived up to {ds}"} | dict.fromkeys(COUNTS, 0)
     with one_split_a_task(lake.spark):
-        parsed = read_records(conf, lake, files).persist(StorageLevel.DISK_ONLY)
+        read = read_records(conf, lake, files).persist(StorageLevel.DISK_ONLY)
+        repeated = repeated_ids(read, stored_near(conf, lake, files)).persist()
+        repeated.count()  # so that Spark knows how few they are, and sends them to the records
+        parsed = mark_duplicates(read, repeated)
         report = counted(files, parsed, conf.source.name, batch).persist()
         counts = check_conserved(report)
     facts = {"job": "ingest", "ds": conf.ds, "batch": batch, **counts}
     lake.append(EVENTS, to_events(parsed, conf.source, batch), facts)
-    lake.insert_new(QUARANTINE, refused_records(parsed, files, ds, batch), facts)
+    if counts["quarantined"]:
+        lake.insert_new(QUARANTINE, refused_records(parsed, files, ds, batch), facts)
     lake.append(INGESTED_FILES, report, facts)
-    for frame in (parsed, report, files):
+    for frame in (read, repeated, report, files):
         frame.unpersist()
     return {"files": counts.pop("files"), "batch": batch} | counts
 
@@ -80,18 +92,23 @@ def new_files(conf: Config, lake: Lake, ds: date) -> DataFrame | None:
 
 
 def read_records(conf: Config, lake: Lake, files: DataFrame) -> DataFrame:
-    """Every record of the whole files among `files`, parsed, with `reason` and `is_duplicate`."""
+    """Every record of the whole files among `files`, parsed, with `reason`."""
     whole = [row.path for row in files.where("problem is null").select("path").toLocalIterator()]
     arrival = files.select(f.col("path").alias("source_file"), "arrival_date")
     lines = records(lake.spark, whole).join(f.broadcast(arrival), "source_file", "left")  # loses none
     parsed = judge_times(parse(lines, conf.source), conf.features.late_days)
     if conf.source.event_id is None and conf.source.identical_rows == "distinct":
         parsed = number_identical_rows(parsed)
+    return parsed
+
+
+def stored_near(conf: Config, lake: Lake, files: DataFrame) -> DataFrame:
+    """The stored events of the days that records of `files` can lie in."""
     first, last = files.agg(f.min("arrival_date"), f.max("arrival_date")).first()  # type: ignore[misc]
     near = f.col("event_date").between(
         f.date_sub(f.lit(first), conf.features.late_days + 1), f.date_add(f.lit(last), 2)
     )
-    return mark_duplicates(parsed, lake.read(EVENTS).where(near))
+    return lake.read(EVENTS).where(near)
 
 
 def check_conserved(report: DataFrame) -> dict[str, int]:

@@ -7,7 +7,15 @@ from datetime import date, timedelta
 import pytest
 
 from conf.load import load
-from features.events import EVENTS, judge_times, mark_duplicates, number_identical_rows, parse, to_events
+from features.events import (
+    EVENTS,
+    judge_times,
+    mark_duplicates,
+    number_identical_rows,
+    parse,
+    repeated_ids,
+    to_events,
+)
 from tests.shop import DAY, at, line
 
 LINES = "source_file string, arrival_date date, ingest_seq bigint, text string"
@@ -152,7 +160,8 @@ def test_of_the_same_event_the_first_to_arrive_stays_and_a_refused_one_never_cou
     arrived = lines_of(spark, faulty, GOOD, GOOD, file="z", arrived=early)
     later = lines_of(spark, GOOD, GOOD | {"event_id": "b"}, faulty, GOOD | {"event_id": "c"}, arrived=late)
     stored = spark.createDataFrame([("b",), ("b",), ("x",)], "event_id string")
-    marked = mark_duplicates(parse(later.union(arrived), PLAIN), stored)
+    parsed = parse(later.union(arrived), PLAIN)
+    marked = mark_duplicates(parsed, repeated_ids(parsed, stored))
     found = marked.orderBy("arrival_date", "ingest_seq").collect()
     assert [(row.event_id, row.reason, row.is_duplicate) for row in found] == [
         ("a", "no_user", False),
@@ -172,8 +181,7 @@ def test_of_the_same_event_the_first_to_arrive_stays_and_a_refused_one_never_cou
 
 def test_an_event_knows_its_day_and_whether_it_makes_sessions(spark):
     records = [GOOD, line("ann", "2026-11-02T23:59:59.999999Z", "b", "mail")]
-    marked = mark_duplicates(
-        parse(lines_of(spark, *records), PLAIN), spark.createDataFrame([], "event_id string")
-    )
+    parsed = parse(lines_of(spark, *records), PLAIN)
+    marked = mark_duplicates(parsed, repeated_ids(parsed, spark.createDataFrame([], "event_id string")))
     events = to_events(marked, PLAIN, batch=1).orderBy("event_id").collect()
     assert [(e.event_date, e.is_active) for e in events] == [(DAY, True), (DAY, False)]
