@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 CODE = $(wildcard features models jobs conf reports)
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 
-.PHONY: help setup demo test test-all lint format wheel ui requirements clean
+.PHONY: help setup demo test test-all lint format wheel docs ui requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -36,6 +36,9 @@ wheel: setup  ## dist/footfall-*.whl, for spark-submit --py-files
 	@rm -rf build dist
 	@"$$(tools/uv.sh)/uv" build --quiet --wheel --no-build-isolation --python $(PYTHON) --out-dir dist
 	@ls dist/*.whl
+
+docs: setup  ## docs/tables.md and docs/configuration.md, from where tables and keys are declared
+	@$(PYTHON) -m tools.generate_docs
 
 ui: setup  ## MLflow's pages on the demo's runs and models
 	@mkdir -p var/demo

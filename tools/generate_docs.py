@@ -1,0 +1,237 @@
+"""Writes docs/tables.md and docs/configuration.md from the places where tables and keys are declared.
+
+    python -m tools.generate_docs        (`make docs`)
+
+A table is a `Table` in a module of features/; a key is a field in conf/schema.py with its meaning behind it.
+"""
+
+import ast
+import io
+import tokenize
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import Field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, cast, get_type_hints
+
+import omegaconf
+import yaml
+
+from conf import schema
+from conf.load import ABOVE_ZERO, AT_LEAST, CHOICES, load
+from features.events import EVENTS
+from features.examples import rows_table, vocabulary_table
+from features.ingested_files import INGESTED_FILES
+from features.items import ITEMS
+from features.predictions import PREDICTIONS
+from features.promotions import PROMOTIONS
+from features.quarantine import QUARANTINE
+from features.sequences import SEQUENCES
+from features.sessions import SESSIONS
+from features.table import Column, Table
+from features.users import USERS
+
+ROOT = Path(__file__).resolve().parents[1]
+GENERATED = "<!-- Made by `make docs` from {}: change it there. -->"
+TABLES = (
+    EVENTS,
+    QUARANTINE,
+    INGESTED_FILES,
+    SESSIONS,
+    SEQUENCES,
+    ITEMS,
+    USERS,
+    rows_table("<set_id>"),
+    vocabulary_table("<set_id>"),
+    PREDICTIONS,
+    PROMOTIONS,
+)
+"""In the order of the chain."""
+
+
+class Undocumented(ValueError):
+    """A key without its meaning."""
+
+
+def main() -> None:
+    for path, text in pages().items():
+        path.write_text(text)
+        print(path.relative_to(ROOT))
+
+
+def pages() -> dict[Path, str]:
+    """The generated pages as they should be."""
+    return {
+        ROOT / "docs/tables.md": tables_page(TABLES),
+        ROOT / "docs/configuration.md": configuration_page(),
+    }
+
+
+def tables_page(tables: Sequence[Table]) -> str:
+    """A chapter a table, a row a column."""
+    chapters = [
+        "# Tables",
+        GENERATED.format("features/*.py"),
+        "Delta tables in the folder `lake`, in the order in which the steps make them. Times are UTC. A column may be "
+        "null only where it says so; a write that does not match this page is refused.",
+    ]
+    for table in tables:
+        kept = [f"Key: {_codes(table.key)}"]
+        if table.partition_by:
+            kept.append(f"partitioned by {_codes(table.partition_by)}")
+        rows = [row for column in table.columns for row in column_rows(column)]
+        chapters += [f"## {_escaped(table.name)}", table.meaning, "; ".join(kept) + "."]
+        chapters.append(markdown_table(("column", "type", "null", "unit", "meaning"), rows))
+    return "\n\n".join(chapters) + "\n"
+
+
+def column_rows(column: Column, prefix: str = "") -> Iterator[tuple[str, ...]]:
+    """The row of a column, and those of the fields of its structs."""
+    nested = not isinstance(column.type, str)
+    kind = "array<struct>" if nested else str(column.type)
+    null = "yes" if column.nullable else ""
+    yield f"`{prefix}{column.name}`", f"`{kind}`", null, column.unit, column.meaning
+    if nested:
+        for inner in column.type:
+            assert isinstance(inner, Column)
+            yield from column_rows(inner, f"{prefix}{column.name}[].")
+
+
+def configuration_page() -> str:
+    """A chapter a group, a row a key, and what its YAML files set."""
+    groups = [item.name for item in fields(schema.Config) if is_dataclass(_hints(schema.Config)[item.name])]
+    chapters = [
+        "# Configuration",
+        GENERATED.format("conf/schema.py and conf/*/*.yaml"),
+        "A job's command takes `key=value`, any number of them: `ds=2026-11-02`, `features.session_gap_minutes=20`. A "
+        "group takes the name of one of its files: `source=plain`, `model=gru`. The defaults stand in "
+        "[conf/config.yaml](../conf/config.yaml). An unknown key, a value of another type or out of range stops the job "
+        "before Spark starts, with the key's name and what was expected.",
+        "## Of every job",
+        keys_table(schema.Config, ""),
+    ]
+    for group in groups:
+        kind = _hints(schema.Config)[group]
+        chapters += [f"## {group}", " ".join((kind.__doc__ or "").split()), keys_table(kind, f"{group}.")]
+        chapters.append(choices_table(group))
+    return "\n\n".join(chapters) + "\n"
+
+
+def keys_table(kind: type, prefix: str) -> str:
+    return markdown_table(("key", "type", "default", "meaning"), list(key_rows(kind, prefix)))
+
+
+def key_rows(kind: type, prefix: str) -> Iterator[tuple[str, ...]]:
+    """A row for each key of `kind`; the keys of a record inside it come with it, those of a group do not."""
+    meanings = comments_of(kind.__name__)
+    for item in fields(kind):
+        key, hint = prefix + item.name, _hints(kind)[item.name]
+        if is_dataclass(hint):
+            continue
+        inner = [part for part in getattr(hint, "__args__", ()) if is_dataclass(part)]
+        if inner:
+            yield from key_rows(cast(type, inner[0]), f"{key}.")
+            continue
+        if item.name not in meanings:
+            raise Undocumented(f"{key} has no meaning: write one behind it in conf/schema.py")
+        yield f"`{key}`", f"`{_type(hint)}`", default_of(key, item), _with_limits(key, meanings[item.name])
+
+
+def default_of(key: str, item: "Field[Any]") -> str:
+    """The field's own default, else what conf/config.yaml comes to; a log format's keys have none."""
+    value = item.default if item.default_factory is NO_DEFAULT else item.default_factory()
+    if value == omegaconf.MISSING:
+        if key.startswith("source."):
+            return "must be given"
+        value = load([])
+        for name in key.split("."):
+            value = getattr(value, name)
+    return "none" if value is None else f"`{_as_yaml(value)}`" if value != "" else ""
+
+
+def _with_limits(key: str, meaning: str) -> str:
+    """The meaning, and what `conf.load` allows, where the meaning does not say it."""
+    if key in ABOVE_ZERO:
+        return f"{meaning} (above 0)"
+    if key in AT_LEAST:
+        return f"{meaning} (at least {AT_LEAST[key]})"
+    choices = CHOICES.get(key, ())
+    if len(choices) > 1 and not all(choice in meaning for choice in choices):
+        return f"{meaning} (one of {_codes(choices)})"
+    return meaning
+
+
+def choices_table(group: str) -> str:
+    """The files of a group, what each is for and, of short ones, what it sets."""
+    rows = []
+    for path in sorted((ROOT / "conf" / group).glob("*.yaml")):
+        lines = path.read_text().splitlines()
+        about = " ".join(line.lstrip("# ") for line in _while_comment(lines))
+        link = f"[`{group}={path.stem}`](../conf/{group}/{path.name})"
+        sets = "its mapping" if group == "source" else _settings(yaml.safe_load(path.read_text()) or {})
+        rows.append((link, about, sets))
+    return markdown_table(("choice", "what it is", "sets"), rows)
+
+
+def comments_of(name: str) -> dict[str, str]:
+    """Field -> the comment behind it, of one class in conf/schema.py."""
+    source = Path(schema.__file__).read_text()
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = {
+        token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT
+    }
+    classes = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
+    return {
+        node.target.id: comments[node.end_lineno]
+        for node in classes[name].body
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and node.end_lineno in comments
+    }
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *([_escaped(cell) for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _settings(given: Mapping[str, Any]) -> str:
+    flat = [f"`{key}: {_as_yaml(value)}`" for key, value in given.items() if not isinstance(value, Mapping)]
+    nested = [f"`{key}: …`" for key, value in given.items() if isinstance(value, Mapping)]
+    return ", ".join(flat + nested)
+
+
+def _while_comment(lines: Sequence[str]) -> Iterator[str]:
+    for line in lines:
+        if not line.startswith("#"):
+            return
+        yield line
+
+
+def _as_yaml(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(map(str, value)) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _type(hint: Any) -> str:
+    return hint.__name__ if hint in (str, int, float, bool) else str(hint).replace("typing.", "")
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _codes(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _escaped(text: str) -> str:
+    """Text for a cell or a heading; in code, which renders as it stands, only the cell's own sign is escaped."""
+    parts = text.replace("|", "\\|").split("`")
+    parts[::2] = [part.replace("<", "&lt;") for part in parts[::2]]
+    return "`".join(parts)
+
+
+if __name__ == "__main__":
+    main()
