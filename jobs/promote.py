@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
 from conf.schema import Config
 from features.examples import Cut, end_of, set_id_of
 from features.items import ITEMS
@@ -20,8 +22,8 @@ from features.promotions import PROMOTIONS
 from features.sessions import SESSIONS
 from jobs.job import InputError, run
 from jobs.judging import Judgement, judge
-from models.gate import Decision, best, decide, paired_bootstrap
-from models.metrics import mean_and_interval
+from models.gate import Decision, best, decide
+from models.metrics import means_and_intervals
 from models.recording import git_commit
 from models.registry import CHALLENGER, CHAMPION, Registry, Version, connect
 
@@ -96,22 +98,22 @@ def gate(conf: Config, test: Judgement, challenger: Version, champion: Version |
 
 def judged_rows(conf: Config, versions: dict[str, Version], judgement: Judgement) -> list[tuple[Any, ...]]:
     """Every metric of every model with its interval; encoders also against the question's best baseline, paired."""
-    settings = (conf.promote.resamples, conf.promote.confidence, conf.promote.seed)
+    named = [(name, metric) for name, values in judgement.values.items() for metric in values]
+    rivals = {name: v for name, v in judgement.values.items() if versions[name].tags["kind"] == "baseline"}
+    compared = [(n, m) for n, m in named if rivals and versions[n].tags["kind"] == "encoder"]
+    columns = [judgement.values[name][metric] for name, metric in named]
+    for name, metric in compared:
+        of_rivals = {n: values[metric] for n, values in rivals.items()}
+        columns.append(judgement.values[name][metric] - of_rivals[best(of_rivals)])
+    limits = conf.promote
+    found = means_and_intervals(np.column_stack(columns), limits.resamples, limits.confidence, limits.seed)
+    differences = dict(zip(compared, found[len(named) :], strict=True))
+    head = (judgement.question, judgement.as_of, judgement.until, len(judgement.users))
     rows = []
-    for name, values in judgement.values.items():
-        version = versions[name]
-        for metric, of_users in values.items():
-            rivals = {
-                n: v[metric] for n, v in judgement.values.items() if versions[n].tags["kind"] == "baseline"
-            }
-            against = (None, None, None)
-            if rivals and version.tags["kind"] == "encoder":
-                against = tuple(paired_bootstrap(of_users, rivals[best(rivals)], *settings))  # type: ignore[assignment]
-            head = (judgement.question, judgement.as_of, judgement.until, len(judgement.users))
-            model = (version.tags["model"], version.tags["kind"], version.version)
-            rows.append(
-                (*head, *model, metric, *map(float, mean_and_interval(of_users, *settings)), *against)
-            )
+    for (name, metric), interval in zip(named, found, strict=False):
+        tags, number = versions[name].tags, versions[name].version
+        against = differences.get((name, metric), (None, None, None))
+        rows.append((*head, tags["model"], tags["kind"], number, metric, *interval, *against))
     return rows
 
 

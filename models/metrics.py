@@ -164,25 +164,31 @@ class _First(NamedTuple):
 
 
 def mean_and_interval(values: np.ndarray, resamples: int, confidence: float, seed: int) -> Interval:
-    """The mean of `values` (users,) and its percentile bootstrap interval, resampling users.
+    """The mean of `values` (users,) and its percentile bootstrap interval, resampling users."""
+    return means_and_intervals(np.asarray(values)[:, None], resamples, confidence, seed)[0]
 
-    Efron and Tibshirani, 1993, "An Introduction to the Bootstrap", chapter 13.
+
+def means_and_intervals(values: np.ndarray, resamples: int, confidence: float, seed: int) -> list[Interval]:
+    """The mean of each column of `values` (users, columns) and its percentile bootstrap interval.
+
+    A resample draws users, each with the whole row: columns stay paired, and all share one matrix product of how often
+    each user was drawn. Efron and Tibshirani, 1993, "An Introduction to the Bootstrap", chapter 13.
     """
     values = np.asarray(values, np.float64)
-    if not len(values):
+    users = len(values)
+    if not users:
         raise ValueError("no users to take a mean of: expected at least one value")
     if resamples < 1 or not 0 < confidence < 1:
         raise ValueError(f"expected resamples >= 1 and 0 < confidence < 1, got {resamples} and {confidence}")
     rng = np.random.default_rng(seed)
-    block = max(1, BLOCK // len(values))
-    means = np.concatenate(
-        [
-            values[rng.integers(len(values), size=(min(block, resamples - done), len(values)))].mean(axis=1)
-            for done in range(0, resamples, block)
-        ]
-    )
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(values.mean()), float(low), float(high))
+    block, means = max(1, BLOCK // users), []
+    for done in range(0, resamples, block):
+        rows = min(block, resamples - done)
+        drawn = rng.integers(users, size=(rows, users)) + users * np.arange(rows)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=rows * users).reshape(rows, users)
+        means.append(times @ values / users)  # (rows, columns)
+    ends = np.quantile(np.concatenate(means), [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    return [Interval(*map(float, column)) for column in zip(values.mean(axis=0), *ends, strict=True)]
 
 
 def padded(rows: np.ndarray | Sequence[np.ndarray], fill: int) -> np.ndarray:
