@@ -103,12 +103,16 @@ def read_records(conf: Config, lake: Lake, files: DataFrame) -> DataFrame:
 
 
 def stored_near(conf: Config, lake: Lake, files: DataFrame) -> DataFrame:
-    """The stored events of the days that records of `files` can lie in."""
+    """The stored events of the days that records of `files` can lie in.
+
+    Of this version: a write to a table makes Spark forget what it keeps of the table's newest one, and with it what was
+    found to be a duplicate.
+    """
     first, last = files.agg(f.min("arrival_date"), f.max("arrival_date")).first()  # type: ignore[misc]
     near = f.col("event_date").between(
         f.date_sub(f.lit(first), conf.features.late_days + 1), f.date_add(f.lit(last), 2)
     )
-    return lake.read(EVENTS).where(near)
+    return lake.read(EVENTS, lake.version(EVENTS)).where(near)
 
 
 def check_conserved(report: DataFrame) -> dict[str, int]:
