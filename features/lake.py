@@ -12,7 +12,7 @@ from pyspark.sql import functions as f
 from features.table import Column as TableColumn
 from features.table import Table
 
-UNSUPPORTED = {"delta.enableDeletionVectors": "true", "delta.columnMapping.mode": ("name", "id")}
+UNSUPPORTED = {"delta.enableDeletionVectors": ("true",), "delta.columnMapping.mode": ("name", "id")}
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 Facts = dict[str, Any]
 
@@ -133,6 +133,7 @@ class Lake:
     ) -> None:
         """The whole content of a table that is never changed afterwards, in the order and the partitions of `rows`."""
         self._create(table)
+        self._describe(table)
         with self._told(facts):
             writer = table.conform(rows).write.format("delta").mode("overwrite")
             if rows_per_file:
@@ -141,6 +142,7 @@ class Lake:
 
     def delete(self, table: Table, condition: str, facts: Facts) -> None:
         if self.exists(table):
+            self._refuse_unsupported(table)
             with self._told(facts):
                 self._delta(table).delete(condition)
 
@@ -162,14 +164,29 @@ class Lake:
             builder = builder.property(name, value)
         builder.execute()
 
-    def _refuse_unsupported(self, table: Table) -> None:
-        properties = self.properties(table)
-        for name, values in UNSUPPORTED.items():
-            if properties.get(name, "") in values and properties.get(name):
-                raise UnsupportedTable(
-                    f"{self.path(table)} has {name}={properties[name]}, with which its Parquet files do not hold its rows: "
-                    f"rewrite it without (REORG TABLE … APPLY (PURGE), then unset {name})"
+    def _describe(self, table: Table) -> None:
+        """Gives a table that is there already, from a write that was stopped, the properties of its declaration."""
+        stored = self.properties(table)
+        for name, value in table.properties.items():
+            if stored.get(name) != value:
+                quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+                self.spark.sql(
+                    f"alter table delta.`{self.path(table)}` set tblproperties ('{name}' = '{quoted}')"
                 )
+
+    def _refuse_unsupported(self, table: Table) -> None:
+        said = self._delta(table).detail().select("properties", "tableFeatures").first()
+        assert said is not None
+        bad = [
+            f"{name}={value}" for name, value in said[0].items() if value.lower() in UNSUPPORTED.get(name, ())
+        ]
+        if "deletionVectors" in (said[1] or ()):
+            bad.append("the feature deletionVectors")  # it outlives its property, and may be in use
+        if bad:
+            raise UnsupportedTable(
+                f"{self.path(table)} has {', '.join(bad)}, with which its Parquet files do not hold its rows: "
+                "rewrite it without (for deletion vectors REORG TABLE … APPLY (PURGE), then DROP FEATURE deletionVectors)"
+            )
 
     def _merge(self, table: Table, rows: DataFrame, within: Column | None = None) -> Any:
         same = f.expr(" and ".join(f"old.{name} = new.{name}" for name in table.key))
