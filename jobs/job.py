@@ -3,7 +3,9 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Event, Thread
 from typing import Any, NoReturn
 
 from conf.load import ConfigurationError, load
@@ -27,7 +29,8 @@ def run(step: Step, needs: Sequence[str] = ("ds",)) -> None:
     conf = configure((*needs, "spark.master"))
     lake = open_lake(conf, step.__name__)
     try:
-        say(step, conf, lake)
+        with progress(step.__name__, lake):
+            say(step, conf, lake)
     except InputError as error:
         stop(str(error))
     finally:
@@ -58,6 +61,30 @@ def say(step: Step, conf: Config, lake: Lake) -> dict[str, Any]:
     facts = step(conf, lake) | {"seconds": round(time.monotonic() - start, 1)}
     print(f"{step.__name__}: " + ", ".join(f"{k}={v}" for k, v in facts.items()), flush=True)
     return facts
+
+
+@contextmanager
+def progress(name: str, lake: Lake, every: float = 5.0) -> Iterator[None]:
+    """Within it, a line every few seconds says what Spark is at."""
+    tracker, done, start = lake.spark.sparkContext.statusTracker(), Event(), time.monotonic()
+
+    def tell() -> None:
+        while not done.wait(every):
+            stages = [
+                stage for number in tracker.getActiveStageIds() if (stage := tracker.getStageInfo(number))
+            ]
+            at = ", ".join(
+                f"{s.numCompletedTasks} of {s.numTasks} tasks of {s.name.split(' at ')[0]}" for s in stages
+            )
+            print(f"  {name}: {time.monotonic() - start:.0f} s  {at or 'planning'}", flush=True)
+
+    teller = Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        teller.join()
 
 
 def open_lake(conf: Config, name: str) -> Lake:

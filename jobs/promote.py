@@ -9,6 +9,7 @@ decided before is not decided again.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,8 +41,8 @@ def promote(conf: Config, lake: Lake) -> dict[str, Any]:
         raise InputError(
             f"no version of {conf.task.name} is registered for {set_id}: run jobs/train.py first"
         )
+    standing = standing_versions(conf, registry)
     validation = on_validation_days(conf, lake, registry, trained)
-    standing = [v for alias in (CHAMPION, CHALLENGER) if (v := registry.by_alias(conf.task.name, alias))]
     test = on_held_out_days(conf, lake, registry, {v.version: v for v in (*standing, *trained)}.values())
     known = {name_of(v): v for v in (*standing, *trained)}
     judged = judged_rows(conf, known, validation) + judged_rows(conf, known, test)
@@ -54,6 +55,7 @@ def promote(conf: Config, lake: Lake) -> dict[str, Any]:
     challenger = chosen(conf, validation, of_kind(trained, "encoder") or trained)
     if champion is None or challenger.version != champion.version:
         decision = gate(conf, test, challenger, champion)
+        decision = beside_predecessor(conf, test, decision, challenger, standing)
         rows.append(ledger_row(conf, lake, f"{request}/1", decision, challenger, champion, judged))
         registry.set_alias(challenger, CHALLENGER)
     lake.append(
@@ -76,6 +78,39 @@ def on_validation_days(conf: Config, lake: Lake, registry: Registry, trained: Se
 def on_held_out_days(conf: Config, lake: Lake, registry: Registry, versions: Any) -> Judgement:
     paths = {name_of(v): registry.saved_model_path(v) for v in versions}
     return judge(conf, lake, "test", paths, Cut.of(conf).as_of, end_of(conf.ds))
+
+
+def standing_versions(conf: Config, registry: Registry) -> list[Version]:
+    """The champion and the challenger before this night's, judged along with it where they have not seen its days."""
+    as_of = Cut.of(conf).as_of
+    found = []
+    for alias in (CHAMPION, CHALLENGER):
+        version = registry.by_alias(conf.task.name, alias)
+        if version and datetime.fromisoformat(version.tags["as_of"]) <= as_of:
+            found.append(version)
+        elif version and alias == CHAMPION:
+            raise InputError(
+                f"the champion {name_of(version)} was trained on what lies before {version.tags['as_of']}, and would be "
+                f"judged on days from {as_of.isoformat()}: set ds later or promote.holdout_days lower"
+            )
+    return found
+
+
+def beside_predecessor(
+    conf: Config, test: Judgement, decision: Decision, challenger: Version, standing: Sequence[Version]
+) -> Decision:
+    """The decision, with a sentence on how the challenger stands to the one before it, which decides nothing."""
+    before = [
+        version
+        for version in standing
+        if CHALLENGER in version.aliases and version.version != challenger.version
+    ]
+    if not before:
+        return decision
+    to_it = gate(conf, test, challenger, before[0]).difference
+    assert to_it is not None
+    told = f"; to the challenger before it, {name_of(before[0])}: {to_it.mean:+.4f} ({to_it.low:+.4f} to {to_it.high:+.4f})"
+    return replace(decision, reason=decision.reason + told)
 
 
 def chosen(conf: Config, validation: Judgement, versions: Sequence[Version]) -> Version:
