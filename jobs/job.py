@@ -91,8 +91,11 @@ def open_lake(conf: Config, name: str) -> Lake:
     """Starts Spark as `conf.spark` says and opens the lake."""
     os.environ["TZ"] = "UTC"  # times that pass through Python are then the same on every machine
     time.tzset()
-    from pyspark.sql import SparkSession  # here, so that a job that needs no Spark does not wait for it
+    from pyspark import SparkContext  # here, so that a job that needs no Spark does not wait for it
+    from pyspark.sql import SparkSession
 
+    # PySpark 4.0 sends a wheel of --py-files to the executors, and then leaves it off their path.
+    SparkContext.PACKAGE_EXTENSIONS = (*SparkContext.PACKAGE_EXTENSIONS, ".whl")
     builder = SparkSession.builder.appName(f"footfall {name}").master(conf.spark.master)
     settings = {
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
