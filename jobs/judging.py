@@ -12,6 +12,7 @@ from features.items import ITEMS
 from features.lake import Lake
 from features.questions import ask, candidates
 from features.sessions import SESSIONS
+from jobs.job import InputError
 from models.metrics import per_user
 from models.scoring import RANK_FACTS_SCHEMA, rank_facts
 
@@ -33,6 +34,7 @@ def judge(
     """Ranks what was seen before `as_of` with each model (name -> folder of its SavedModel), for the users who come back.
 
     The driver holds a few numbers for each user and model, and the candidates' indices; scores stay with the workers.
+    Raises `InputError` where nobody came back.
     """
     sessions, known = lake.read(SESSIONS), lake.read(ITEMS)
     asked = ask(sessions, known, as_of, until, conf).where("targets is not null")
@@ -44,6 +46,11 @@ def judge(
     if len(unusable):
         print(f"judge: {unusable['user_id'].nunique()} users left out, e.g. {unusable['reason'].iloc[0]}")
     facts = facts[~facts["user_id"].isin(set(unusable["user_id"]))]
+    if facts.empty:
+        raise InputError(
+            f"{question}: no user has a session from {as_of:%Y-%m-%d} to {until:%Y-%m-%d} and a history before, expected "
+            "some to judge on: ingest those days, or set promote.holdout_days and task.validation_days to others"
+        )
     values = {}
     for name in models:
         of_model = facts[facts["model"] == name]

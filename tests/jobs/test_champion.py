@@ -1,0 +1,211 @@
+"""From an example set to predictions: who becomes champion, and what a night's scores are."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from pyspark.sql import functions as f
+
+from conf.schema import Config
+from features.examples import rows_table, set_id_of, vocabulary_table
+from features.lake import Lake
+from features.predictions import PREDICTIONS
+from features.promotions import PROMOTIONS
+from features.sequences import SEQUENCES
+from jobs.examples import examples
+from jobs.job import InputError
+from jobs.promote import promote
+from jobs.score import score
+from jobs.train import train
+from models.example_set import open_example_set
+from models.registry import CHALLENGER, CHAMPION, connect
+from tests.jobs.nights import night, shop, versions
+from tests.shop import line, rows_of, write_log
+
+FRIDAY, SATURDAY = "2026-11-13", "2026-11-14"
+SETTINGS = ["promote.holdout_days=2", "task.validation_days=3", "promote.resamples=200", "task.length=32"]
+USERS = 6
+ANSWERS = ("entity", "ids", "scores", "reason", "model", "model_version")
+
+
+def bought(user: str, day: int, clock: str, item: str) -> dict:
+    return line(user, f"2026-11-{day:02}T{clock}Z", f"{user}-{day}-{clock}-{item}", item_id=item)
+
+
+def taste(user: int, day: int) -> list[str]:
+    """A user's items of a day: milk on some; tea of an own kind for five days, then coffee of an own kind."""
+    own = f"tea {user}" if day <= 5 else f"coffee {user}"
+    return [own, "milk"] if (user + day) % 3 == 0 else [own]
+
+
+def of_day(day: int) -> list[dict]:
+    return [
+        bought(f"user {user}", day, f"10:00:0{user}", item)
+        for user in range(USERS)
+        for item in taste(user, day)
+    ]
+
+
+@pytest.fixture(scope="module")
+def season(spark, tmp_path_factory):
+    """Two weeks of six users: a first load on Friday, three baselines, the first champion, and Saturday's night."""
+    folder = tmp_path_factory.mktemp("season")
+    friday, saturday = shop(folder, FRIDAY, *SETTINGS), shop(folder, SATURDAY, *SETTINGS)
+    lake = Lake(spark, friday.lake)
+    ahead = bought("user 0", 14, "00:20:00", "tea 1")  # a clock that runs ahead: after Friday's end
+    write_log(folder / "raw", FRIDAY, *(event for day in range(1, 14) for event in of_day(day)), ahead)
+    night(spark, friday)
+    without = SimpleNamespace(said=score(friday, lake), version=lake.version(PREDICTIONS))
+    set_said = examples(friday, lake)
+    with pytest.raises(InputError) as untrained:
+        promote(friday, lake)
+    for name, half_life in (("popularity", None), ("frequency", None), ("frequency_decay", 1.0)):
+        train(of_model(friday, name, half_life))
+    promoted = promote(friday, lake)
+    scored = score(friday, lake)
+    by_table = rows_of(lake.read(PREDICTIONS), *ANSWERS, "sequences_version")
+    sequences_version = lake.version(SEQUENCES)
+    write_log(folder / "raw", SATURDAY, *of_day(14), bought("newcomer", 14, "12:00:00", "milk"))
+    night(spark, saturday)
+    return SimpleNamespace(**locals())
+
+
+def of_model(conf: Config, name: str, half_life: float | None) -> Config:
+    return replace(conf, model=replace(conf.model, name=name, half_life_days=half_life))
+
+
+def test_without_a_champion_nothing_is_scored_and_that_is_said(season):
+    assert "next_item has no champion yet: train a model, then run promote" in season.without.said["note"]
+    assert season.without.said["predictions"] == 0
+    assert season.without.version is None
+
+
+def test_an_example_set_is_cut_at_its_two_moments_and_can_be_read_by_training(season):
+    conf, lake = season.friday, season.lake
+    assert season.set_said | {"validation": USERS} == season.set_said
+    opened = open_example_set(f"{conf.lake}/examples/{set_id_of(conf)}")
+    assert opened.spec["validation_from"] == "2026-11-09T00:00:00+00:00"
+    assert opened.spec["as_of"] == "2026-11-12T00:00:00+00:00"
+    assert opened.spec["tables"] == {"sessions": 1, "items": 1}
+    assert sum(file.rows for file in opened.files("train")) == season.set_said["train"] == USERS
+    words = {
+        row.item_id: (row.sessions, row.validation_sessions)
+        for row in lake.read(vocabulary_table(set_id_of(conf))).collect()
+    }
+    assert words["tea 0"] == (5, 5)
+    assert words["coffee 0"] == (6, 3)
+    assert words["milk"] == (22, 16)
+    assert len(words) == opened.vocabulary_size - 3 == 1 + 2 * USERS
+
+
+def test_an_example_set_that_is_there_is_left_as_it_is(season):
+    tables = [table(set_id_of(season.friday)) for table in (rows_table, vocabulary_table)]
+    before = versions(season.lake, *tables)
+    again = examples(season.friday, season.lake)
+    assert again["note"] == "it is there already"
+    assert {name: again[name] for name in ("set_id", "train", "validation")} == {
+        name: season.set_said[name] for name in ("set_id", "train", "validation")
+    }
+    assert versions(season.lake, *tables) == before
+
+
+def test_an_example_set_that_was_stopped_before_its_rows_is_made_as_it_then_is(season):
+    conf = replace(season.friday, task=replace(season.friday.task, seed=8))
+    season.lake._create(rows_table(set_id_of(conf), {"vocabulary_size": 4, "of": "before the stop"}))
+    assert "note" not in examples(conf, season.lake)
+    assert open_example_set(f"{conf.lake}/examples/{set_id_of(conf)}").vocabulary_size == 16
+
+
+def test_before_its_first_sessions_there_is_no_example_set(season):
+    early = replace(season.friday, ds="2026-10-20")
+    with pytest.raises(
+        InputError, match=r"no sessions before 2026-10-19: ingest more, or set promote\.holdout_days"
+    ):
+        examples(early, season.lake)
+
+
+def test_the_first_champion_is_the_baseline_that_is_best_on_the_validation_days(season):
+    assert f"no version of next_item is registered for {set_id_of(season.friday)}" in str(
+        season.untrained.value
+    )
+    (row,) = season.lake.read(PROMOTIONS).where(f.col("ds") == FRIDAY).collect()
+    assert (row.promoted, row.challenger, row.champion) == (True, "frequency_decay", None)
+    assert row.reason.startswith("there is no champion yet: the first is the best baseline")
+    validation = {
+        judged.model: judged.mean
+        for judged in row.judged
+        if (judged.question, judged.metric) == ("validation", season.friday.promote.metric)
+    }
+    assert validation["frequency_decay"] == max(validation.values()) > validation["frequency"]
+    assert {(judged.question, judged.model, judged.users) for judged in row.judged} == {
+        (question, model, USERS) for question in ("validation", "test") for model in validation
+    }
+    assert len(validation) == 3
+    assert row.tables == {"sessions": 1, "items": 1}
+    champion = connect(season.friday.registry, season.friday.artifacts).by_alias("next_item", CHAMPION)
+    assert (champion.version, champion.tags["model"]) == (row.challenger_version, "frequency_decay")
+
+
+def test_a_request_is_decided_once_and_what_the_ledger_says_comes_true(season):
+    registry = connect(season.friday.registry, season.friday.artifacts)
+    before = season.lake.version(PROMOTIONS)
+    champion = registry.by_alias("next_item", CHAMPION)
+    registry.client.delete_registered_model_alias("next_item", CHAMPION)  # stopped before the last step
+    again = promote(season.friday, season.lake)
+    assert again["note"] == "this request was decided before"
+    assert again["champion"] == season.promoted["champion"] == "frequency_decay"
+    assert season.lake.version(PROMOTIONS) == before
+    assert registry.by_alias("next_item", CHAMPION).version == champion.version
+
+
+def test_every_user_with_a_history_gets_the_champion_s_best_items(season):
+    assert season.scored["predictions"] == season.scored["users"] == USERS
+    assert season.scored["champion"].startswith("frequency_decay v")
+    assert [row[0] for row in season.by_table] == [f"user {n}" for n in range(USERS)]
+    for number, (_, ids, scores, reason, model, _, version) in enumerate(season.by_table):
+        assert ids[0] == f"coffee {number}"
+        assert set(ids[1:3]) == {"milk", f"tea {number}"}
+        assert len(ids) == len(set(ids)) == len(scores) == 1 + 2 * USERS, "all there are, fewer than k"
+        assert scores == sorted(scores, reverse=True)
+        assert (reason, model, version) == (None, "frequency_decay", season.sequences_version)
+
+
+def test_a_past_night_is_scored_as_it_was_and_other_partitions_stay(season):
+    lake = season.lake
+    others = lake.read(PREDICTIONS).withColumn("task", f.lit("other"))
+    lake.replace_where(PREDICTIONS, others, "task = 'other'", {})
+    score(season.saturday, lake)
+
+    def partition(ds: str, task: str = "next_item", *more: str) -> list:
+        return rows_of(lake.read(PREDICTIONS).where(f"ds = '{ds}' and task = '{task}'"), *ANSWERS, *more)
+
+    saturday = partition(SATURDAY)
+    assert [row[0] for row in saturday] == ["newcomer", *(f"user {n}" for n in range(USERS))]
+    said = score(season.friday, lake)
+    assert said["predictions"] == USERS
+    assert partition(FRIDAY, "next_item", "sequences_version") == [(*row[:-1], -1) for row in season.by_table]
+    assert partition(SATURDAY) == saturday
+    assert len(partition(FRIDAY, "other")) == USERS
+    score(season.friday, lake)
+    assert partition(FRIDAY) == [row[:-1] for row in season.by_table], "a second time as the first"
+
+
+def test_a_challenger_that_does_not_beat_the_champion_is_written_down_and_not_promoted(season):
+    conf, lake = season.saturday, season.lake
+    examples(conf, lake)
+    train(of_model(conf, "popularity", None))
+    said = promote(conf, lake)
+    assert (said["decisions"], said["champion"]) == (1, "frequency_decay")
+    (row,) = lake.read(PROMOTIONS).where(f.col("ds") == SATURDAY).collect()
+    assert (row.promoted, row.challenger, row.champion) == (False, "popularity", "frequency_decay")
+    assert row.difference < 0
+    assert row.low <= row.difference <= row.high
+    registry = connect(conf.registry, conf.artifacts)
+    assert registry.by_alias("next_item", CHAMPION).tags["model"] == "frequency_decay"
+    assert registry.by_alias("next_item", CHALLENGER).version == row.challenger_version
+
+
+def test_where_nobody_came_back_there_is_nothing_to_judge_on(season):
+    conf = replace(season.friday, ds="2026-11-29", set_id=set_id_of(season.friday))
+    with pytest.raises(InputError, match=r"no user has a session from 2026-11-25 to 2026-11-28"):
+        promote(conf, season.lake)
