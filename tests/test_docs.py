@@ -11,7 +11,9 @@ import pytest
 import features
 from conf.load import load
 from features.table import Table
+from tests.reports.sample_facts import FACTS
 from tools.generate_docs import TABLES, Undocumented, comments_of, key_rows, pages
+from tools.result_table import MARKS, README, between_marks, judged, timed
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -133,3 +135,30 @@ def test_links_within_the_project_lead_somewhere(page):
     links = [link for link in LINK.findall(page.read_text()) if "://" not in link]
     missing = [link for link in links if not (page.parent / link).exists()]
     assert not missing
+
+
+def test_the_result_table_has_a_row_a_model_and_the_best_of_each_metric_in_bold():
+    lines = judged(FACTS).splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:7]] == [
+        "`popularity`", "`frequency`", "`frequency_decay`", "`gru`", "`sasrec`",
+    ]  # fmt: skip
+    assert lines[4].count("**") == 8  # frequency_decay, in all four
+    assert lines[6].split("|")[3:7:3] == [" 0.2210 ", " -0.0050 (-0.0140 to +0.0040) "]
+    assert lines[8].startswith("Means over the 2,012 users with a next session in [2017-12-01, 2017-12-28)")
+
+
+def test_the_time_is_told_step_by_step_and_in_all():
+    seconds = {"seconds.land": 8.0, "seconds.night_2017-12-28": 40.2, "seconds.night_2017-12-29": 44.6}
+    told = timed(FACTS, seconds)
+    assert "the demo took 1 min 33 s: land 8 s, 2 nights 40 to 45 s each." in told
+
+
+def test_results_go_between_the_marks_of_the_readme_and_nowhere_else():
+    page = README.read_text()
+    written = between_marks(page, "a table")
+    assert f"{MARKS[0]}\na table\n{MARKS[1]}" in written
+    assert between_marks(written, "a table") == written
+    assert written.partition(MARKS[0])[0] == page.partition(MARKS[0])[0]
+    assert written.partition(MARKS[1])[2] == page.partition(MARKS[1])[2]
+    with pytest.raises(SystemExit, match=r"README.md has no line"):
+        between_marks("no marks", "a table")
