@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 CODE = $(wildcard features models jobs conf reports)
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 
-.PHONY: help setup demo test test-all lint format wheel docs ui requirements clean
+.PHONY: help setup demo test test-quick lint format wheel docs ui requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -17,11 +17,11 @@ setup:  ## make .venv: 5 to 8 minutes on a new machine, then nothing to do
 demo: setup  ## the whole pipeline on public data: ingest, train, promote, score, report
 	$(PYTHON) -m jobs.demo
 
-test: setup lint  ## lint, then the tests except those marked slow
-	$(PYTHON) -m pytest -v --durations=15 -m "not slow"
-
-test-all: setup lint  ## lint, then every test
+test: setup lint  ## lint, then every test
 	$(PYTHON) -m pytest -v --durations=15
+
+test-quick: setup lint  ## lint, then the tests except those marked slow
+	$(PYTHON) -m pytest -v --durations=15 -m "not slow"
 
 lint: setup  ## ruff and mypy
 	.venv/bin/ruff check $(STYLED)
