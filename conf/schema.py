@@ -112,7 +112,7 @@ class Promote:
     """The gate between a challenger and the champion."""
 
     holdout_days: int = 27  # days up to and including `ds` that no candidate has trained on
-    metric: str = "ndcg@10"  # by which epochs and models are chosen and compared: hr, recall, ndcg, mrr @ 5, 10, 20
+    metric: str = "ndcg@10"  # chooses epochs and models: hr, recall, ndcg or mrr, @5, @10 or @20
     resamples: int = 2000  # of the paired bootstrap
     confidence: float = 0.95  # of the intervals, and of a promotion
     seed: int = 7  # of the bootstrap
