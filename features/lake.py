@@ -9,7 +9,6 @@ from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
-from features.table import Column as TableColumn
 from features.table import Table
 
 UNSUPPORTED = {"delta.enableDeletionVectors": ("true",), "delta.columnMapping.mode": ("name", "id")}
@@ -84,15 +83,6 @@ class Lake:
         with self._told(facts):
             self._merge(table, self._spread(table, rows)).whenNotMatchedInsertAll().execute()
 
-    def upsert(self, table: Table, rows: DataFrame, facts: Facts) -> None:
-        """Inserts new keys; of known ones replaces the rows that differ."""
-        if self.read(table).isEmpty():
-            return self.append(table, rows, facts)
-        differs = " or ".join(_differs(c) for c in table.columns if c.name not in table.key)
-        with self._told(facts):
-            merge = self._merge(table, table.conform(rows))
-            merge.whenMatchedUpdateAll(differs).whenNotMatchedInsertAll().execute()
-
     def replace(
         self, table: Table, old: DataFrame, new: DataFrame, facts: Facts, within: Column | None = None
     ) -> None:
@@ -128,10 +118,10 @@ class Lake:
             writer = self._spread(table, rows).write.format("delta").mode("overwrite")
             writer.option("replaceWhere", predicate).save(self.path(table))
 
-    def write_once(
+    def overwrite(
         self, table: Table, rows: DataFrame, facts: Facts, rows_per_file: int | None = None
     ) -> None:
-        """The whole content of a table that is never changed afterwards, in the order and the partitions of `rows`."""
+        """One commit in which `rows` are all that the table holds, in their order and their partitions."""
         self._create(table)
         self._describe(table)
         with self._told(facts):
@@ -205,13 +195,3 @@ class Lake:
             yield
         finally:
             self.spark.conf.unset(USER_METADATA)
-
-
-def _differs(column: TableColumn) -> str:
-    """SQL that is true where the old and the new value differ; maps have no equality in Spark, their sorted entries do."""
-    is_map = isinstance(column.type, str) and column.type.startswith("map")
-    old, new = (
-        f"array_sort(map_entries({side}.{column.name}))" if is_map else f"{side}.{column.name}"
-        for side in ("old", "new")
-    )
-    return f"not ({old} <=> {new})"

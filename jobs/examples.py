@@ -48,8 +48,8 @@ def examples(conf: Config, lake: Lake) -> dict[str, Any]:
     rows = shuffled(packed(histories, spec), conf.task.seed).persist()
     counts = {row.split: row["count"] for row in rows.groupBy("split").count().collect()}
     facts = {"job": "examples", "ds": conf.ds, "counts": counts}
-    lake.write_once(vocabulary_table(set_id), words.repartition(1).sortWithinPartitions("item_index"), facts)
-    lake.write_once(rows_table(set_id, spec), rows, facts, rows_per_file(spec))
+    lake.overwrite(vocabulary_table(set_id), words.repartition(1).sortWithinPartitions("item_index"), facts)
+    lake.overwrite(rows_table(set_id, spec), rows, facts, rows_per_file(spec))
     for frame in (words, histories, rows):
         frame.unpersist()
     return {"set_id": set_id, "items": size + 1 - 3} | counts

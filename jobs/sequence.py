@@ -51,7 +51,9 @@ def update_items(conf: Config, lake: Lake, batches: Batches) -> int:
         described = read_catalogue(conf, lake).persist()
         described.count()
     rows = to_items(known.unionByName(new), items(lake.read(SESSIONS), as_of=None), described)
-    lake.upsert(ITEMS, rows, {"job": "sequence", "ds": conf.ds, **batches.facts(), "new": added})
+    lake.overwrite(
+        ITEMS, rows.orderBy("item_index"), {"job": "sequence", "ds": conf.ds, **batches.facts(), "new": added}
+    )
     new.unpersist()
     described.unpersist()
     return added

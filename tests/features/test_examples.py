@@ -141,7 +141,7 @@ def test_a_written_set_is_shuffled_by_its_seed_and_each_file_one_row_group_of_co
         "concat('user', id, '/0') as example",
         *(f"cast(cast(id as string) as binary) as {name}" for name in PACKED),
     )
-    lake.write_once(table, shuffled(made, seed=7), {"counts": {}}, rows_per_file=40)
+    lake.overwrite(table, shuffled(made, seed=7), {"counts": {}}, rows_per_file=40)
     files = sorted(Path(tmp_path / "lake" / table.name).glob("split=*/*.parquet"))
     assert len(files) >= 7
     ids, order = [], []

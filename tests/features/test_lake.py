@@ -84,10 +84,9 @@ def test_a_table_whose_files_do_not_hold_its_rows_is_refused_to_read_and_to_writ
         lambda: lake.read(SHELF),
         lambda: lake.append(SHELF, things(spark, ("pot", 1, 1)), {}),
         lambda: lake.insert_new(SHELF, things(spark, ("pot", 1, 1)), {}),
-        lambda: lake.upsert(SHELF, things(spark, ("pot", 1, 1)), {}),
         lambda: lake.replace(SHELF, things(spark, ("cup", 1, 1)), things(spark, ("pot", 1, 1)), {}),
         lambda: lake.replace_where(SHELF, things(spark, ("pot", 1, 1)), "shelf = 1", {}),
-        lambda: lake.write_once(SHELF, things(spark, ("pot", 1, 1)), {}),
+        lambda: lake.overwrite(SHELF, things(spark, ("pot", 1, 1)), {}),
         lambda: lake.delete(SHELF, "shelf = 1", {}),
     ):
         version = lake.version(SHELF)
@@ -140,13 +139,11 @@ def test_replacing_is_one_commit_that_leaves_the_others(spark, lake):
     assert lake.version(SHELF) == before + 2
 
 
-def test_inserting_new_keys_leaves_what_is_there_and_upserting_replaces_what_differs(spark, lake):
+def test_inserting_new_keys_leaves_what_is_there(spark, lake):
     cup, pot = ("cup", 1, 1, {"a": "1", "b": "2"}, []), ("pot", 1, 1, {}, [])
-    lake.upsert(SHELF, things(spark, cup), {})
+    lake.append(SHELF, things(spark, cup), {})
     lake.insert_new(SHELF, things(spark, ("cup", 1, 9), pot), {})
     assert stored(lake) == [("cup", 1, 1), ("pot", 1, 1)]
-    lake.upsert(SHELF, things(spark, ("cup", 1, None, {}, []), ("pan", 2, 2, {}, [])), {"job": "upsert"})
-    assert stored(lake) == [("cup", 1, None), ("pan", 2, 2), ("pot", 1, 1)]
 
 
 def test_only_the_rows_of_the_predicate_are_replaced_and_only_by_such_rows(spark, lake):
@@ -159,10 +156,10 @@ def test_only_the_rows_of_the_predicate_are_replaced_and_only_by_such_rows(spark
     assert stored(lake) == [("jug", 1, 7), ("pan", 2, 1)]
 
 
-def test_a_table_that_is_written_once_holds_what_was_written_last_and_says_so(spark, lake):
-    lake.write_once(SHELF, things(spark, ("cup", 1, 1)), {})
+def test_an_overwritten_table_holds_what_was_written_last_and_says_so(spark, lake):
+    lake.overwrite(SHELF, things(spark, ("cup", 1, 1)), {})
     described = Table(**(vars(SHELF) | {"properties": {"footfall.spec": '{"size": 2}'}}))
-    lake.write_once(described, things(spark, ("pot", 1, 1), ("pan", 1, 1)), {"counts": 2}, rows_per_file=1)
+    lake.overwrite(described, things(spark, ("pot", 1, 1), ("pan", 1, 1)), {"counts": 2}, rows_per_file=1)
     assert stored(lake) == [("pan", 1, 1), ("pot", 1, 1)]
     assert len(lake.read(SHELF).inputFiles()) == 2
     assert lake.properties(SHELF)["footfall.spec"] == '{"size": 2}'
