@@ -43,8 +43,9 @@ def report(conf: Config, lake: Lake) -> dict[str, Any]:
     folder = Path(conf.report)
     folder.mkdir(parents=True, exist_ok=True)
     took = folder / "seconds.json"
+    seconds = json.loads(took.read_text()) if took.exists() else {}
     facts = {
-        "title": f"Footfall: {conf.source.name}, {conf.task.name}",
+        "title": f"{conf.task.name}, {conf.source.name}".replace("_", " ").capitalize(),
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "hardware": hardware(),
         "command": conf.report_command,
@@ -57,8 +58,8 @@ def report(conf: Config, lake: Lake) -> dict[str, Any]:
         "metrics": metrics(lake),
         "users": users(conf, lake),
         "promotions": promotions(lake),
-        "nights": nights(lake),
-        "seconds": json.loads(took.read_text()) if took.exists() else {},
+        "nights": nights(lake, seconds),
+        "seconds": seconds,
     }
     (folder / "facts.json").write_text(json.dumps(facts, indent=1, default=str) + "\n")
     (folder / "summary.json").write_text(json.dumps(summary(conf, registry, facts), indent=1) + "\n")
@@ -248,8 +249,8 @@ def promotions(lake: Lake) -> list[dict[str, Any]]:
     ]
 
 
-def nights(lake: Lake) -> list[dict[str, Any]]:
-    """What each night did, as its commits tell."""
+def nights(lake: Lake, seconds: dict[str, float]) -> list[dict[str, Any]]:
+    """What each night did, as its commits tell, and how long it took, where the steps' `seconds` say so."""
     told: dict[str, dict[str, Any]] = {}
     for facts in lake.history(INGESTED_FILES):
         told[facts["ds"]] = {
@@ -266,7 +267,10 @@ def nights(lake: Lake) -> list[dict[str, Any]]:
     for facts in lake.history(PREDICTIONS):
         if night := told.get(facts.get("ds", "")):
             night["predictions"] = facts["predictions"]
-    return [told[ds] for ds in sorted(told)]
+    took = {ds: seconds.get(f"night_{ds}") for ds in told} | {
+        min(told, default=""): seconds.get("first_load")
+    }
+    return [told[ds] | {"seconds": took[ds]} for ds in sorted(told)]
 
 
 def summary(conf: Config, registry: Registry, facts: dict[str, Any]) -> dict[str, Any]:
