@@ -72,7 +72,6 @@ def test_a_null_where_none_may_be_is_refused_and_nothing_is_written(spark, lake)
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("delta.enableDeletionVectors", "true"),
         ("delta.enableDeletionVectors", "TRUE"),
         ("delta.columnMapping.mode", "name"),
     ],
