@@ -1,5 +1,6 @@
 """One real Spark for all tests, and lakes that live as long as a test."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,15 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session = open_lake(conf, "tests").spark
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def models_go_before_tensorflow() -> Iterator[None]:
+    """Lets go of the models that scoring keeps for its process: at the interpreter's end TensorFlow is gone first."""
+    yield
+    if scoring := sys.modules.get("models.scoring"):
+        scoring.load.cache_clear()
+    gc.collect()
 
 
 @pytest.fixture
