@@ -58,9 +58,10 @@ class Lake:
         """What the newest commit with facts says; empty where there is none."""
         if not self.exists(table):
             return {}
-        told = self._delta(table).history().where("userMetadata is not null").orderBy(f.desc("version"))
-        newest = told.select("userMetadata").first()
-        return json.loads(newest[0]) if newest else {}
+        last = self._delta(table).history(1).select("userMetadata").first()
+        if last and last[0]:
+            return json.loads(last[0])
+        return (self.history(table) or [{}])[-1]
 
     def history(self, table: Table) -> list[Facts]:
         """What every commit that has facts says, oldest first."""
