@@ -22,7 +22,7 @@ from features.examples import (
     spec_of,
     vocabulary_table,
 )
-from features.items import ITEMS
+from features.items import FIRST_INDEX, ITEMS
 from features.lake import Lake
 from features.questions import ask, candidates
 from features.sessions import SESSIONS
@@ -43,7 +43,7 @@ def examples(conf: Config, lake: Lake) -> dict[str, Any]:
         )
     histories = ask(lake.read(SESSIONS), lake.read(ITEMS), cut.validation_from, cut.as_of, conf).persist()
     longest = histories.agg(f.coalesce(f.max(f.size("targets")), f.lit(0))).first()[0]  # type: ignore[index]
-    tables = {name.name: lake.version(name) for name in (SESSIONS, ITEMS)}
+    tables = {source.name: lake.version(source) for source in (SESSIONS, ITEMS)}
     spec = spec_of(conf, size + 1, max(1, longest), tables)
     rows = shuffled(packed(histories, spec), conf.task.seed).persist()
     counts = {row.split: row["count"] for row in rows.groupBy("split").count().collect()}
@@ -52,7 +52,7 @@ def examples(conf: Config, lake: Lake) -> dict[str, Any]:
     lake.overwrite(rows_table(set_id, spec), rows, facts, rows_per_file(spec))
     for frame in (words, histories, rows):
         frame.unpersist()
-    return {"set_id": set_id, "items": size + 1 - 3} | counts
+    return {"set_id": set_id, "items": size + 1 - FIRST_INDEX} | counts
 
 
 def vocabulary(conf: Config, lake: Lake, cut: Cut) -> DataFrame:
