@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from datetime import date
 from typing import Any, cast, get_type_hints
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
@@ -15,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from conf.schema import Config
+from conf.schema import Config, Source
 
 CHOICES = {
     "source.identical_rows": ("duplicate", "distinct"),
@@ -23,6 +24,7 @@ CHOICES = {
     "model.name": ("popularity", "frequency", "frequency_decay", "gru", "sasrec"),
     "model.loss": ("sampled_softmax", "softmax"),
     "train.launcher": ("local",),
+    "selection.target": ("buys", "spend", "returns"),
 }
 ABOVE_ZERO = (
     "features.session_gap_minutes",
@@ -45,7 +47,13 @@ ABOVE_ZERO = (
     "train.window_files",
     "promote.holdout_days",
     "promote.resamples",
+    "selection.horizon_days",
+    "selection.snapshots",
+    "selection.max_users",
+    "selection.trees",
 )
+SHARES = ("selection.correlation", "selection.variance")
+STAGES = ("view_types", "cart_types", "purchase_types")
 AT_LEAST = {
     "features.late_days": 0,
     "task.length": 2,
@@ -99,8 +107,29 @@ def check(config: Config) -> None:
         raise ConfigurationError(
             f"model.width must be a multiple of model.heads, got {config.model.width} and {config.model.heads}"
         )
+    for key in SHARES:
+        if not 0 < (value := _get(config, key)) <= 1:
+            raise ConfigurationError(f"{key} must lie in (0, 1], got {value}: set {key}")
+    check_shop(config.source)
     if config.ds:
         check_night(config.ds)
+
+
+def check_shop(source: Source) -> None:
+    """Refuses a zone that nobody lives in, and a view, cart or purchase of a type that the source does not know."""
+    try:
+        ZoneInfo(source.shop_timezone)
+    except (ValueError, ZoneInfoNotFoundError):
+        raise ConfigurationError(
+            f"source.shop_timezone must be a zone such as Europe/Berlin, got {source.shop_timezone!r}"
+        ) from None
+    for key in STAGES:
+        for name in getattr(source, key):
+            if name not in source.event_types:
+                known = ", ".join(source.event_types)
+                raise ConfigurationError(
+                    f"source.{key} must be among source.event_types ({known}), got {name!r}"
+                )
 
 
 def check_night(ds: str) -> None:

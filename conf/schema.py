@@ -41,6 +41,10 @@ class Source:
     amount: str = "cast(null as double)"  # money of the whole line, in the shop's currency
     attributes: str = "map()"  # anything else worth keeping: map<string,string>
     event_types: dict[str, bool] = MISSING  # each type the source knows -> active (makes sessions) or passive
+    shop_timezone: str = "UTC"  # zone of the shop's clock, for features of hour and day
+    view_types: list[str] = field(default_factory=list)  # types that are a look at an item; none: `view`
+    cart_types: list[str] = field(default_factory=list)  # types that put an item into the cart; none: `cart`
+    purchase_types: list[str] = field(default_factory=list)  # types that buy an item; none: `purchase`
     items: ItemSource | None = None
 
 
@@ -120,6 +124,22 @@ class Promote:
 
 
 @dataclass
+class Selection:
+    """Which features of a user a model is given: chosen on the days before the cut of `promote.holdout_days`."""
+
+    path: str | None = None  # YAML of the choice; none: features.selected.yaml in `report`
+    candidates: list[str] = field(default_factory=list)  # features to choose among; none: all of a user
+    target: str = "buys"  # what they are to tell within the horizon: buys (again or not), spend, or returns
+    horizon_days: int = 28  # after a moment, in which the target happens
+    snapshots: int = 2  # moments, a horizon apart, whose users are training rows; one more validates
+    max_users: int = 20_000  # a sample of at most so many: scikit-learn holds it in the driver's memory
+    correlation: float = 0.95  # of two features that are correlated more, the one that says less goes
+    variance: float = 0.95  # share of the variance that the principal components keep
+    trees: int = 100  # of the forest
+    seed: int = 7  # of the sample, the forest and its permutations
+
+
+@dataclass
 class Config:
     """What a job is told: `key=value` on its command line, over the YAML files of `conf/`."""
 
@@ -138,3 +158,4 @@ class Config:
     task: Task = field(default_factory=Task)
     train: Train = field(default_factory=Train)
     promote: Promote = field(default_factory=Promote)
+    selection: Selection = field(default_factory=Selection)
