@@ -37,12 +37,13 @@ class Lake:
         return f"{self.root}/{table.name}"
 
     def exists(self, table: Table) -> bool:
-        return DeltaTable.isDeltaTable(self.spark, self.path(table))
+        return self.version(table) is not None
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
-        if not self.exists(table):
+        snapshot = self._snapshot(table)
+        if snapshot.version() < 0:
             return self.spark.createDataFrame([], table.schema)
-        self._refuse_unsupported(table)
+        self._refuse_unsupported(table, snapshot)
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
@@ -50,18 +51,16 @@ class Lake:
 
     def version(self, table: Table) -> int | None:
         """Number of the newest commit; none where the table does not exist."""
-        if not self.exists(table):
-            return None
-        return self._delta(table).history(1).select("version").first()[0]  # type: ignore[index]
+        newest = self._snapshot(table).version()
+        return None if newest < 0 else newest
 
     def facts(self, table: Table) -> Facts:
         """What the newest commit with facts says; empty where there is none."""
-        if not self.exists(table):
-            return {}
-        last = self._delta(table).history(1).select("userMetadata").first()
-        if last and last[0]:
-            return json.loads(last[0])
-        return (self.history(table) or [{}])[-1]
+        for version in range(self._snapshot(table).version(), -1, -1):
+            told = self._commit(table, version).get("userMetadata")
+            if told:
+                return json.loads(told)
+        return {}
 
     def history(self, table: Table) -> list[Facts]:
         """What every commit that has facts says, oldest first."""
@@ -71,7 +70,7 @@ class Lake:
         return [json.loads(row[0]) for row in told.select("userMetadata").collect()]
 
     def properties(self, table: Table) -> dict[str, str]:
-        return self._delta(table).detail().select("properties").first()[0]  # type: ignore[index]
+        return _configuration(self._snapshot(table))
 
     def append(self, table: Table, rows: DataFrame, facts: Facts) -> None:
         self._create(table)
@@ -132,17 +131,48 @@ class Lake:
             writer.save(self.path(table))
 
     def delete(self, table: Table, condition: str, facts: Facts) -> None:
-        if self.exists(table):
-            self._refuse_unsupported(table)
+        snapshot = self._snapshot(table)
+        if snapshot.version() >= 0:
+            self._refuse_unsupported(table, snapshot)
             with self._told(facts):
                 self._delta(table).delete(condition)
 
     def _delta(self, table: Table) -> DeltaTable:
         return DeltaTable.forPath(self.spark, self.path(table))
 
+    def _snapshot(self, table: Table) -> Any:
+        """Delta's own view of the newest commit, version -1 where there is none: known without a Spark job.
+
+        `DeltaTable.detail()` and `.history()` say the same by queries over the log, which take seconds in a new driver.
+        """
+        log = self.spark._jvm.org.apache.spark.sql.delta.DeltaLog  # type: ignore[union-attr]
+        return log.forTableWithSnapshot(self.spark._jsparkSession, self.path(table))._2()
+
+    def _commit(self, table: Table, version: int) -> Facts:
+        """The `commitInfo` of a commit; empty where the log has forgotten it.
+
+        Its place and its form are those of Delta's protocol: one action a line of `_delta_log/<version>.json`.
+        """
+        file = f"{self.path(table)}/_delta_log/{version:020d}.json"
+        path = self.spark._jvm.org.apache.hadoop.fs.Path(file)  # type: ignore[union-attr]
+        hadoop = self.spark._jsc.hadoopConfiguration()
+        if not path.getFileSystem(hadoop).exists(path):
+            return {}
+        stream = path.getFileSystem(hadoop).open(path)
+        try:
+            reader = self.spark._jvm.java.io.InputStreamReader(stream, "UTF-8")  # type: ignore[union-attr]
+            lines = self.spark._jvm.java.io.BufferedReader(reader)  # type: ignore[union-attr]
+            while (line := lines.readLine()) is not None:
+                if line.startswith('{"commitInfo"'):
+                    return json.loads(line)["commitInfo"]
+        finally:
+            stream.close()
+        return {}
+
     def _create(self, table: Table) -> None:
-        if self.exists(table):
-            self._refuse_unsupported(table)
+        snapshot = self._snapshot(table)
+        if snapshot.version() >= 0:
+            self._refuse_unsupported(table, snapshot)
             return
         builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).addColumns(table.schema)
         builder = builder.comment(table.meaning)
@@ -165,13 +195,14 @@ class Lake:
                     f"alter table delta.`{self.path(table)}` set tblproperties ('{name}' = '{quoted}')"
                 )
 
-    def _refuse_unsupported(self, table: Table) -> None:
-        said = self._delta(table).detail().select("properties", "tableFeatures").first()
-        assert said is not None
+    def _refuse_unsupported(self, table: Table, snapshot: Any) -> None:
+        features = json.loads(snapshot.protocol().json())["protocol"].get("readerFeatures", ())
         bad = [
-            f"{name}={value}" for name, value in said[0].items() if value.lower() in UNSUPPORTED.get(name, ())
+            f"{name}={value}"
+            for name, value in _configuration(snapshot).items()
+            if value.lower() in UNSUPPORTED.get(name, ())
         ]
-        if "deletionVectors" in (said[1] or ()):
+        if "deletionVectors" in features:
             bad.append("the feature deletionVectors")  # it outlives its property, and may be in use
         if bad:
             raise UnsupportedTable(
@@ -196,3 +227,7 @@ class Lake:
             yield
         finally:
             self.spark.conf.unset(USER_METADATA)
+
+
+def _configuration(snapshot: Any) -> dict[str, str]:
+    return json.loads(snapshot.metadata().json())["metaData"]["configuration"]
