@@ -37,7 +37,7 @@ wheel: setup  ## dist/footfall-*.whl, for spark-submit --py-files
 	@"$$(tools/uv.sh)/uv" build --quiet --wheel --no-build-isolation --python $(PYTHON) --out-dir dist
 	@ls dist/*.whl
 
-docs: setup  ## docs/tables.md and docs/configuration.md, from where tables and keys are declared
+docs: setup  ## docs/tables.md, docs/features.md and docs/configuration.md, from where all that is declared
 	@$(PYTHON) -m tools.generate_docs
 
 ui: setup  ## MLflow's pages on the demo's runs and models

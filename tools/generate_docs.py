@@ -1,8 +1,9 @@
-"""Writes docs/tables.md and docs/configuration.md from the places where tables and keys are declared.
+"""Writes docs/tables.md, docs/features.md and docs/configuration.md from where tables, features and keys are declared.
 
     python -m tools.generate_docs        (`make docs`)
 
-A table is a `Table` in a module of features/; a key is a field in conf/schema.py with its meaning behind it.
+A table is a `Table` in a module of features/, a feature is in a `Family` there; a key is a field in conf/schema.py
+with its meaning behind it.
 """
 
 import ast
@@ -19,9 +20,12 @@ import yaml
 
 from conf import schema
 from conf.load import ABOVE_ZERO, AT_LEAST, CHOICES, load
+from features.behaviour_features import BEHAVIOUR_FEATURES
 from features.events import EVENTS
 from features.examples import rows_table, vocabulary_table
+from features.feature import Categorical, Family, Feature, Numeric
 from features.ingested_files import INGESTED_FILES
+from features.item_features import ITEM_FEATURES
 from features.items import ITEMS
 from features.predictions import PREDICTIONS
 from features.promotions import PROMOTIONS
@@ -29,8 +33,11 @@ from features.quarantine import QUARANTINE
 from features.sequences import SEQUENCES
 from features.sessions import SESSIONS
 from features.table import Column, Table
+from features.user_features import USER_FEATURES
+from features.user_item_features import USER_ITEM_FEATURES
 from features.users import USERS
 
+FAMILIES = (USER_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES, BEHAVIOUR_FEATURES)
 ROOT = Path(__file__).resolve().parents[1]
 GENERATED = "<!-- Made by `make docs` from {}: change it there. -->"
 TABLES = (
@@ -41,6 +48,7 @@ TABLES = (
     SEQUENCES,
     ITEMS,
     USERS,
+    *(family.table for family in FAMILIES if family.kept),
     rows_table("<set_id>"),
     vocabulary_table("<set_id>"),
     PREDICTIONS,
@@ -63,6 +71,7 @@ def pages() -> dict[Path, str]:
     """The generated pages as they should be."""
     return {
         ROOT / "docs/tables.md": tables_page(TABLES),
+        ROOT / "docs/features.md": features_page(FAMILIES),
         ROOT / "docs/configuration.md": configuration_page(),
     }
 
@@ -97,6 +106,60 @@ def column_rows(column: Column, prefix: str = "") -> Iterator[tuple[str, ...]]:
             yield from column_rows(inner, f"{prefix}{column.name}[].")
 
 
+def features_page(families: Sequence[Family]) -> str:
+    """A chapter a family, a row a feature; then its crosses."""
+    chapters = [
+        "# Features",
+        GENERATED.format("features/*_features.py"),
+        "What is known of users, of items, of both together and of single events before a moment. Nothing that happens "
+        "at that moment or after it changes a value. `jobs/featurize.py` writes the tables as of the end of a night; the "
+        "functions that are named as the tables give any other moment. Hours and weekdays are those of "
+        "`source.shop_timezone`; `source.view_types`, `cart_types` and `purchase_types` say what is a view, a cart and a "
+        "purchase.",
+        "*Computed* is Spark SQL over the rows named behind it, which [features/history.py](../features/history.py) makes: "
+        "`events`; `orders`, the sessions with a purchase; `visits`, a session and an item; `pairs`, a user and an item; "
+        "`tastes`, a user and a category; `catalogue`, what that says of the item. `row` is a row as it is, `features` are "
+        "those above.",
+        "*A model takes* a number scaled by the statistics of its training window: by mean and standard deviation "
+        "(`standard`), likewise after the logarithm of 1 + x (`log`), or by median and quartiles (`robust`). Where there is "
+        "no value it takes the fill, and where it says *flag* a second number too, 1 then and 0 otherwise. A category is an "
+        "index below the size, 0 for none; text and crosses are hashed to it.",
+    ]
+    for family in families:
+        rows = [feature_row(feature) for feature in family.features]
+        kept = (
+            "Kept by night, under `ds`." if family.kept else "Kept in no table: made where they are wanted."
+        )
+        chapters += [f"## {family.name}", f"{family.meaning} Key: {_codes(family.entity)}. {kept}"]
+        chapters.append(
+            markdown_table(("feature", "type", "unit", "meaning", "null", "a model takes", "computed"), rows)
+        )
+        if family.crosses:
+            crossed = [(f"`{x.name}`", _codes(x.of), f"`{x.size}`", x.meaning) for x in family.crosses]
+            chapters.append(markdown_table(("cross", "of", "size", "meaning"), crossed))
+    return "\n\n".join(chapters) + "\n"
+
+
+def feature_row(feature: Feature) -> tuple[str, ...]:
+    taken, computed = "", f"`{feature.value}` over `{feature.over}`"
+    if isinstance(feature.to_model, Numeric):
+        fill = "" if feature.to_model.fill is None else f", fill {feature.to_model.fill}"
+        taken = f"{feature.to_model.scale}{fill}{', flag' if feature.to_model.indicator else ''}"
+    elif isinstance(feature.to_model, Categorical):
+        taken = f"category, size {feature.to_model.size}"
+    if feature.empty is not None:
+        computed += f", {feature.empty:g} without any"
+    return (
+        f"`{feature.name}`",
+        f"`{feature.type}`",
+        feature.unit,
+        feature.meaning,
+        feature.absent,
+        taken,
+        computed,
+    )
+
+
 def configuration_page() -> str:
     """A chapter a group, a row a key, and what its YAML files set."""
     groups = [item.name for item in fields(schema.Config) if is_dataclass(_hints(schema.Config)[item.name])]
@@ -123,7 +186,9 @@ def keys_table(kind: type, prefix: str) -> str:
 
 def key_rows(kind: type, prefix: str) -> Iterator[tuple[str, ...]]:
     """A row for each key of `kind`; the keys of a record inside it come with it, those of a group do not."""
-    meanings = comments_of(kind.__name__)
+    meanings: dict[str, str] = {}
+    for part in kind.__mro__[-2::-1]:  # the fields of the class that it extends, then its own
+        meanings |= comments_of(part.__name__)
     for item in fields(kind):
         key, hint = prefix + item.name, _hints(kind)[item.name]
         if is_dataclass(hint):
