@@ -16,11 +16,11 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from conf import sources
 from conf.schema import Config, Source
 
 CHOICES = {
     "source.identical_rows": ("duplicate", "distinct"),
-    "source.format": ("json_lines",),
     "model.name": ("popularity", "frequency", "frequency_decay", "gru", "sasrec"),
     "model.loss": ("sampled_softmax", "softmax"),
     "train.launcher": ("local",),
@@ -59,6 +59,7 @@ AT_LEAST = {
     "task.length": 2,
     "task.positions": 2,
 }  # an example: a context and a target
+OWN_SOURCE = "own_file"
 FIRST_NIGHT, LAST_NIGHT = date(1970, 1, 1), date(2200, 1, 1)
 
 
@@ -69,9 +70,18 @@ class ConfigurationError(ValueError):
 def load(overrides: Sequence[str], needs: Sequence[str] = ()) -> Config:
     """The configuration for the command line `overrides`, in which the keys `needs` must have been given.
 
+    `source=PATH.yaml` takes a source from a file of one's own.
     Raises `ConfigurationError` for an unknown key, a wrong type, a value out of range or a key that is missing.
     """
-    ConfigStore.instance().store(name="schema", node=Config)
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Config)
+    try:
+        own, overrides = sources.own_file(overrides)
+    except sources.SourceFileError as error:
+        raise ConfigurationError(str(error)) from None
+    if own is not None:
+        store.store(group="source", name=OWN_SOURCE, node=own)
+        overrides = [f"source={OWN_SOURCE}", *overrides]
     GlobalHydra.instance().clear()
     try:
         with initialize_config_module("conf", version_base="1.3"):
@@ -97,6 +107,8 @@ def check(config: Config) -> None:
     for key, allowed in CHOICES.items():
         if (value := _get(config, key)) not in allowed:
             raise ConfigurationError(f"{key} must be one of {', '.join(allowed)}, got {value!r}: set {key}")
+    if problem := next(sources.problems(config.source), None):
+        raise ConfigurationError(problem)
     if not 0 < config.promote.confidence < 1:
         raise ConfigurationError(
             f"promote.confidence must lie between 0 and 1, got {config.promote.confidence}"

@@ -11,11 +11,26 @@ from omegaconf import MISSING
 
 
 @dataclass
-class ItemSource:
-    """Where the attributes of items come from: a JSON-lines catalogue beside the logs, one item a line."""
+class Records:
+    """How records stand in files: where, in which format, and with which fields."""
 
-    path: str = MISSING  # files below `raw`, a glob
-    schema: str = MISSING  # the record's fields, Spark DDL
+    path: str = MISSING  # files below `raw`; `{ds}` stands for the arrival date, `*` for anything
+    format: str = "json_lines"  # json_lines, json (a document or an array a file), csv, tsv, parquet or regex
+    schema: str = MISSING  # the record's fields, Spark DDL; csv and tsv without a header: every column
+    encoding: str = "UTF-8"  # of text, ISO-8859-1 or any other in which ASCII is itself
+    header: bool = False  # csv, tsv: the first line of a file names its columns, in any order
+    delimiter: str | None = None  # csv, tsv: between columns; none: a comma in csv, a tab in tsv
+    quote: str | None = None  # csv, tsv: around a column; none: `"` in csv, nothing in tsv
+    escape: str | None = None  # csv, tsv: before a quote that is meant; none: a quote is doubled
+    multi_line: bool = False  # csv, tsv: a quoted column may run over lines; a file is then one task
+    pattern: str | None = None  # regex: what a whole line matches, each field a group `(?<name>…)`
+    explode: str | None = None  # expression of an array, each `element` of which, at its `place`, is a record
+
+
+@dataclass
+class ItemSource(Records):
+    """Where the attributes of items come from: a catalogue beside the logs, one item a record."""
+
     item_id: str = MISSING  # Spark SQL expression over the record
     category: str = "cast(null as string)"  # the item's category, likewise
     title: str = "cast(null as string)"  # what a person would call it, likewise
@@ -23,18 +38,17 @@ class ItemSource:
 
 
 @dataclass
-class Source:
+class Source(Records):
     """One log format: how a raw record becomes a row of `events`. Expressions are Spark SQL over the record's fields."""
 
     name: str = MISSING  # written into `events.source`
-    format: str = "json_lines"  # the only format so far
-    path: str = MISSING  # files below `raw`; `{ds}` stands for the arrival date, `*` for anything
-    schema: str = MISSING  # the record's fields, Spark DDL
     timezone: str = "UTC"  # zone of times without an offset
+    time_unit: str | None = None  # of an `event_ts` that is a number since 1970: s, ms, us or ns
+    time_format: str | None = None  # of an `event_ts` that is text, as `dd/MM/yyyy HH:mm`; none: ISO 8601
     identical_rows: str = "duplicate"  # rows without an id that are alike are one event; `distinct`: several
     event_id: str | None = None  # the source's own id; none: a hash of the whole record
     user_id: str = MISSING  # who did it
-    event_ts: str = MISSING  # timestamp; text without an offset is read in `timezone`
+    event_ts: str = MISSING  # timestamp, text or number; text without an offset is read in `timezone`
     event_type: str = MISSING  # one of the keys of `event_types`; any other is quarantined
     item_id: str = "cast(null as string)"  # with which item; none: a behaviour without one
     quantity: str = "cast(null as double)"  # how many pieces
@@ -151,6 +165,8 @@ class Config:
     report: str = MISSING  # folder of the report
     report_command: str = ""  # what was run, for the report's head
     set_id: str | None = None  # an example set; none: that of `ds` and the rest of the configuration
+    path: str = ""  # the file or folder that `jobs/check_source.py` looks at
+    sample: int = 10_000  # lines that it reads of it
     source: Source = field(default_factory=Source)
     spark: SparkSettings = field(default_factory=SparkSettings)
     features: Features = field(default_factory=Features)

@@ -4,27 +4,34 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as f
 
 from conf.schema import ItemSource
+from features.formats import column, key_of
 
+MAPPED = {
+    "item_id": "string",
+    "title": "string",
+    "category": "string",
+    "attributes": "map<string,string>",
+}
 COLUMNS = "item_id string, title string, category string, attributes map<string,string>"
 
 
-def catalogue(lines: DataFrame, source: ItemSource) -> DataFrame:
-    """`item_id`, `title`, `category`, `attributes`, one row an item: the last line of the newest file.
+def catalogue(records: DataFrame, source: ItemSource) -> DataFrame:
+    """`item_id`, `title`, `category`, `attributes`, one row an item: the last record of the newest file.
 
-    before                                   after
-    text                                     item_id  title  category  attributes
-    {"id":1,"kind":"MILK","brand":"Own"}     1        null   MILK      {brand: Own}
+    before                  after
+    fields                  item_id  title  category  attributes
+    {1, MILK, Own}          1        null   MILK      {brand: Own}
+
+    Takes `source_file`, `arrival_date`, `ingest_seq`, `fields`. A record without an id is passed over.
     """
-    record = f.from_json("text", source.schema, {"mode": "PERMISSIVE"})
-    fields = lines.select("arrival_date", "source_file", "ingest_seq", record.alias("_record")).select(
-        "arrival_date", "source_file", "ingest_seq", "_record.*"
-    )
+    order = f.struct("arrival_date", "source_file", "ingest_seq").alias("_order")
+    fields = records.select(order, "fields.*")
     named = fields.select(
-        f.expr(source.item_id).cast("string").alias("item_id"),
-        f.expr(source.title).cast("string").alias("title"),
-        f.expr(source.category).cast("string").alias("category"),
-        f.expr(source.attributes).cast("map<string,string>").alias("attributes"),
-        f.struct("arrival_date", "source_file", "ingest_seq").alias("_order"),
+        *(
+            column(fields, key_of(source, name), getattr(source, name)).cast(kind).alias(name)
+            for name, kind in MAPPED.items()
+        ),
+        "_order",
     ).where("item_id is not null")
     newest = Window.partitionBy("item_id").orderBy(f.desc("_order"))
     return named.withColumn("_n", f.row_number().over(newest)).where("_n = 1").drop("_n", "_order")

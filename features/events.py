@@ -1,14 +1,23 @@
 """`events`: one row a cleaned behaviour; and the rules by which a raw record becomes one or is refused."""
 
-from dataclasses import asdict
+import re
 from datetime import datetime, timedelta
 
 from pyspark.sql import Column as Expression
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as f
-from pyspark.sql.types import StringType, TimestampNTZType
+from pyspark.sql.types import (
+    DateType,
+    IntegralType,
+    NullType,
+    NumericType,
+    StringType,
+    TimestampNTZType,
+    TimestampType,
+)
 
 from conf.schema import Source
+from features.formats import SourceError, column, key_of
 from features.table import Column, Table
 
 EVENTS = Table(
@@ -48,10 +57,21 @@ USER_ORDER = ("event_ts", "arrival_date", "source_file", "ingest_seq", "event_id
 ARRIVAL_ORDER = ("arrival_date", "source_file", "ingest_seq")
 """The order in which records came."""
 
+MAPPED = {
+    "user_id": "string",
+    "event_ts": "timestamp",
+    "event_type": "string",
+    "item_id": "string",
+    "quantity": "double",
+    "amount": "double",
+    "attributes": "map<string,string>",
+}
+"""The columns that a source's expressions give, and their types."""
+
+MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 0.001}
 PARSED = [c.name for c in EVENTS.columns if c.name not in ("event_date", "is_active", "batch")]
 DATED = r"^\s*[+-]?\d{4,}-\d{1,2}-\d{1,2}"  # Spark reads a bare clock as that of today
 ZONED = r"^\s*[^T\s]+[T\s].*[A-Za-z+-]"  # an offset or the name of a zone behind the clock
-ALONE = "coalesce(json_array_length(concat('[', _record.text, ']')), 0) = 1"  # Spark passes over what follows a record
 
 
 def happened_before(as_of: datetime | None) -> Expression:
@@ -60,42 +80,65 @@ def happened_before(as_of: datetime | None) -> Expression:
 
 
 def parse(records: DataFrame, source: Source) -> DataFrame:
-    """Raw JSON lines as events, each with the `reason` for which it is refused, if any.
+    """Records with their fields as events, each with the `reason` for which it is refused, if any.
 
-    before                                           after
-    text                                             event_id  user_id  event_ts             reason
-    {"id":"a","user":"ann","t":"2026-11-02T10:00Z"}  a         ann      2026-11-02 10:00:00  null
-    {"id":"b","t":"2026-11-02T10:00Z"}               b         null     2026-11-02 10:00:00  no_user
-    {"id":"c","user":                                null      null     null                 not_a_record
+    before                                         after
+    fields                            fault        event_id  user_id  event_ts             reason
+    {a, ann, 2026-11-02T10:00Z, …}    null         a         ann      2026-11-02 10:00:00  null
+    {b, null, 2026-11-02T10:00Z, …}   null         b         null     2026-11-02 10:00:00  no_user
+    {null, null, null, …}             no_events    null      null     null                 no_events
 
-    Takes `source_file`, `arrival_date`, `ingest_seq`, `text`; keeps `text` beside the columns of `events`.
+    Takes `source_file`, `arrival_date`, `ingest_seq`, `text`, `fields`, `fault`; keeps `text` beside the columns of
+    `events`. Raises `SourceError` for an expression of the source that does not fit its fields.
     """
-    schema = f"{source.schema}, _not_a_record string"
-    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_not_a_record"}
-    raw = records.withColumn("_raw", f.from_json("text", schema, options))
-    own = [f"_record.{name}" for name in ("source_file", "arrival_date", "ingest_seq", "text")]
-    fields = raw.select(f.struct(*records.columns).alias("_record"), "_raw.*")  # a field may have such a name
-    columns = {name: f.expr(getattr(source, name)) for name in _mapped(source)}
-    own_id = f.expr(source.event_id) if source.event_id else f.sha2("_record.text", 256)
+    own = ("source_file", "arrival_date", "ingest_seq", "text")
+    fields = records.select(
+        f.struct(*own, "fault").alias("_record"), "fields.*"
+    )  # a field may have such a name
+    columns = {name: column(fields, key_of(source, name), getattr(source, name)) for name in MAPPED}
+    own_id = f.sha2("_record.text", 256)
+    if source.event_id:
+        own_id = column(fields, key_of(source, "event_id"), source.event_id)
     named = fields.select(
-        *own,
+        *(f"_record.{name}" for name in own),
         own_id.cast("string").alias("event_id"),
         *(expression.alias(name) for name, expression in columns.items()),
         f.lit(source.name).alias("source"),
-        (f.col("_not_a_record").isNotNull() | ~f.expr(ALONE)).alias("_broken"),
+        f.col("_record.fault").alias("_fault"),
     )
     typed = named.withColumns(
-        {
-            "user_id": f.col("user_id").cast("string"),
-            "event_ts": _as_utc(named, "event_ts", source.timezone),
-            "event_type": f.col("event_type").cast("string"),
-            "item_id": f.col("item_id").cast("string"),
-            "quantity": f.col("quantity").cast("double"),
-            "amount": f.col("amount").cast("double"),
-            "attributes": f.coalesce(f.col("attributes").cast("map<string,string>"), f.expr("map()")),
-        }
+        {name: _typed(named, name, kind, source) for name, kind in MAPPED.items() if name != "event_ts"}
+        | {"event_ts": in_utc(named, source)}
     )
-    return typed.withColumn("reason", _first_reason(source)).drop("_broken")
+    return typed.withColumn("reason", _first_reason(source)).drop("_fault")
+
+
+def in_utc(named: DataFrame, source: Source) -> Expression:
+    """The column `event_ts` as an instant.
+
+    event_ts (timezone: Europe/Berlin)   kind                         after
+    2026-11-02T10:00:00Z                 text with an offset          2026-11-02 10:00:00
+    2026-11-02T10:00:00                  text without one             2026-11-02 09:00:00
+    2026-11-02                           date, or local timestamp     2026-11-01 23:00:00
+    1793613600                           number, time_unit: s         2026-11-02 10:00:00
+
+    Raises `SourceError` for a number without `time_unit` and for what is no time.
+    """
+    kind, value = named.schema["event_ts"].dataType, f.col("event_ts")
+    if isinstance(kind, TimestampType):
+        return value
+    if isinstance(kind, TimestampNTZType | DateType):
+        return f.to_utc_timestamp(value.cast("timestamp"), source.timezone)
+    if isinstance(kind, NullType):
+        return value.cast("timestamp")
+    if isinstance(kind, StringType):
+        return _of_text(value, source)
+    if isinstance(kind, NumericType) and source.time_unit:
+        return _of_number(value, kind, source.time_unit)
+    idea = (
+        "say source.time_unit: s, ms, us or ns" if isinstance(kind, NumericType) else "change source.event_ts"
+    )
+    raise SourceError(f"source.event_ts gives a {kind.simpleString()}, expected a timestamp or text: {idea}")
 
 
 def judge_times(parsed: DataFrame, late_days: int) -> DataFrame:
@@ -171,20 +214,32 @@ def to_events(parsed: DataFrame, source: Source, batch: int) -> DataFrame:
     )
 
 
-def _mapped(source: Source) -> list[str]:
-    wanted = ("user_id", "event_ts", "event_type", "item_id", "quantity", "amount", "attributes")
-    return [name for name in wanted if name in asdict(source)]
+def _typed(named: DataFrame, name: str, kind: str, source: Source) -> Expression:
+    value = column(named, key_of(source, name), f"cast({name} as {kind})")
+    return f.coalesce(value, f.expr("map()")) if name == "attributes" else value
 
 
-def _as_utc(frame: DataFrame, name: str, timezone: str) -> Expression:
-    """The column as an instant: text or local time without an offset or a zone is read in `timezone`."""
-    kind, value = frame.schema[name].dataType, f.col(name)
-    if isinstance(kind, TimestampNTZType):
-        return f.to_utc_timestamp(value.cast("timestamp"), timezone)
-    if isinstance(kind, StringType):
-        instant = f.when(value.rlike(DATED), f.try_to_timestamp(value))
-        return f.when(value.rlike(ZONED), instant).otherwise(f.to_utc_timestamp(instant, timezone))
-    return value
+def _of_text(value: Expression, source: Source) -> Expression:
+    if source.time_format:
+        instant = f.try_to_timestamp(value, f.lit(source.time_format))
+        zoned = f.lit(bool(re.search("[VzOXxZ]", re.sub("'[^']*'", "", source.time_format))))
+    else:
+        instant, zoned = f.when(value.rlike(DATED), f.try_to_timestamp(value)), value.rlike(ZONED)
+    return f.when(zoned, instant).otherwise(f.to_utc_timestamp(instant, source.timezone))
+
+
+def _of_number(value: Expression, kind: NumericType, unit: str) -> Expression:
+    """One that is too large for a timestamp is null; a fraction is cut off behind the microseconds."""
+    if isinstance(kind, IntegralType):
+        whole = (
+            f.floor(value / 1000)
+            if unit == "ns"
+            else f.try_multiply(value.cast("bigint"), f.lit(MICROS[unit]))
+        )
+    else:
+        exact = value.cast("decimal(38,9)") * f.lit(MICROS[unit]).cast("decimal(12,4)")
+        whole = f.floor(exact).try_cast("bigint")
+    return f.timestamp_micros(whole)
 
 
 def _first_reason(source: Source) -> Expression:
@@ -193,7 +248,7 @@ def _first_reason(source: Source) -> Expression:
 
     unknown = ~f.col("event_type").isin(list(source.event_types)) | f.col("event_type").isNull()
     return (
-        f.when(f.col("_broken"), "not_a_record")
+        f.when(f.col("_fault").isNotNull(), f.col("_fault"))
         .when(blank("event_id"), "no_id")
         .when(blank("user_id"), "no_user")
         .when(f.col("event_ts").isNull(), "no_time")

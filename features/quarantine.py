@@ -16,7 +16,7 @@ QUARANTINE = Table(
         Column(
             "reason",
             "string",
-            "not_a_record, no_id, no_user, no_time, unknown_type, too_late, from_future, broken_file",
+            "not_a_record, not_text, no_events, no_id, no_user, no_time, unknown_type, too_late, from_future, broken_file",
         ),
         Column("text", "string", "the record as it came"),
         Column("source_file", "string", "the file"),

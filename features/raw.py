@@ -1,18 +1,20 @@
-"""Raw log files: which have arrived, whether they are whole, and their records with their position."""
+"""Raw log files: which have arrived, and whether they are whole."""
 
 import hashlib
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 import pyarrow as pa
-from pyspark.sql import Column as Expression
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as f
-from pyspark.sql.types import LongType, StringType, StructField, StructType
+from pyspark.sql.types import StringType, StructField, StructType
+
+from conf.schema import Records
+from features.formats import fields_of
+from features.parquet import problem_of_parquet
 
 CHECKED = StructType(
     [
@@ -47,7 +49,7 @@ def files_up_to(spark: SparkSession, raw: str, pattern: str, ds: date) -> list[R
     if not system.exists(root):
         raise FileNotFoundError(f"the raw folder {raw} does not exist")
     base = system.getFileStatus(root).getPath().toString()
-    found = system.globStatus(hadoop.Path(*_literal([base]), pattern.replace("{ds}", "*"))) or []
+    found = system.globStatus(hadoop.Path(*literal([base]), pattern.replace("{ds}", "*"))) or []
     dated = re.compile(_as_regex(pattern))
     files = []
     for status in found:
@@ -61,45 +63,14 @@ def files_up_to(spark: SparkSession, raw: str, pattern: str, ds: date) -> list[R
     return sorted(files, key=lambda file: (file.arrival_date, file.path))
 
 
-def checked(spark: SparkSession, paths: list[str]) -> DataFrame:
+def checked(spark: SparkSession, paths: list[str], source: Records) -> DataFrame:
     """`path`, `checksum` (SHA-256 of the bytes) and `problem`: why a file cannot be read to its end, if so."""
-    contents = spark.read.format("binaryFile").load(_literal(paths)).select("path", "content")
-    return contents.mapInArrow(_check, CHECKED)
+    contents = spark.read.format("binaryFile").load(literal(paths)).select("path", "content")
+    wanted = fields_of(source) if source.format == "parquet" else None
+    return contents.mapInArrow(partial(_check, wanted=wanted), CHECKED)
 
 
-def records(spark: SparkSession, paths: list[str]) -> DataFrame:
-    """One row a line: `source_file`, `ingest_seq` (rises with the position in the file) and the line as `text`.
-
-    Must be run inside `one_split_a_task`: only then is the running number of a task the position in a split.
-    """
-    position = f.monotonically_increasing_id().bitwiseAND((1 << 33) - 1)
-    start = f.col("_metadata.file_block_start")
-    return spark.read.text(_literal(paths)).select(
-        _decoded(f.col("_metadata.file_path")).alias("source_file"),
-        (start + position).cast(LongType()).alias("ingest_seq"),
-        f.col("value").alias("text"),
-    )
-
-
-@contextmanager
-def one_split_a_task(spark: SparkSession) -> Iterator[None]:
-    """Within it Spark packs no two splits of files into one task: opening a file counts as much as a full task."""
-    before = spark.conf.get("spark.sql.files.openCostInBytes")
-    spark.conf.set(
-        "spark.sql.files.openCostInBytes", spark.conf.get("spark.sql.files.maxPartitionBytes") or "128MB"
-    )
-    try:
-        yield
-    finally:
-        spark.conf.set("spark.sql.files.openCostInBytes", before or "4MB")
-
-
-def _decoded(path: Expression) -> Expression:
-    """Spark 4.0 gives a file's path as a URL's, with `%20` for a space: as it is listed, where a plus is a plus."""
-    return f.url_decode(f.replace(path, f.lit("+"), f.lit("%2B")))
-
-
-def _literal(paths: list[str]) -> list[str]:
+def literal(paths: list[str]) -> list[str]:
     """Paths of files as Spark's reader takes them: it would expand the brackets of `events[1].json`."""
     return [re.sub(r"([\[\]{}*?\\])", r"\\\1", path) for path in paths]
 
@@ -126,19 +97,22 @@ def _escaped(part: str) -> str:
     return "[^/]*".join(re.escape(text) for text in part.split("*"))
 
 
-def _check(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _check(batches: Iterable[pa.RecordBatch], wanted: StructType | None) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         paths = batch.column(0).to_pylist()
         contents = [value.as_buffer() for value in batch.column(1)]
         sums = [hashlib.sha256(content).hexdigest() for content in contents]
-        problems = [_problem(path, content) for path, content in zip(paths, contents, strict=True)]
+        problems = [
+            problem_of_gzip(path, content) if wanted is None else problem_of_parquet(content, wanted)
+            for path, content in zip(paths, contents, strict=True)
+        ]
         yield pa.RecordBatch.from_arrays(
             [pa.array(paths), pa.array(sums), pa.array(problems, pa.string())],
             ["path", "checksum", "problem"],
         )
 
 
-def _problem(path: str, content: pa.Buffer) -> str | None:
+def problem_of_gzip(path: str, content: pa.Buffer) -> str | None:
     """Why a gzip file does not decompress to its end, in blocks so that the text is never in memory as a whole."""
     if not path.endswith(".gz"):
         return None

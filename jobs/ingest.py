@@ -26,7 +26,8 @@ from features.events import (
 from features.ingested_files import INGESTED_FILES, counted, last_batch
 from features.lake import Lake
 from features.quarantine import QUARANTINE, refused_records
-from features.raw import ARRIVALS, RawFile, checked, files_up_to, one_split_a_task, records
+from features.raw import ARRIVALS, RawFile, checked, files_up_to
+from features.records import one_split_a_task, records
 from jobs.job import InputError, run
 
 COUNTS = ("records", "events", "duplicates", "quarantined")
@@ -77,7 +78,7 @@ def new_files(conf: Config, lake: Lake, ds: date) -> DataFrame | None:
     unseen = [file for file in arrived if (file.path, file.size, file.modified) not in known]
     if not unseen:
         return None
-    sums = checked(lake.spark, [file.path for file in unseen])
+    sums = checked(lake.spark, [file.path for file in unseen], conf.source)
     listed = lake.spark.createDataFrame([_row(file) for file in unseen], ARRIVALS).join(sums, "path")
     stored = lake.read(INGESTED_FILES).select("checksum")
     first = f.row_number().over(Window.partitionBy("checksum").orderBy("arrival_date", "path"))
@@ -95,7 +96,9 @@ def read_records(conf: Config, lake: Lake, files: DataFrame) -> DataFrame:
     """Every record of the whole files among `files`, parsed, with `reason`."""
     whole = [row.path for row in files.where("problem is null").select("path").toLocalIterator()]
     arrival = files.select(f.col("path").alias("source_file"), "arrival_date")
-    lines = records(lake.spark, whole).join(f.broadcast(arrival), "source_file", "left")  # loses none
+    lines = records(lake.spark, whole, conf.source).join(
+        f.broadcast(arrival), "source_file", "left"
+    )  # loses none
     parsed = judge_times(parse(lines, conf.source), conf.features.late_days)
     if conf.source.event_id is None and conf.source.identical_rows == "distinct":
         parsed = number_identical_rows(parsed)

@@ -17,7 +17,8 @@ from features.batches import Batches, covered, events_of, events_upto
 from features.catalogue import catalogue, no_catalogue
 from features.items import ITEMS, hand_out_indices, items, to_items
 from features.lake import Lake
-from features.raw import files_up_to, one_split_a_task, records
+from features.raw import files_up_to
+from features.records import one_split_a_task, records
 from features.sequences import SEQUENCES, sequences
 from features.sessions import SESSIONS
 from features.table import Table
@@ -86,7 +87,8 @@ def read_catalogue(conf: Config, lake: Lake) -> DataFrame:
     arrived = lake.spark.createDataFrame(
         [(x.path, x.arrival_date) for x in files], "source_file string, arrival_date date"
     )
-    return catalogue(records(lake.spark, [file.path for file in files]).join(arrived, "source_file"), source)
+    found = records(lake.spark, [file.path for file in files], source)
+    return catalogue(found.join(arrived, "source_file"), source)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 from conf.load import load
 from features.catalogue import catalogue
 from features.events import parse
+from features.formats import with_fields
 
 ARRIVED = {"source_file": "events.json.gz", "arrival_date": dt.date(2017, 1, 1), "ingest_seq": 0}
 PURCHASE = {
@@ -91,7 +92,7 @@ def as_text(spark, record: dict):
 
 @pytest.mark.parametrize(("record", "event"), EVENTS, ids=lambda value: value["event_id"])
 def test_a_record_becomes_an_event(spark, source, record, event):
-    [row] = parse(as_text(spark, record), source).collect()
+    [row] = parse(with_fields(as_text(spark, record), source), source).collect()
     assert row["reason"] is None
     assert {name: row[name] for name in event} == event
 
@@ -102,7 +103,7 @@ def test_only_purchases_make_sessions(source, kind):
 
 
 def test_a_record_without_its_household_is_refused(spark, source):
-    [row] = parse(as_text(spark, {**PURCHASE, "household_id": None}), source).collect()
+    [row] = parse(with_fields(as_text(spark, {**PURCHASE, "household_id": None}), source), source).collect()
     assert row["reason"] == "no_user"
 
 
@@ -115,7 +116,8 @@ def test_a_product_becomes_an_item_without_what_is_not_known_of_it(spark, source
         "product_type": "ICE - CRUSHED/CUBED",
     }
     lines = [as_text(spark, record) for record in (product, {**ice, "package_size": "22 LB"})]
-    items = {row["item_id"]: row for row in catalogue(lines[0].union(lines[1]), source.items).collect()}
+    read = with_fields(lines[0].union(lines[1]), source.items)
+    items = {row["item_id"]: row for row in catalogue(read, source.items).collect()}
     known = {"department": "GROCERY", "brand": "National", "manufacturer_id": "2"}
     assert (items["26081"]["category"], items["26081"]["attributes"]) == (None, known)
     assert (items["25671"]["category"], items["25671"]["attributes"]) == (

@@ -16,6 +16,7 @@ from features.events import (
     repeated_ids,
     to_events,
 )
+from features.formats import with_fields
 from tests.shop import DAY, at, line
 
 LINES = "source_file string, arrival_date date, ingest_seq bigint, text string"
@@ -24,13 +25,13 @@ NEW_YORK = replace(PLAIN, timezone="America/New_York")
 NO_IDS = replace(PLAIN, event_id=None)
 
 
-def lines_of(spark, *texts: str | dict, file: str = "file", arrived: date = DAY):
+def lines_of(spark, *texts: str | dict, file: str = "file", arrived: date = DAY, source=PLAIN):
     rows = [(file, arrived, n, t if isinstance(t, str) else json.dumps(t)) for n, t in enumerate(texts)]
-    return spark.createDataFrame(rows, LINES)
+    return with_fields(spark.createDataFrame(rows, LINES), source)
 
 
 def parsed(spark, *texts: str | dict, source=PLAIN) -> list:
-    return parse(lines_of(spark, *texts), source).orderBy("ingest_seq").collect()
+    return parse(lines_of(spark, *texts, source=source), source).orderBy("ingest_seq").collect()
 
 
 GOOD = line("ann", "2026-11-02T10:00:00Z", "a")
@@ -142,11 +143,11 @@ def test_the_arrival_date_bounds_a_time_on_both_sides(spark):
 def test_without_ids_rows_alike_are_one_event_or_as_many_as_the_source_says(spark):
     alike = {"user_id": "ann", "event_ts": "2026-11-02T10:00:00Z", "event_type": "view"}
     other = alike | {"item_id": "7"}
-    one_file = parse(lines_of(spark, alike, other, alike, alike), NO_IDS)
+    one_file = parse(lines_of(spark, alike, other, alike, alike, source=NO_IDS), NO_IDS)
     ids = [row.event_id for row in one_file.orderBy("ingest_seq").collect()]
     assert ids[0] == ids[2] == ids[3] != ids[1]
 
-    again = parse(lines_of(spark, alike, alike, file="sent again"), NO_IDS)
+    again = parse(lines_of(spark, alike, alike, file="sent again", source=NO_IDS), NO_IDS)
     numbered = number_identical_rows(one_file.unionByName(again)).orderBy("source_file", "ingest_seq")
     first, second = ids[0], [row.event_id for row in numbered.collect()]
     assert second[0] == first

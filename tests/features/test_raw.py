@@ -1,4 +1,4 @@
-"""Which files have arrived, whether they are whole, and where in them a record stands."""
+"""Which files have arrived, and whether they are whole."""
 
 import gzip
 import hashlib
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from features.raw import checked, files_up_to, one_split_a_task, records
+from conf.load import load
+from features.raw import checked, files_up_to
 
 NIGHT = date(2026, 11, 2)
+PLAIN = load(["source=plain"]).source
 
 
 def put(path: Path, content: bytes = b"{}\n") -> Path:
@@ -82,40 +84,7 @@ def test_a_gzip_file_that_does_not_decompress_to_its_end_is_broken(spark, tmp_pa
         "plain.json": (b"{", None),
     }
     paths = [str(put(tmp_path / name, content)) for name, (content, _) in files.items()]
-    rows = {Path(row.path).name: row for row in checked(spark, paths).collect()}
+    rows = {Path(row.path).name: row for row in checked(spark, paths, PLAIN).collect()}
     for name, (content, problem) in files.items():
         assert rows[name].checksum == hashlib.sha256(content).hexdigest()
         assert problem in rows[name].problem if problem else rows[name].problem is None, name
-
-
-def test_a_record_knows_its_file_and_its_line_whatever_file_and_folder_are_called(spark, tmp_path):
-    raw = tmp_path / "raw [1]"
-    names = ["a.json.gz", "with space %20.json", "brackets[1]{x}.json", "ümlaut+.json"]
-    for name in names:
-        text = "".join(f"{name} {n}\n" for n in range(3)).encode()
-        put(raw / name, gzip.compress(text) if name.endswith(".gz") else text)
-    files = files_up_to(spark, str(raw), "*", NIGHT)
-    assert len(files) == len(names)
-    with one_split_a_task(spark):
-        lines = records(spark, [file.path for file in files])
-        read = sorted((row.source_file, row.ingest_seq, row.text) for row in lines.collect())
-    assert read == sorted(
-        (file.path, n, f"{file.path.rsplit('/', 1)[-1]} {n}") for file in files for n in range(3)
-    )
-    assert {row.path for row in checked(spark, [file.path for file in files]).collect()} == {
-        file.path for file in files
-    }
-
-
-def test_ingest_seq_rises_over_the_splits_of_a_big_file(spark, tmp_path):
-    path = put(tmp_path / "big.json", b"".join(b"%d\n" % n for n in range(1000)))
-    spark.conf.set("spark.sql.files.maxPartitionBytes", "500b")
-    try:
-        with one_split_a_task(spark):
-            lines = records(spark, [str(path)])
-            assert lines.rdd.getNumPartitions() > 5
-            read = sorted((row.ingest_seq, int(row.text)) for row in lines.collect())
-    finally:
-        spark.conf.unset("spark.sql.files.maxPartitionBytes")
-    assert [number for _, number in read] == list(range(1000))
-    assert len({seq for seq, _ in read}) == 1000
