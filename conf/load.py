@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from conf import sources
+from conf import simulation, sources
 from conf.schema import Config, Source
 
 CHOICES = {
@@ -47,6 +47,14 @@ ABOVE_ZERO = (
     "train.window_files",
     "promote.holdout_days",
     "promote.resamples",
+    "simulate.events",
+    "simulate.days",
+    "simulate.items",
+    "simulate.categories",
+    "simulate.lines_per_file",
+    "simulate.bot_views_per_day",
+    "simulate.campaign_every_days",
+    "simulate.campaign_days",
     "selection.horizon_days",
     "selection.snapshots",
     "selection.max_users",
@@ -123,6 +131,8 @@ def check(config: Config) -> None:
         if not 0 < (value := _get(config, key)) <= 1:
             raise ConfigurationError(f"{key} must lie in (0, 1], got {value}: set {key}")
     check_shop(config.source)
+    if problem := next(simulation.problems(config.simulate), None):
+        raise ConfigurationError(problem)
     if config.ds:
         check_night(config.ds)
 

@@ -153,6 +153,35 @@ class Selection:
     seed: int = 7  # of the sample, the forest and its permutations
 
 
+@dataclass(unsafe_hash=True)
+class Simulate:
+    """A made-up shop: how large it is, what it does, and what goes wrong on the way to its logs."""
+
+    events: int = 1_000_000  # about so many records; how many users that takes is worked out
+    users: int | None = None  # so many users instead, whatever they come to
+    seed: int = 7  # of everything: the same seed and keys, the same bytes
+    first_day: str = "2026-01-01"  # the first arrival date, YYYY-MM-DD
+    days: int = 90  # arrival dates
+    items: int = 5000  # in the catalogue
+    categories: int = 24  # of items
+    lines_per_file: int = 200_000  # at most; more records of a day go into more files
+    churn_per_week: float = 0.01  # the median user's hazard
+    anonymous_share: float = 0.25  # users who come without an id at first; most of them log in some day
+    bots: int | None = None  # with one busy day a week; none given: as many as make 2% of the records
+    bot_views_per_day: int = 5000  # of a bot on a busy day, the median
+    campaign_every_days: int = 28  # between the starts of two campaigns
+    campaign_days: int = 14  # for which a campaign is in force
+    campaign_treated_share: float = 0.5  # of a campaign's users, by lot; the rest is held out
+    campaign_discount: float = 0.1  # of the price, for the treated
+    held_back_share: float = 0.02  # user-days of which events arrive later, within `features.late_days`
+    held_too_long_share: float = 0.004  # likewise, beyond it
+    sent_again_share: float = 0.01  # user-days whose events come a second time on a later day
+    clock_ahead_share: float = 0.004  # user-days with a clock that is up to 50 minutes fast
+    clock_far_ahead_share: float = 0.002  # likewise by 26 hours to 40 days: not believed
+    written_twice_share: float = 0.005  # records that are in their file a second time
+    malformed_share: float = 0.002  # records that cannot be read, of eight kinds
+
+
 @dataclass
 class Config:
     """What a job is told: `key=value` on its command line, over the YAML files of `conf/`."""
@@ -174,4 +203,5 @@ class Config:
     task: Task = field(default_factory=Task)
     train: Train = field(default_factory=Train)
     promote: Promote = field(default_factory=Promote)
+    simulate: Simulate = field(default_factory=Simulate)
     selection: Selection = field(default_factory=Selection)

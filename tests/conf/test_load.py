@@ -9,7 +9,7 @@ from conf.load import ConfigurationError, known_keys, load
 CONF = Path(__file__).parents[2] / "conf"
 CHOICES = [
     f"{group}={file.stem}"
-    for group in ("source", "spark", "features", "model", "task", "train", "promote")
+    for group in ("source", "spark", "features", "model", "task", "train", "promote", "simulate")
     for file in sorted((CONF / group).glob("*.yaml"))
 ]
 
