@@ -36,6 +36,7 @@ from features.table import Column, Table
 from features.user_features import USER_FEATURES
 from features.user_item_features import USER_ITEM_FEATURES
 from features.users import USERS
+from features.world.truth import TRUTH
 
 FAMILIES = (USER_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES, BEHAVIOUR_FEATURES)
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,6 +56,14 @@ TABLES = (
     PROMOTIONS,
 )
 """In the order of the chain."""
+OF_TABLES = (
+    "Delta tables in the folder `lake`, in the order in which the steps make them. Times are UTC. A column may be null only "
+    "where it says so; a write that does not match this page is refused."
+)
+OF_TRUTH = (
+    "Parquet files that [jobs/simulate.py](simulator.md) writes below `raw`, beside the logs of a made-up shop: what is "
+    "known of it. A column may be null only where it says so."
+)
 
 
 class Undocumented(ValueError):
@@ -70,20 +79,16 @@ def main() -> None:
 def pages() -> dict[Path, str]:
     """The generated pages as they should be."""
     return {
-        ROOT / "docs/tables.md": tables_page(TABLES),
+        ROOT / "docs/tables.md": tables_page("Tables", OF_TABLES, "features/*.py", TABLES),
+        ROOT / "docs/truth.md": tables_page("Truth", OF_TRUTH, "features/world/truth.py", TRUTH),
         ROOT / "docs/features.md": features_page(FAMILIES),
         ROOT / "docs/configuration.md": configuration_page(),
     }
 
 
-def tables_page(tables: Sequence[Table]) -> str:
+def tables_page(title: str, about: str, made_from: str, tables: Sequence[Table]) -> str:
     """A chapter a table, a row a column."""
-    chapters = [
-        "# Tables",
-        GENERATED.format("features/*.py"),
-        "Delta tables in the folder `lake`, in the order in which the steps make them. Times are UTC. A column may be "
-        "null only where it says so; a write that does not match this page is refused.",
-    ]
+    chapters = [f"# {title}", GENERATED.format(made_from), about]
     for table in tables:
         kept = [f"Key: {_codes(table.key)}"]
         if table.partition_by:
