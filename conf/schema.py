@@ -24,6 +24,9 @@ class Records:
     escape: str | None = None  # csv, tsv: before a quote that is meant; none: a quote is doubled
     multi_line: bool = False  # csv, tsv: a quoted column may run over lines; a file is then one task
     pattern: str | None = None  # regex: what a whole line matches, each field a group `(?<name>…)`
+    derived: dict[str, str] = field(
+        default_factory=dict
+    )  # further fields: name -> expression over those before
     explode: str | None = None  # expression of an array, each `element` of which, at its `place`, is a record
 
 

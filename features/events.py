@@ -229,17 +229,13 @@ def _of_text(value: Expression, source: Source) -> Expression:
 
 
 def _of_number(value: Expression, kind: NumericType, unit: str) -> Expression:
-    """One that is too large for a timestamp is null; a fraction is cut off behind the microseconds."""
-    if isinstance(kind, IntegralType):
-        whole = (
-            f.floor(value / 1000)
-            if unit == "ns"
-            else f.try_multiply(value.cast("bigint"), f.lit(MICROS[unit]))
-        )
-    else:
+    """One that is too large for a timestamp is null; a fraction of a microsecond is cut off."""
+    if not isinstance(kind, IntegralType):
         exact = value.cast("decimal(38,9)") * f.lit(MICROS[unit]).cast("decimal(12,4)")
-        whole = f.floor(exact).try_cast("bigint")
-    return f.timestamp_micros(whole)
+        return f.timestamp_micros(f.floor(exact).try_cast("bigint"))
+    if unit == "ns":
+        return f.timestamp_micros(f.expr("(event_ts - pmod(event_ts, 1000)) div 1000"))
+    return f.timestamp_micros(f.try_multiply(value.cast("bigint"), f.lit(MICROS[unit])))
 
 
 def _first_reason(source: Source) -> Expression:

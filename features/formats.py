@@ -47,8 +47,8 @@ def with_fields(records: DataFrame, source: Records, header: Sequence[str] = ())
     {"user":"ann","item":        {null, null}   not_a_record
     {"user":"ann<byte FF>"}      {…}            not_text       a byte that UTF-8 does not have
 
-    `header` is the first line of a CSV file whose source has one, as its columns. With `explode` every element of that
-    array is a record of its own. Rows of Parquet come with `fields`, and get a `text`.
+    `header` is the first line of a CSV file whose source has one, as its columns. Rows of Parquet come with `fields`, and
+    get a `text`. Then `derived` and `exploded`, where the source says so.
     """
     if source.format == "parquet":
         read = records.withColumns(
@@ -61,7 +61,22 @@ def with_fields(records: DataFrame, source: Records, header: Sequence[str] = ())
             .withColumns({"fault": fault, "text": f.make_valid_utf8("text")})
             .drop("_broken")
         )
+    read = derived(read, source) if source.derived else read
     return exploded(read, source) if source.explode else read
+
+
+def derived(records: DataFrame, source: Records) -> DataFrame:
+    """The fields with those that the source derives from them, one after the other.
+
+    before (derived: {price: cents / 100})    after
+    fields: {item: 7, cents: 120}             {item: 7, cents: 120, price: 1.2}
+    """
+    own = [name for name in records.columns if name != "fields"]
+    held = records.select(f.struct(*own).alias("_record"), "fields.*")
+    for name, sql in source.derived.items():
+        held = held.withColumn(name, column(held, key_of(source, f"derived.{name}"), sql))
+    fields = [quoted(name) for name in held.columns if name not in ("_record", MALFORMED)]
+    return held.select("_record.*", f.struct(*fields).alias("fields"))
 
 
 def exploded(records: DataFrame, source: Records) -> DataFrame:
@@ -76,6 +91,7 @@ def exploded(records: DataFrame, source: Records) -> DataFrame:
 
     The fields get `element` and its `place`, from 0, and lose the arrays that `source.explode` names: each element would
     carry them along. A record with more elements than `ingest_seq` has room for is refused as a whole, as `no_events`.
+    The text is that of the schema's fields, without the derived ones.
     """
     names = [field.name for field in records.schema["fields"].dataType]  # type: ignore[attr-defined]
     if taken := {"element", "place"} & {name.lower() for name in names}:
@@ -105,7 +121,8 @@ def exploded(records: DataFrame, source: Records) -> DataFrame:
         f.struct(*(quoted(name) for name in kept)).alias("_kept"),
         f.posexplode(f.when(full, f.col("_array")).otherwise(nothing)).alias("place", "element"),
     )
-    as_text = f.to_json(f.struct("_kept.*", "element"), AS_JSON)
+    said = [f"_kept.{quoted(name)}" for name in kept if name not in source.derived]
+    as_text = f.to_json(f.struct(*said, "element"), AS_JSON)
     return elements.select(
         *(f.col(f"_own_{name}").alias(name) for name in own),
         (f.shiftleft("_own_ingest_seq", PLACE_BITS) + f.col("place")).alias("ingest_seq"),

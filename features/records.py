@@ -3,11 +3,13 @@
 import codecs
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import reduce
+from functools import partial, reduce
+from itertools import islice
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import Column as Expression
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
@@ -17,6 +19,7 @@ from conf.schema import Records
 from features.formats import ALONE, fields_of, quoted, separators, with_fields
 from features.raw import literal
 
+PARTS = "source_file string, ingest_seq bigint, text string"
 ANY_ENCODING = {
     "spark.sql.legacy.javaCharsets": "true",  # any that Java knows, not six alone
     "spark.sql.legacy.codingErrorAction": "true",  # a byte that means nothing is replaced, and ends no job
@@ -64,18 +67,27 @@ def _parts(spark: SparkSession, paths: list[str], source: Records) -> DataFrame:
     """The records of files that must be read as a whole: elements of a JSON array, CSV records over several lines."""
     whole = spark.read.text(literal(paths), wholetext=True)
     text = f.regexp_replace(_text(source), r"\A\ufeff", "")
-    if source.format == "json":
-        is_array = f.col("text").rlike(r"\A\s*\[") & f.expr(ALONE)
-        texts = f.coalesce(f.when(is_array, f.from_json("text", "array<string>")), f.array("text"))
-    else:
-        texts = f.regexp_extract_all("text", f.lit(_csv_record(source)), f.lit(0))
-    split = whole.select(_file(), text.alias("text")).select(
-        "source_file", f.posexplode(texts).alias("ingest_seq", "text")
-    )
-    parts = split.select(
-        "source_file", f.col("ingest_seq").cast(LongType()), f.coalesce("text", f.lit("null")).alias("text")
-    )
-    return parts.where("ingest_seq > 0") if source.header else parts
+    files = whole.select(_file(), text.alias("text"))
+    if source.format != "json":
+        parts = files.mapInArrow(partial(_csv_records, pattern=_csv_record(source)), PARTS)
+        return parts.where("ingest_seq > 0") if source.header else parts
+    is_array = f.col("text").rlike(r"\A\s*\[") & f.expr(ALONE)
+    texts = f.coalesce(f.when(is_array, f.from_json("text", "array<string>")), f.array("text"))
+    parts = files.select("source_file", f.posexplode(texts).alias("ingest_seq", "text"))
+    text = f.coalesce("text", f.lit("null")).alias("text")
+    return parts.select("source_file", f.col("ingest_seq").cast(LongType()), text)
+
+
+def _csv_records(batches: Iterable[pa.RecordBatch], pattern: str) -> Iterator[pa.RecordBatch]:
+    """The records of files, found by Python: Java's patterns recurse, and would use up the stack on many quotes."""
+    for batch in batches:
+        for file, text in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
+            found = enumerate(match.group() for match in re.finditer(pattern, text))
+            while some := list(islice(found, 10_000)):
+                places, texts = zip(*some, strict=True)
+                yield pa.RecordBatch.from_pydict(
+                    {"source_file": [file] * len(some), "ingest_seq": places, "text": texts}
+                )
 
 
 def _rows(spark: SparkSession, paths: list[str], source: Records) -> DataFrame:
@@ -146,15 +158,14 @@ def _text(source: Records) -> Expression:
 def _csv_record(source: Records) -> str:
     """A pattern of one record: what is in quotes, line breaks too, and what is neither a quote nor a line break.
 
-    A quote that never closes takes the rest of the file with it. No group repeats over single characters: that would
-    use up Java's stack.
+    A quote that never closes takes the rest of the file with it.
     """
     quote = re.escape(separators(source)[1])
     if not quote:
         return r"[^\r\n]++"
     if source.escape is None or source.escape == separators(source)[1]:
-        return rf"(?:[^{quote}\r\n]++|{quote}[^{quote}]*+(?:{quote}|\z))++"
+        return rf"(?:[^{quote}\r\n]++|{quote}[^{quote}]*+(?:{quote}|\Z))++"
     escape = re.escape(source.escape)
     plain = rf"[^{quote}{escape}\r\n]++|{escape}(?s:.)"
     inside = rf"(?:[^{quote}{escape}]++|{escape}(?s:.))*+"
-    return rf"(?:{plain}|{quote}{inside}(?:{quote}|\z))++"
+    return rf"(?:{plain}|{quote}{inside}(?:{quote}|\Z))++"

@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 
 from conf.load import load
 from features.events import (
     EVENTS,
+    in_utc,
     judge_times,
     mark_duplicates,
     number_identical_rows,
@@ -16,7 +17,7 @@ from features.events import (
     repeated_ids,
     to_events,
 )
-from features.formats import with_fields
+from features.formats import SourceError, with_fields
 from tests.shop import DAY, at, line
 
 LINES = "source_file string, arrival_date date, ingest_seq bigint, text string"
@@ -107,6 +108,75 @@ def test_a_time_without_an_offset_is_of_the_shop_s_zone_in_winter_and_in_summer(
         "2026-03-08 05:00:00",
         "2026-03-09 04:00:00",
     ]
+
+
+NUMBERS = [
+    ("s", "bigint", 1793613600, "2026-11-02 10:00:00"),
+    ("ms", "bigint", 1793613600025, "2026-11-02 10:00:00.025000"),
+    ("us", "bigint", 1793613600000025, "2026-11-02 10:00:00.000025"),
+    ("ns", "bigint", 1793613600000025999, "2026-11-02 10:00:00.000025"),
+    ("s", "int", 1793613600, "2026-11-02 10:00:00"),
+    ("s", "double", 1793613600.25, "2026-11-02 10:00:00.250000"),
+    ("ms", "decimal(20,4)", 1793613600000.0255, "2026-11-02 10:00:00.000025"),
+    ("s", "bigint", -1, "1969-12-31 23:59:59"),
+    ("s", "bigint", 9223372036854775807, None),  # too large for microseconds
+    ("s", "double", 1e300, None),
+    ("s", "bigint", None, None),
+]
+
+
+@pytest.mark.parametrize(("unit", "kind", "value", "time"), NUMBERS)
+def test_a_number_is_a_time_since_1970_in_the_unit_of_the_source(spark, unit, kind, value, time):
+    fields = spark.createDataFrame([(value,)], "n " + ("double" if isinstance(value, float) else "bigint"))
+    typed = fields.selectExpr(f"cast(n as {kind}) as event_ts")
+    [row] = typed.select(in_utc(typed, replace(NEW_YORK, time_unit=unit)).alias("at")).collect()
+    assert row.at == (time and datetime.fromisoformat(time))
+
+
+def test_a_number_without_a_unit_and_what_is_no_time_are_refused_before_anything_is_read(spark):
+    for sql, words in (
+        ("1", "int.*say source.time_unit: s, ms, us or ns"),
+        ("array(1)", "array<int>.*change source"),
+    ):
+        with pytest.raises(SourceError, match=rf"source.event_ts gives a {words}"):
+            in_utc(spark.sql(f"select {sql} as event_ts"), PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "time"),
+    [
+        ("dd/MM/yyyy HH:mm", "02/11/2026 05:00", "10:00:00"),  # of New York
+        ("dd/MMM/yyyy:HH:mm:ss Z", "02/Nov/2026:12:00:00 +0200", "10:00:00"),
+        ("yyyyMMdd'Z'HHmmss", "20261102Z050000", "10:00:00"),  # a letter in quotes is no zone
+        ("dd/MM/yyyy HH:mm", "2026-11-02 05:00", None),
+    ],
+)
+def test_a_text_is_a_time_in_the_format_of_the_source(spark, form, text, time):
+    source = replace(NEW_YORK, time_format=form)
+    [row] = parsed(spark, line("ann", text, "a"), source=source)
+    assert (row.event_ts, row.reason) == ((at(time), None) if time else (None, "no_time"))
+
+
+def test_a_date_and_a_time_without_a_zone_are_of_the_shop_s_zone(spark):
+    times = (
+        spark.sql("select date'2026-11-02' as event_ts"),
+        spark.sql("select timestamp_ntz'2026-11-02' as event_ts"),
+    )
+    assert [frame.select(in_utc(frame, NEW_YORK)).first()[0] for frame in times] == [at("05:00:00")] * 2
+
+
+@pytest.mark.parametrize(
+    ("key", "sql", "words"),
+    [
+        ("user_id", "usr", r"source\.user_id: .*usr.* It is: usr$"),
+        ("quantity", "1 +", r"source\.quantity: "),
+        ("attributes", "item_id", r"source\.attributes: .*cast"),
+        ("event_id", "nosuch(user_id)", r"source\.event_id: .*nosuch"),
+    ],
+)
+def test_an_expression_that_does_not_fit_the_fields_is_refused_with_its_key(spark, key, sql, words):
+    with pytest.raises(SourceError, match=words):
+        parsed(spark, GOOD, source=replace(PLAIN, **{key: sql}))
 
 
 def test_a_field_of_the_log_may_be_called_as_a_column_of_the_reader(spark):

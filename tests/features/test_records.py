@@ -194,6 +194,7 @@ def test_elements_of_an_array_are_records_each_with_a_place_after_its_parents(sp
         ({"explode": "user"}, "source.explode must give an array, got string: user"),
         ({"explode": "evnts"}, r"source.explode: .*evnts"),
         ({"schema": "user string, Place int, events array<int>"}, "source.schema has a field 'place'"),
+        ({"derived": {"first": "events[0].n", "second": "frist + 1"}}, r"source.derived.second: .*frist"),
         ({"schema": "user strin"}, r"source.schema: .*"),
         ({"format": "regex", "pattern": "(?<user>.)", "explode": None},
          "names 'events', expected groups of source.pattern: user"),
