@@ -6,8 +6,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from features.events import EVENTS
-from features.ingested_files import INGESTED_FILES, last_batch
+from features.ingested_files import INGESTED_FILES
 from features.lake import Lake
+from features.sessions import SESSIONS
 from features.table import Table
 
 
@@ -26,15 +27,44 @@ class Batches:
         return {"batches_after": self.after, "batches_upto": self.upto}
 
 
-def pending(lake: Lake, output: Table, upto: int | None = None) -> Batches:
-    """The batches that `output` has not covered yet; `upto` where an input of it has not covered them all."""
-    newest = last_batch(lake.read(INGESTED_FILES)) if upto is None else upto
-    return Batches(covered(lake, output), newest)
+@dataclass(frozen=True)
+class Standing:
+    """How far a table that is made of sessions has come: the newest batch in it, and the version of `sessions`."""
+
+    batch: int
+    sessions: int
+
+    def facts(self) -> dict[str, int]:
+        return {"batches_upto": self.batch, "sessions_version": self.sessions}
+
+
+def last_batch(lake: Lake) -> int:
+    """The number of the newest finished ingest, 0 where there was none."""
+    return int(lake.facts(INGESTED_FILES).get("batch", 0))
+
+
+def pending(lake: Lake, output: Table) -> Batches:
+    """The batches that `output` has not covered yet."""
+    return Batches(covered(lake, output), last_batch(lake))
 
 
 def covered(lake: Lake, output: Table) -> int:
     """The newest batch whose events are in `output`, 0 where there is none."""
     return int(lake.facts(output).get("batches_upto", 0))
+
+
+def newest(lake: Lake) -> Standing | None:
+    """What a table made of all sessions will have reached; none before the first."""
+    version = lake.version(SESSIONS)
+    return None if version is None else Standing(covered(lake, SESSIONS), version)
+
+
+def standing(lake: Lake, output: Table) -> Standing | None:
+    """How far `output` has come; none where it is to be made whole."""
+    facts = lake.facts(output)
+    if "sessions_version" not in facts:
+        return None
+    return Standing(facts["batches_upto"], facts["sessions_version"])
 
 
 def events_of(lake: Lake, batches: Batches) -> DataFrame:

@@ -46,7 +46,7 @@ EVENTS = Table(
             "number of the ingest that brought it; readers use only those in ingested_files",
         ),
     ),
-    key=("event_id",),
+    key=("event_id", "event_date"),  # an id names one event of a day: no other day is searched for it
     partition_by=("event_date",),
     statistics=("event_ts", "batch", "arrival_date"),
 )
@@ -167,38 +167,39 @@ def number_identical_rows(parsed: DataFrame) -> DataFrame:
     return parsed.withColumn("event_id", f.when(number > 1, again).otherwise(f.col("event_id")))
 
 
-def repeated_ids(parsed: DataFrame, stored_ids: DataFrame) -> DataFrame:
-    """Of the accepted records, the ids that come more than once or are stored: `event_id`, `first`, `stored`.
+def repeated_ids(parsed: DataFrame, stored: DataFrame) -> DataFrame:
+    """Of the accepted records, the ids that come more than once on a day or are stored: with `first`, `is_stored`.
 
-    before                          after
-    event_id  ingest_seq  stored    event_id  first  stored
-    a         0                     a         0      false
-    a         1                     b         2      true
-    b         2           b
-    c         3
+    before                              after
+    event_id  day  ingest_seq  stored   event_id  event_date  first  is_stored
+    a         2nd  0                    a         2nd         0      false
+    a         2nd  1                    b         2nd         2      true
+    b         2nd  2           b 2nd
+    c         2nd  3           c 1st
 
     `first` is the place of the first to arrive. Few ids, as a rule: what `mark_duplicates` needs, and no more.
     """
-    accepted = parsed.where("reason is null").groupBy("event_id")
+    accepted = parsed.where("reason is null").groupBy("event_id", f.to_date("event_ts").alias("event_date"))
     places = accepted.agg(f.count("*").alias("_times"), f.min(f.struct(*ARRIVAL_ORDER)).alias("first"))
-    stored = stored_ids.select("event_id").distinct().withColumn("stored", f.lit(True))
-    known = places.join(stored, "event_id", "left").fillna(False, ["stored"])
-    return known.where("stored or _times > 1").select("event_id", "first", "stored")
+    ids = stored.select(*EVENTS.key).distinct().withColumn("is_stored", f.lit(True))
+    known = places.join(ids, list(EVENTS.key), "left").fillna(False, ["is_stored"])
+    return known.where("is_stored or _times > 1").select(*EVENTS.key, "first", "is_stored")
 
 
 def mark_duplicates(parsed: DataFrame, repeated: DataFrame) -> DataFrame:
-    """Adds `is_duplicate`: an accepted record whose `event_id` is stored already, or came earlier among these.
+    """Adds `is_duplicate`: an accepted record whose event is stored already, or came earlier among these.
 
-    before                repeated                    after
-    event_id  ingest_seq  event_id  first  stored     event_id  is_duplicate
-    a         0           a         0      false      a         false
-    a         1           b         2      true       a         true
-    b         2                                       b         true
+    before                     repeated                          after
+    event_id  day  ingest_seq  event_id  day  first  is_stored   event_id  is_duplicate
+    a         2nd  0           a         2nd  0      false       a         false
+    a         2nd  1           b         2nd  2      true        a         true
+    b         2nd  2                                             b         true
     """
-    later = f.col("stored") | (f.col("first") != f.struct(*ARRIVAL_ORDER))
+    later = f.col("is_stored") | (f.col("first") != f.struct(*ARRIVAL_ORDER))
     is_duplicate = f.col("reason").isNull() & f.coalesce(later, f.lit(False))
-    marked = parsed.join(repeated, "event_id", "left").withColumn("is_duplicate", is_duplicate)
-    return marked.drop("first", "stored")
+    dated = parsed.withColumn("event_date", f.to_date("event_ts"))
+    marked = dated.join(repeated, list(EVENTS.key), "left").withColumn("is_duplicate", is_duplicate)
+    return marked.drop("first", "is_stored", "event_date")
 
 
 def to_events(parsed: DataFrame, source: Source, batch: int) -> DataFrame:

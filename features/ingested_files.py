@@ -3,6 +3,9 @@
 Its commit is the last of an ingest: a batch that it does not name is not there.
 """
 
+from datetime import date
+from typing import NamedTuple
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
@@ -29,9 +32,18 @@ INGESTED_FILES = Table(
 )
 
 
-def last_batch(ingested: DataFrame) -> int:
-    """The number of the newest ingest, 0 where there was none."""
-    return ingested.agg(f.coalesce(f.max("batch"), f.lit(0))).first()[0]  # type: ignore[index]
+class NewFile(NamedTuple):
+    """An input file that is not in the lake yet."""
+
+    checksum: str
+    path: str
+    size: int
+    modified: int
+    arrival_date: date
+    problem: str | None  # why it cannot be read to its end
+
+
+FILES = "checksum string, path string, size bigint, modified bigint, arrival_date date, problem string"
 
 
 def counted(files: DataFrame, parsed: DataFrame, source: str, batch: int) -> DataFrame:
@@ -52,4 +64,4 @@ def counted(files: DataFrame, parsed: DataFrame, source: str, batch: int) -> Dat
             "source": f.lit(source),
             "batch": f.lit(batch).cast("bigint"),
         }
-    ).drop("problem")
+    ).select(*INGESTED_FILES.schema.names)

@@ -5,9 +5,11 @@ from datetime import datetime
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as f
 
+from features.changes import difference
 from features.events import ARRIVAL_ORDER, happened_before
 from features.table import Column, Table
 
+COUNTED = ("event_count", "session_count")
 FIRST_INDEX = 3
 """Indices below mean: 0 padding, 1 unknown, 2 mask."""
 
@@ -85,20 +87,25 @@ def items(sessions: DataFrame, as_of: datetime | None, event_types: list[str] | 
     )
 
 
-def to_items(indices: DataFrame, seen: DataFrame, catalogue: DataFrame) -> DataFrame:
-    """The rows of `items`: every index, what sessions say of the item, and what the catalogue says."""
-    return (
-        indices.join(seen, "item_id", "left")
-        .join(catalogue, "item_id", "left")
-        .select(
-            "item_id",
-            "item_index",
-            "first_seen",
-            "last_seen",
-            f.coalesce("event_count", f.lit(0)).cast("bigint").alias("event_count"),
-            f.coalesce("session_count", f.lit(0)).cast("bigint").alias("session_count"),
-            "title",
-            "category",
-            f.coalesce("attributes", f.expr("cast(map() as map<string,string>)")).alias("attributes"),
-        )
+def changes_of_items(changes: DataFrame) -> DataFrame:
+    """What sessions that were put in and taken out (`_is_in`) change in `items`: see `features.changes.difference`."""
+    put_in, taken_out = (
+        items(changes.where(f.col("_is_in") == is_in), as_of=None) for is_in in (True, False)
     )
+    return difference(put_in, taken_out, "item_id", COUNTED)
+
+
+def unseen(indices: DataFrame) -> DataFrame:
+    """Items with their index as rows of `items` of which nothing else is known yet."""
+    given = indices.select("item_id", "item_index")
+    empty = {"event_count": f.lit(0), "session_count": f.lit(0), "attributes": f.expr("map()")}
+    rest = [c for c in ITEMS.columns if c.name not in given.columns]
+    return given.select("*", *(empty.get(c.name, f.lit(None)).cast(c.data_type).alias(c.name) for c in rest))
+
+
+def described(rows: DataFrame, catalogue: DataFrame) -> DataFrame:
+    """The rows of `items` with what the catalogue says of them, and nothing where it is silent."""
+    none = f.expr("cast(map() as map<string,string>)")
+    own = rows.drop("title", "category", "attributes")
+    said = catalogue.select("item_id", "title", "category", "attributes")
+    return own.join(said, "item_id", "left").withColumn("attributes", f.coalesce("attributes", none))

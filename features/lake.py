@@ -13,6 +13,7 @@ from features.table import Table
 
 UNSUPPORTED = {"delta.enableDeletionVectors": ("true",), "delta.columnMapping.mode": ("name", "id")}
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+GONE = "_gone"  # in the rows of a merge: of a row that is to be deleted
 Facts = dict[str, Any]
 
 
@@ -63,14 +64,32 @@ class Lake:
         return {}
 
     def history(self, table: Table) -> list[Facts]:
-        """What every commit that has facts says, oldest first."""
+        """What every commit that has facts says, oldest first, and how many `rows` it wrote."""
         if not self.exists(table):
             return []
         told = self._delta(table).history().where("userMetadata is not null").orderBy("version")
-        return [json.loads(row[0]) for row in told.select("userMetadata").collect()]
+        rows = told.select("userMetadata", "operationMetrics").collect()
+        return [json.loads(row[0]) | {"rows": _rows_written(row[1])} for row in rows]
+
+    def rows_written(self, table: Table) -> int:
+        """By the newest commit, as Delta counted them."""
+        return _rows_written(self._commit(table, self._snapshot(table).version()).get("operationMetrics", {}))
 
     def properties(self, table: Table) -> dict[str, str]:
         return _configuration(self._snapshot(table))
+
+    def changes(self, table: Table, after: int, upto: int) -> DataFrame:
+        """The rows that the commits `(after, upto]` put in and took out, with `_is_in`: false for one that was taken out.
+
+        Of a table with the property `delta.enableChangeDataFeed`. A row that was put in and taken out again is in it twice.
+        """
+        if after >= upto:
+            return self.read(table, upto).limit(0).withColumn("_is_in", f.lit(True))
+        reader = self.spark.read.format("delta").option("readChangeFeed", "true")
+        reader = reader.option("startingVersion", after + 1).option("endingVersion", upto)
+        feed = reader.load(self.path(table))
+        is_in = f.col("_change_type").isin("insert", "update_postimage")
+        return feed.withColumn("_is_in", is_in).drop("_change_type", "_commit_version", "_commit_timestamp")
 
     def append(self, table: Table, rows: DataFrame, facts: Facts) -> None:
         self._create(table)
@@ -90,26 +109,19 @@ class Lake:
 
         `within` bounds the table's rows that can be meant, so that Delta need not look at all files.
         """
-        if old.isEmpty():
-            return self.append(table, new, facts)
-        self._create(table)
         new = table.conform(new)
         gone = old.select(*table.key).join(new.select(*table.key), list(table.key), "left_anti")
         absent = [
             f.lit(None).cast(c.data_type).alias(c.name) for c in table.columns if c.name not in table.key
         ]
-        changes = new.withColumn("_gone", f.lit(False)).unionByName(
-            gone.select("*", *absent).withColumn("_gone", f.lit(True))
+        changes = new.withColumn(GONE, f.lit(False)).unionByName(
+            gone.select("*", *absent).withColumn(GONE, f.lit(True))
         )
-        values = {c.name: f"new.{c.name}" for c in table.columns}
-        with self._told(facts):
-            (
-                self._merge(table, changes, within)
-                .whenMatchedDelete("new._gone")
-                .whenMatchedUpdate(set=values)
-                .whenNotMatchedInsert("not new._gone", values)
-                .execute()
-            )
+        self._upsert(table, changes, facts, within)
+
+    def upsert(self, table: Table, rows: DataFrame, gone: Column, facts: Facts) -> None:
+        """One commit in which `rows` take the places of those with their keys; where `gone` holds, nothing does."""
+        self._upsert(table, table.conform(rows).withColumn(GONE, gone), facts)
 
     def replace_where(self, table: Table, rows: DataFrame, predicate: str, facts: Facts) -> None:
         """One commit in which `rows` take the place of all rows for which `predicate` holds."""
@@ -123,7 +135,6 @@ class Lake:
     ) -> None:
         """One commit in which `rows` are all that the table holds, in their order and their partitions."""
         self._create(table)
-        self._describe(table)
         with self._told(facts):
             writer = table.conform(rows).write.format("delta").mode("overwrite")
             if rows_per_file:
@@ -173,6 +184,7 @@ class Lake:
         snapshot = self._snapshot(table)
         if snapshot.version() >= 0:
             self._refuse_unsupported(table, snapshot)
+            self._describe(table, _configuration(snapshot))
             return
         builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).addColumns(table.schema)
         builder = builder.comment(table.meaning)
@@ -185,9 +197,21 @@ class Lake:
             builder = builder.property(name, value)
         builder.execute()
 
-    def _describe(self, table: Table) -> None:
-        """Gives a table that is there already, from a write that was stopped, the properties of its declaration."""
-        stored = self.properties(table)
+    def _upsert(self, table: Table, changes: DataFrame, facts: Facts, within: Column | None = None) -> None:
+        """Rows with a flag GONE: those that have it are deleted, the others written."""
+        self._create(table)
+        values = {c.name: f"new.{c.name}" for c in table.columns}
+        with self._told(facts):
+            (
+                self._merge(table, changes, within)
+                .whenMatchedDelete(f"new.{GONE}")
+                .whenMatchedUpdate(set=values)
+                .whenNotMatchedInsert(f"not new.{GONE}", values)
+                .execute()
+            )
+
+    def _describe(self, table: Table, stored: dict[str, str]) -> None:
+        """Gives a table that is there already, as from a write that was stopped, the properties of its declaration."""
         for name, value in table.properties.items():
             if stored.get(name) != value:
                 quoted = value.replace("\\", "\\\\").replace("'", "\\'")
@@ -231,3 +255,12 @@ class Lake:
 
 def _configuration(snapshot: Any) -> dict[str, str]:
     return json.loads(snapshot.metadata().json())["metaData"]["configuration"]
+
+
+def _rows_written(metrics: dict[str, str]) -> int:
+    counts = (
+        ("numTargetRowsInserted", "numTargetRowsUpdated")
+        if "numTargetRowsInserted" in metrics
+        else ("numOutputRows",)
+    )
+    return sum(int(metrics.get(name, 0)) for name in counts)

@@ -6,7 +6,8 @@ from pyspark.sql import Column as Expression
 from pyspark.sql import DataFrame, Window, WindowSpec
 from pyspark.sql import functions as f
 
-from features.events import USER_ORDER, happened_before
+from features.events import EVENTS, USER_ORDER, happened_before
+from features.sessions import FIELDS
 from features.table import Column, Table
 
 NO_ITEM = 0
@@ -35,6 +36,7 @@ SEQUENCES = Table(
     columns=(
         Column("user_id", "string", "who"),
         Column("user_bucket", "int", "hash of user_id, modulo features.user_buckets"),
+        Column("session_count", "int", "of the user so far: the number of the newest", unit="sessions"),
         Column("length", "int", "behaviours in each array", unit="behaviours"),
         *ARRAYS,
     ),
@@ -42,6 +44,9 @@ SEQUENCES = Table(
     partition_by=("user_bucket",),
     statistics=("length",),
 )
+
+COUNTS = ("session_count", "length")
+ORDER_TYPES = {column.name: column.data_type for column in EVENTS.columns if column.name in USER_ORDER[1:]}
 
 
 def bucket_of(buckets: int) -> Expression:
@@ -75,18 +80,98 @@ def sequences(
     order: tuple[str, ...] = ("session", "place")  # the same order as USER_ORDER, and far less to carry
     if passive is not None:
         order = USER_ORDER
-        own = [name for name in every.columns if name not in ("session", "start_ts", "place")]
-        none = f.lit(0).alias
-        alone = passive.select(*own, none("session"), none("place"), f.col("event_ts").alias("start_ts"))
-        every = every.unionByName(alone)
-    indexed = every.where(happened_before(as_of)).join(
-        items.select("item_id", "item_index"), "item_id", "left"
+        every = every.drop("place").unionByName(_outside_sessions(passive))
+    steps = _indexed(every.where(happened_before(as_of)), items)
+    return _gathered(steps, order, f.max("session"), max_length, buckets)
+
+
+def updated(
+    stored: DataFrame,
+    changes: DataFrame,
+    sessions: DataFrame,
+    passive: DataFrame,
+    days: DataFrame,
+    items: DataFrame,
+    max_length: int,
+    buckets: int,
+) -> DataFrame:
+    """The sequences of the users for whom something changed on `days`, from those that are `stored`.
+
+    before (the 2nd changed)                        after
+    stored    ann  1st milk, 2nd bread, 3rd milk    ann  1st milk, 2nd bread, 2nd jam, 3rd milk
+    sessions  ann  2nd bread, 2nd jam               sessions 1 2 3 4
+
+    Behaviours of a day that is not among a user's `days` stay as they are stored; those of the others are made anew.
+    The result is that of `sequences`, for users who lost no behaviour or whose stored sequence is not cut.
+
+    stored    rows of SEQUENCES of the users in `days`
+    changes   `user_id` and `_is_in` of each session that was put in or taken out since
+    sessions  those that lie on the days, as SESSIONS; passive: the events that do, as EVENTS
+    days      `user_id`, `event_date`, distinct
+    """
+    fields = f.arrays_zip(*(column.name for column in ARRAYS))
+    rest = stored.select("user_id", f.posexplode(fields).alias("place", "_step")).select(
+        "user_id",
+        f.col("_step.timestamps").alias("event_ts"),
+        *(f.lit(None).cast(kind).alias(name) for name, kind in ORDER_TYPES.items() if name != "ingest_seq"),
+        f.col("place").cast("bigint").alias("ingest_seq"),
+        f.col("_step.event_types").alias("event_type"),
+        f.col("_step.items").alias("item_index"),
+        f.col("_step.sessions").alias("session"),
+        f.col("_step.session_starts").alias("start_ts"),
+        f.col("_step.quantities").alias("quantity"),
+        f.col("_step.amounts").alias("amount"),
     )
+    on_day = f.to_date("event_ts").alias("event_date")
+    kept = rest.withColumn("event_date", on_day).join(days, ["user_id", "event_date"], "left_anti")
+    inside = sessions.select("user_id", f.lit(1).alias("session"), "start_ts", f.inline("events"))
+    anew = inside.unionByName(_outside_sessions(passive)).withColumn("event_date", on_day)
+    anew = _indexed(anew.join(days, ["user_id", "event_date"], "left_semi"), items)
+    steps = kept.unionByName(anew.select(*kept.columns)).drop("event_date")
+    counted = _session_counts(stored, changes)
+    # Of a user's newest behaviours every later session is known: their numbers count down from the newest.
+    is_active = f.col("session") > 0
+    later = f.dense_rank().over(Window.partitionBy("user_id", is_active).orderBy(f.desc("start_ts")))
+    numbered = steps.join(counted, "user_id").withColumn(
+        "session", f.when(is_active, f.col("_sessions") - later + 1).otherwise(0)
+    )
+    every = _gathered(numbered, USER_ORDER, f.max("_sessions"), max_length, buckets)
+    emptied = counted.join(steps.select("user_id").distinct(), "user_id", "left_anti")
+    none = [f.array().cast(column.data_type).alias(column.name) for column in ARRAYS]
+    nothing = emptied.select("user_id", bucket_of(buckets), *(f.lit(0).alias(n) for n in COUNTS), *none)
+    return every.unionByName(nothing)
+
+
+def _session_counts(stored: DataFrame, changes: DataFrame) -> DataFrame:
+    """How many sessions each user has now: `user_id`, `_sessions`."""
+    before = stored.select("user_id", f.col("session_count").alias("_sessions"))
+    since = changes.select("user_id", f.when(f.col("_is_in"), 1).otherwise(-1).alias("_sessions"))
+    return before.unionByName(since).groupBy("user_id").agg(f.sum("_sessions").cast("int").alias("_sessions"))
+
+
+def _outside_sessions(passive: DataFrame) -> DataFrame:
+    """Passive events as steps of a sequence: session 0, which starts with them."""
+    none = f.lit(0).alias("session")
+    return passive.select("user_id", none, f.col("event_ts").alias("start_ts"), *FIELDS)
+
+
+def _indexed(events: DataFrame, items: DataFrame) -> DataFrame:
+    return events.join(items.select("item_id", "item_index"), "item_id", "left")
+
+
+def _gathered(
+    steps: DataFrame, order: tuple[str, ...], session_count: Expression, max_length: int, buckets: int
+) -> DataFrame:
+    """One row a user: the newest `max_length` of the steps, in `order`. `session_count` is an aggregate over them."""
     rest = ("event_ts", "event_type", "item_index", "session", "start_ts", "quantity", "amount")
     step = f.struct(*order, *(name for name in rest if name not in order))
-    steps = indexed.groupBy("user_id").agg(f.array_sort(f.collect_list(step)).alias("_all"))
-    last = steps.select(
-        "user_id", f.slice("_all", -f.least(f.size("_all"), f.lit(max_length)), max_length).alias("_steps")
+    grouped = steps.groupBy("user_id").agg(
+        f.array_sort(f.collect_list(step)).alias("_all"), session_count.cast("int").alias("session_count")
+    )
+    last = grouped.select(
+        "user_id",
+        "session_count",
+        f.slice("_all", -f.least(f.size("_all"), f.lit(max_length)), max_length).alias("_steps"),
     )
     fields = {
         "items": lambda x: f.coalesce(x["item_index"], f.lit(NO_ITEM)),
@@ -98,7 +183,8 @@ def sequences(
         "amounts": lambda x: f.coalesce(x["amount"], f.lit(0.0)),
     }
     arrays = [f.transform("_steps", pick).alias(name) for name, pick in fields.items()]
-    return last.select("user_id", bucket_of(buckets), f.size("_steps").alias("length"), *arrays)
+    length = f.size("_steps").alias("length")
+    return last.select("user_id", bucket_of(buckets), "session_count", length, *arrays)
 
 
 def as_model_input(sequences: DataFrame, event_types: list[str], as_of: datetime) -> DataFrame:

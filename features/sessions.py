@@ -1,6 +1,7 @@
 """`sessions`: one row a session, its events inside; and the rules that make them."""
 
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as f
@@ -40,53 +41,81 @@ SESSIONS = Table(
     key=("session_id",),
     partition_by=("start_date",),
     statistics=("start_ts", "end_ts"),
+    properties={"delta.enableChangeDataFeed": "true"},  # what is made of sessions follows their changes
 )
 
 FIELDS = [column.name for column in EVENT]
 
 
-def bot_days(events: DataFrame, max_events: int) -> DataFrame:
-    """The days (`user_id`, `event_date`) on which a user has more than `max_events` active events.
+def active_days(events: DataFrame) -> DataFrame:
+    """The days on which each user was active: how many events, the first and the last.
 
-    before (max_events = 2)               after
-    user_id  event_ts             active  user_id  event_date
-    ann      2026-11-02 10:00:00  true    bot      2026-11-02
-    bot      2026-11-02 10:00:00  true
-    bot      2026-11-02 10:00:01  true
-    bot      2026-11-02 10:00:02  true
+    before                      after
+    user  event_ts       active user  event_date  events  first   last
+    ann   the 2nd 10:00  true   ann   the 2nd     2       10:00   10:20
+    ann   the 2nd 10:20  true
+    ann   the 2nd 10:30  false
     """
-    counts = events.where("is_active").groupBy("user_id", f.to_date("event_ts").alias("event_date")).count()
-    return counts.where(f.col("count") > max_events).select("user_id", "event_date")
+    grouped = events.where("is_active").groupBy("user_id", f.to_date("event_ts").alias("event_date"))
+    return grouped.agg(
+        f.count("*").alias("events"), f.min("event_ts").alias("first"), f.max("event_ts").alias("last")
+    )
+
+
+def bot_days(days: DataFrame, max_events: int) -> DataFrame:
+    """Of `active_days`, those with more than `max_events` events: no person's."""
+    return days.where(f.col("events") > max_events).select("user_id", "event_date")
 
 
 def touched(arrived: DataFrame, sessions: DataFrame, bots: DataFrame, gap: timedelta) -> DataFrame:
-    """The stored sessions that new events can change: `gap` or less from a user's arrivals, or on a bot's day.
+    """The stored sessions that new events can change: `gap` or less from what a user did on a day, or on a bot's day.
 
     arrived (gap 30 min)     sessions                        after
-    user  event_ts           session  user  start  end       session
-    ann   10:00              s1       ann   09:00  09:30     s1       30 minutes before: may grow
+    user  first  last        session  user  start  end       session
+    ann   10:00  10:00       s1       ann   09:00  09:30     s1       30 minutes before: may grow
                              s2       ann   10:31  11:00              31 minutes after: stays
                              s3       bob   10:00  10:10              another user
+
+    `arrived` as `active_days` has them, `sessions` those near these days.
     """
-    spans = arrived.groupBy("user_id").agg(f.min("event_ts").alias("first"), f.max("event_ts").alias("last"))
     whole_days = bots.select(
         "user_id",
         f.col("event_date").cast("timestamp").alias("first"),
         f.date_add("event_date", 1).cast("timestamp").alias("last"),
     )
-    spans = (
-        spans.unionByName(whole_days)
-        .groupBy("user_id")
-        .agg(f.min("first").alias("first"), f.max("last").alias("last"))
-    )
-    bounds = spans.agg(f.min("first"), f.max("last")).first()
-    if bounds is None or bounds[0] is None:
-        return sessions.limit(0)
-    near = (f.col("end_ts") >= f.lit(bounds[0] - gap)) & (f.col("start_ts") <= f.lit(bounds[1] + gap))
+    spans = arrived.select("user_id", "first", "last").unionByName(whole_days).alias("span")
     overlaps = (f.col("end_ts") >= f.col("first") - f.lit(gap)) & (
         f.col("start_ts") <= f.col("last") + f.lit(gap)
     )
-    return sessions.where(near).join(spans, "user_id").where(overlaps).drop("first", "last")
+    same_user = f.col("session.user_id") == f.col("span.user_id")
+    return sessions.alias("session").join(spans, same_user & overlaps, "left_semi")
+
+
+def on_days(sessions: DataFrame, days: Sequence[date]) -> DataFrame:
+    """The sessions that have a part on one of `days`; Delta skips the files of others."""
+    near = f.lit(False)
+    for first, last in spans_of(days):
+        near = near | (
+            (f.col("end_ts") >= f.lit(first)) & (f.col("start_ts") < f.lit(last + timedelta(days=1)))
+        )
+    return sessions.where(near)
+
+
+def spans_of(days: Iterable[date]) -> list[tuple[date, date]]:
+    """The runs of days without a gap, first and last of each: 2nd, 3rd, 7th -> (2nd, 3rd), (7th, 7th)."""
+    spans: list[tuple[date, date]] = []
+    for day in sorted(set(days)):
+        if spans and day - spans[-1][1] == timedelta(days=1):
+            spans[-1] = (spans[-1][0], day)
+        else:
+            spans.append((day, day))
+    return spans
+
+
+def days_of(sessions: DataFrame) -> DataFrame:
+    """The days on which each user has a part of a session: `user_id`, `event_date`, distinct."""
+    days = f.explode(f.sequence(f.to_date("start_ts"), f.to_date("end_ts"))).alias("event_date")
+    return sessions.select("user_id", days).distinct()
 
 
 def events_inside(sessions: DataFrame) -> DataFrame:

@@ -6,14 +6,16 @@ once, whatever its name; a record that cannot be read is set aside with a reason
     spark-submit jobs/ingest.py ds=2017-12-28 raw=var/demo/raw lake=var/demo/lake source=complete_journey
 """
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as f
 
 from conf.schema import Config
+from features.batches import last_batch
 from features.events import (
     EVENTS,
     judge_times,
@@ -23,10 +25,10 @@ from features.events import (
     repeated_ids,
     to_events,
 )
-from features.ingested_files import INGESTED_FILES, counted, last_batch
+from features.ingested_files import FILES, INGESTED_FILES, NewFile, counted
 from features.lake import Lake
 from features.quarantine import QUARANTINE, refused_records
-from features.raw import ARRIVALS, RawFile, checked, files_up_to
+from features.raw import checked, files_up_to
 from features.records import one_split_a_task, records
 from jobs.job import InputError, run
 
@@ -35,24 +37,25 @@ COUNTS = ("records", "events", "duplicates", "quarantined")
 
 def ingest(conf: Config, lake: Lake) -> dict[str, Any]:
     ds = date.fromisoformat(conf.ds)
-    batch = last_batch(lake.read(INGESTED_FILES)) + 1
+    batch = last_batch(lake) + 1
     clear_unfinished(lake, batch)
-    files = new_files(conf, lake, ds)
-    if files is None:
+    fresh = new_files(conf, lake, ds)
+    if not fresh:
         return {"files": 0, "note": f"nothing new has arrived up to {ds}"} | dict.fromkeys(COUNTS, 0)
+    files = lake.spark.createDataFrame(fresh, FILES)
     with one_split_a_task(lake.spark):
-        read = read_records(conf, lake, files).persist(StorageLevel.DISK_ONLY)
-        repeated = repeated_ids(read, stored_near(conf, lake, files)).persist()
+        read = read_records(conf, lake, fresh, files).persist(StorageLevel.DISK_ONLY)
+        repeated = repeated_ids(read, stored_on_their_days(lake, read)).persist()
         repeated.count()  # so that Spark knows how few they are, and sends them to the records
         parsed = mark_duplicates(read, repeated)
-        report = counted(files, parsed, conf.source.name, batch).persist()
-        counts = check_conserved(report)
+        report = counted(files, parsed, conf.source.name, batch).collect()
+    counts = check_conserved(report)
     facts = {"job": "ingest", "ds": conf.ds, "batch": batch, **counts}
     lake.append(EVENTS, to_events(parsed, conf.source, batch), facts)
     if counts["quarantined"]:
         lake.insert_new(QUARANTINE, refused_records(parsed, files, ds, batch), facts)
-    lake.append(INGESTED_FILES, report, facts)
-    for frame in (read, repeated, report, files):
+    lake.append(INGESTED_FILES, lake.spark.createDataFrame(report, INGESTED_FILES.schema), facts)
+    for frame in (read, repeated):
         frame.unpersist()
     return {"files": counts.pop("files"), "batch": batch} | counts
 
@@ -64,37 +67,34 @@ def clear_unfinished(lake: Lake, batch: int) -> None:
             lake.delete(table, f"batch >= {batch}", {"job": "ingest", "cleared": batch})
 
 
-def new_files(conf: Config, lake: Lake, ds: date) -> DataFrame | None:
-    """Files that are not in the lake, by content: `path`, `size`, `modified`, `arrival_date`, `checksum`, `problem`."""
+def new_files(conf: Config, lake: Lake, ds: date) -> list[NewFile]:
+    """Files that are not in the lake, by content, in the order of their arrival."""
     try:
         arrived = files_up_to(lake.spark, conf.raw, conf.source.path, ds)
     except FileNotFoundError as error:
         raise InputError(f"{error}: set raw= to the folder that {conf.source.path} is in") from None
     except ValueError as error:
         raise InputError(str(error)) from None
-    known = {
-        tuple(row) for row in lake.read(INGESTED_FILES).select("path", "size", "modified").toLocalIterator()
-    }
+    stored = lake.read(INGESTED_FILES).select("path", "size", "modified", "checksum").collect()
+    known, checksums = {row[:3] for row in stored}, {row.checksum for row in stored}
     unseen = [file for file in arrived if (file.path, file.size, file.modified) not in known]
     if not unseen:
-        return None
-    sums = checked(lake.spark, [file.path for file in unseen], conf.source)
-    listed = lake.spark.createDataFrame([_row(file) for file in unseen], ARRIVALS).join(sums, "path")
-    stored = lake.read(INGESTED_FILES).select("checksum")
-    first = f.row_number().over(Window.partitionBy("checksum").orderBy("arrival_date", "path"))
-    fresh = (
-        listed.join(stored, "checksum", "left_anti")
-        .withColumn("_n", first)
-        .where("_n = 1")
-        .drop("_n")
-        .persist()
-    )
-    return None if fresh.isEmpty() else fresh
+        return []
+    found = {
+        row.path: row for row in checked(lake.spark, [file.path for file in unseen], conf.source).collect()
+    }
+    fresh = []
+    for file in unseen:
+        checksum, problem = found[file.path].checksum, found[file.path].problem
+        if checksum not in checksums:
+            fresh.append(NewFile(checksum, file.path, file.size, file.modified, file.arrival_date, problem))
+        checksums.add(checksum)
+    return fresh
 
 
-def read_records(conf: Config, lake: Lake, files: DataFrame) -> DataFrame:
-    """Every record of the whole files among `files`, parsed, with `reason`."""
-    whole = [row.path for row in files.where("problem is null").select("path").toLocalIterator()]
+def read_records(conf: Config, lake: Lake, fresh: list[NewFile], files: DataFrame) -> DataFrame:
+    """Every record of the whole files, parsed, with `reason`."""
+    whole = [file.path for file in fresh if file.problem is None]
     arrival = files.select(f.col("path").alias("source_file"), "arrival_date")
     lines = records(lake.spark, whole, conf.source).join(
         f.broadcast(arrival), "source_file", "left"
@@ -105,30 +105,25 @@ def read_records(conf: Config, lake: Lake, files: DataFrame) -> DataFrame:
     return parsed
 
 
-def stored_near(conf: Config, lake: Lake, files: DataFrame) -> DataFrame:
-    """The stored events of the days that records of `files` can lie in.
+def stored_on_their_days(lake: Lake, read: DataFrame) -> DataFrame:
+    """The stored events of the days on which the records' events lie.
 
     Of this version: a write to a table makes Spark forget what it keeps of the table's newest one, and with it what was
     found to be a duplicate.
     """
-    first, last = files.agg(f.min("arrival_date"), f.max("arrival_date")).first()  # type: ignore[misc]
-    near = f.col("event_date").between(
-        f.date_sub(f.lit(first), conf.features.late_days + 1), f.date_add(f.lit(last), 2)
-    )
-    return lake.read(EVENTS, lake.version(EVENTS)).where(near)
+    version = lake.version(EVENTS)
+    if version is None:
+        return lake.read(EVENTS)
+    days = read.where("reason is null").select(f.to_date("event_ts").alias("day")).distinct().collect()
+    return lake.read(EVENTS, version).where(f.col("event_date").isin([row.day for row in days]))
 
 
-def check_conserved(report: DataFrame) -> dict[str, int]:
+def check_conserved(report: Sequence[Row]) -> dict[str, int]:
     """The counts of an ingest; refuses to go on where a record is lost or doubled."""
-    sums = report.agg(f.count("*").alias("files"), *(f.sum(name).alias(name) for name in COUNTS)).first()
-    counts = {name: int(sums[name]) for name in ("files", *COUNTS)}  # type: ignore[index]
+    counts = {"files": len(report)} | {name: sum(row[name] for row in report) for name in COUNTS}
     if counts["records"] != counts["events"] + counts["duplicates"] + counts["quarantined"]:
         raise AssertionError(f"records read must be events + duplicates + quarantined: {counts}")
     return counts
-
-
-def _row(file: RawFile) -> tuple[str, int, int, date]:
-    return file.path, file.size, file.modified, file.arrival_date
 
 
 if __name__ == "__main__":

@@ -1,88 +1,164 @@
 """Bring items, sequences and users up to the newest sessions.
 
-Reads `sessions` and `events`; gives new items their index in `items`, and merges the users who got events into
-`sequences` and `users`. It goes on from what the last commit of each table covered. Safe to run again, and after a kill.
+Follows the changes of `sessions`, and the passive `events` that have arrived: gives new items their index in `items`, and
+merges the users for whom something changed into `sequences` and `users`. Each table goes on from what its last commit
+covered; one that has covered nothing is made whole. Safe to run again, and after a kill.
 
     spark-submit jobs/sequence.py ds=2017-12-28 raw=var/demo/raw lake=var/demo/lake
 """
 
+import hashlib
+import json
 from datetime import date
 from typing import Any
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as f
 
 from conf.schema import Config
-from features.batches import Batches, covered, events_of, events_upto
+from features.batches import Batches, Standing, events_of, events_upto, newest, standing
 from features.catalogue import catalogue, no_catalogue
-from features.items import ITEMS, hand_out_indices, items, to_items
+from features.changes import applied, looked_up
+from features.items import COUNTED, ITEMS, changes_of_items, described, hand_out_indices, items, unseen
 from features.lake import Lake
-from features.raw import files_up_to
+from features.raw import RawFile, files_up_to
 from features.records import one_split_a_task, records
-from features.sequences import SEQUENCES, sequences
-from features.sessions import SESSIONS
-from features.table import Table
-from features.users import USERS, users
+from features.sequences import SEQUENCES, sequences, updated
+from features.sessions import SESSIONS, days_of, on_days
+from features.users import USERS, changes_of_users, users
+from features.users import updated as updated_users
 from jobs.job import run
 
 
 def sequence(conf: Config, lake: Lake) -> dict[str, Any]:
-    newest = covered(lake, SESSIONS)
-    batches = Batches(min(covered(lake, table) for table in (ITEMS, SEQUENCES, USERS)), newest)
-    if not batches:
+    upto = newest(lake)
+    if upto is None or all(standing(lake, table) == upto for table in (ITEMS, SEQUENCES, USERS)):
         return {"items": 0, "sequences": 0, "users": 0, "note": "no sessions are new since the last run"}
-    items_added = update_items(conf, lake, batches)
-    whole = affected(lake, batches, lake.read(SESSIONS)).persist(StorageLevel.DISK_ONLY)
-    passive = affected(lake, batches, events_upto(lake, batches.upto).where("not is_active"))
-    settings = conf.features
-    latest = sequences(whole, passive, lake.read(ITEMS), None, settings.max_length, settings.user_buckets)
-    profiles = users(whole, None, settings.user_buckets)
-    counts = {"items": items_added, "sequences": merge(conf, lake, SEQUENCES, latest, batches)}
-    counts["users"] = merge(conf, lake, USERS, profiles, batches)
-    whole.unpersist()
-    return counts
+    return {
+        "items": update_items(conf, lake, upto),
+        "sequences": update_sequences(conf, lake, upto),
+        "users": update_users(conf, lake, upto),
+    }
 
 
-def update_items(conf: Config, lake: Lake, batches: Batches) -> int:
-    """New items get an index; counts and catalogue entries that changed are replaced. Returns how many are new."""
-    known = lake.read(ITEMS).select("item_id", "item_index")
-    new = hand_out_indices(events_of(lake, batches), known).persist()
+def update_items(conf: Config, lake: Lake, upto: Standing) -> int:
+    """New items get an index; all are written with their counts as they are now. Returns how many are new."""
+    since = standing(lake, ITEMS)
+    if since == upto:
+        return 0
+    stored = lake.read(ITEMS)
+    arrived = events_of(lake, Batches(since.batch if since else 0, upto.batch))
+    new = hand_out_indices(arrived, stored).persist()
     added = new.count()
+    files = catalogue_files(conf, lake)
+    facts = {"job": "sequence", "ds": conf.ds, **upto.facts(), "new": added, "catalogue": digest(files)}
+    sessions = lake.read(SESSIONS, upto.sessions)
+    if since is None:
+        known = described(unseen(stored).unionByName(unseen(new)), read_catalogue(conf, lake, files))
+        changes = items(sessions, as_of=None).withColumn("is_less", f.lit(False))
+    else:
+        if facts["catalogue"] != lake.facts(ITEMS)["catalogue"]:
+            known = described(stored.unionByName(unseen(new)), read_catalogue(conf, lake, files))
+        elif added:
+            known = stored.unionByName(described(unseen(new), read_catalogue(conf, lake, files)))
+        else:
+            known = stored
+        changes = changes_of_items(lake.changes(SESSIONS, since.sessions, upto.sessions)).persist()
+        if not changes.where("is_less").isEmpty():
+            changes = looked_up(changes, items(sessions, as_of=None), "item_id")
+    rows = applied(known, changes, "item_id", COUNTED)
     with one_split_a_task(lake.spark):
-        described = read_catalogue(conf, lake).persist()
-        described.count()
-    rows = to_items(known.unionByName(new), items(lake.read(SESSIONS), as_of=None), described)
-    lake.overwrite(
-        ITEMS, rows.orderBy("item_index"), {"job": "sequence", "ds": conf.ds, **batches.facts(), "new": added}
-    )
+        lake.overwrite(ITEMS, rows.hint("rebalance").sortWithinPartitions("item_index"), facts)
     new.unpersist()
-    described.unpersist()
+    changes.unpersist()
     return added
 
 
-def affected(lake: Lake, batches: Batches, frame: DataFrame) -> DataFrame:
-    """The rows of the users who got events in `batches`: of all users where all their events are new."""
-    if batches.after == 0:
-        return frame
-    return frame.join(events_of(lake, batches).select("user_id").distinct(), "user_id", "left_semi")
+def update_sequences(conf: Config, lake: Lake, upto: Standing) -> int:
+    """Returns of how many users a sequence was made or changed."""
+    since, settings = standing(lake, SEQUENCES), conf.features
+    if since == upto:
+        return 0
+    sessions, known = lake.read(SESSIONS, upto.sessions), lake.read(ITEMS)
+    passive = events_upto(lake, upto.batch).where("not is_active")
+    facts = {"job": "sequence", "ds": conf.ds, **upto.facts()}
+    if since is None:
+        rows = sequences(sessions, passive, known, None, settings.max_length, settings.user_buckets)
+        lake.replace_where(SEQUENCES, rows, "true", facts)
+        return lake.rows_written(SEQUENCES)
+    changes = lake.changes(SESSIONS, since.sessions, upto.sessions).persist(StorageLevel.DISK_ONLY)
+    arrived = events_of(lake, Batches(since.batch, upto.batch)).where("not is_active")
+    days = days_of(changes).union(arrived.select("user_id", "event_date")).distinct().persist()
+    dates = [row.event_date for row in days.select("event_date").distinct().collect()]
+    whose = days.select("user_id").distinct()
+    stored = lake.read(SEQUENCES).join(whose, "user_id", "left_semi")
+    rows = updated(
+        stored,
+        changes,
+        on_days(sessions, dates).join(whose, "user_id", "left_semi"),
+        passive.where(f.col("event_date").isin(dates)),
+        days,
+        known,
+        settings.max_length,
+        settings.user_buckets,
+    )
+    cut = shortened(stored, changes, settings.max_length).persist()
+    if not cut.isEmpty():
+        all_sessions, all_passive = (x.join(cut, "user_id", "left_semi") for x in (sessions, passive))
+        remade = sequences(all_sessions, all_passive, known, None, settings.max_length, settings.user_buckets)
+        rows = rows.join(cut, "user_id", "left_anti").unionByName(remade)
+    lake.upsert(SEQUENCES, rows, f.col("length") == 0, facts)
+    for frame in (changes, days, cut):
+        frame.unpersist()
+    return lake.rows_written(SEQUENCES)
 
 
-def merge(conf: Config, lake: Lake, table: Table, rows: DataFrame, batches: Batches) -> int:
-    rows = rows.persist()
-    count = rows.count()
-    facts = {"job": "sequence", "ds": conf.ds, **batches.facts(), "merged": count}
-    lake.replace(table, old=affected(lake, batches, lake.read(table)), new=rows, facts=facts)
-    rows.unpersist()
-    return count
+def shortened(stored: DataFrame, changes: DataFrame, max_length: int) -> DataFrame:
+    """The users whose stored sequence is cut, and who lost events of some day: what comes into view is not stored."""
+    cut = stored.where(f.col("length") >= max_length).select("user_id")
+    more = f.sum(f.when(f.col("_is_in"), f.col("event_count")).otherwise(-f.col("event_count")))
+    a_day = (
+        changes.join(cut, "user_id", "left_semi").groupBy("user_id", "start_date").agg(more.alias("_more"))
+    )
+    return a_day.where("_more < 0").select("user_id").distinct()
 
 
-def read_catalogue(conf: Config, lake: Lake) -> DataFrame:
+def update_users(conf: Config, lake: Lake, upto: Standing) -> int:
+    """Returns of how many users the profile was made or changed."""
+    since, buckets = standing(lake, USERS), conf.features.user_buckets
+    if since == upto:
+        return 0
+    sessions = lake.read(SESSIONS, upto.sessions)
+    facts = {"job": "sequence", "ds": conf.ds, **upto.facts()}
+    if since is None:
+        lake.replace_where(USERS, users(sessions, None, buckets), "true", facts)
+        return lake.rows_written(USERS)
+    changes = changes_of_users(lake.changes(SESSIONS, since.sessions, upto.sessions), buckets).persist()
+    if not changes.where("is_less").isEmpty():
+        changes = looked_up(changes, users(sessions, None, buckets), "user_id")
+    stored = lake.read(USERS).join(changes, "user_id", "left_semi")
+    lake.upsert(USERS, updated_users(stored, changes, buckets), f.col("session_count") == 0, facts)
+    changes.unpersist()
+    return lake.rows_written(USERS)
+
+
+def catalogue_files(conf: Config, lake: Lake) -> list[RawFile]:
+    """The files of the source's catalogue that have arrived."""
+    source = conf.source.items
+    return files_up_to(lake.spark, conf.raw, source.path, date.fromisoformat(conf.ds)) if source else []
+
+
+def digest(files: list[RawFile]) -> str:
+    """Other files, or a file written anew, give another one."""
+    names = json.dumps([(file.path, file.size, file.modified) for file in files])
+    return hashlib.sha256(names.encode()).hexdigest()[:16]
+
+
+def read_catalogue(conf: Config, lake: Lake, files: list[RawFile]) -> DataFrame:
     """What the source's catalogue says of items; empty where it has none."""
     source = conf.source.items
-    if source is None:
-        return no_catalogue(lake.spark)
-    files = files_up_to(lake.spark, conf.raw, source.path, date.fromisoformat(conf.ds))
-    if not files:
+    if source is None or not files:
         return no_catalogue(lake.spark)
     arrived = lake.spark.createDataFrame(
         [(x.path, x.arrival_date) for x in files], "source_file string, arrival_date date"

@@ -5,8 +5,8 @@ Reads `events`, replaces the sessions that these events touch in `sessions`, in 
     spark-submit jobs/sessionize.py ds=2017-12-28 lake=var/demo/lake
 """
 
-from datetime import timedelta
-from typing import Any
+from datetime import date, timedelta
+from typing import Any, NamedTuple
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
@@ -18,9 +18,11 @@ from features.lake import Lake
 from features.sessions import (
     FIELDS,
     SESSIONS,
+    active_days,
     bot_days,
     events_inside,
     mark_sessions,
+    on_days,
     to_sessions,
     touched,
     without,
@@ -34,63 +36,82 @@ def sessionize(conf: Config, lake: Lake) -> dict[str, Any]:
         return {"note": "no events have arrived since the last run", "sessions": 0}
     gap = timedelta(minutes=conf.features.session_gap_minutes)
     arrived = events_of(lake, batches).where("is_active")
-    bots = bots_among(conf, lake, arrived, batches).persist()
-    redone = touched(arrived, lake.read(SESSIONS), bots, gap).persist(StorageLevel.DISK_ONLY)
+    days = active_days(arrived).persist()
+    active, dates = overview(days)
+    bots = bots_among(conf, lake, days, dates, batches).persist()
+    near = on_days(lake.read(SESSIONS), dates_around(days, gap))
+    redone = touched(days, near, bots, gap).persist(StorageLevel.DISK_ONLY)
     every = events_inside(redone).unionByName(arrived.select("user_id", *FIELDS))
-    kept = without(every, bots)
+    has_bots = not bots.isEmpty()
+    kept = without(every, bots) if has_bots else every
     new = to_sessions(mark_sessions(kept, gap)).persist(StorageLevel.DISK_ONLY)
-    counts = check_conserved(arrived, redone, new, every, kept)
-    lake.replace(
-        SESSIONS,
-        old=redone,
-        new=new,
-        facts={"job": "sessionize", "ds": conf.ds, **batches.facts(), **counts},
-        within=days_of(redone, new),
-    )
-    for frame in (bots, redone, new):
+    old, made = totals(redone), totals(new)
+    capped = every.count() - kept.count() if has_bots else 0
+    counts = check_conserved(active, capped, old, made)
+    facts = {"job": "sessionize", "ds": conf.ds, **batches.facts(), **counts}
+    if old.sessions:
+        starts = sorted({*old.dates, *made.dates})
+        lake.replace(SESSIONS, redone, new, facts, within=f.col("old.start_date").isin(starts))
+    else:
+        lake.append(SESSIONS, new, facts)
+    for frame in (days, bots, redone, new):
         frame.unpersist()
     return counts
 
 
-def bots_among(conf: Config, lake: Lake, arrived: DataFrame, batches: Batches) -> DataFrame:
+def overview(days: DataFrame) -> tuple[int, list[date]]:
+    """How many events arrived, and the days on which they lie."""
+    rows = days.groupBy("event_date").agg(f.sum("events").alias("events")).collect()
+    return sum(row.events for row in rows), [row.event_date for row in rows]
+
+
+def dates_around(days: DataFrame, gap: timedelta) -> list[date]:
+    """The days on which a session can lie that is `gap` or less from what arrived, or on its day."""
+    first, last = (f.to_date(f.col("first") - f.lit(gap)), f.to_date(f.col("last") + f.lit(gap)))
+    near = days.select(f.explode(f.sequence(first, last)).alias("day")).distinct()
+    return [row.day for row in near.collect()]
+
+
+def bots_among(conf: Config, lake: Lake, days: DataFrame, dates: list[date], batches: Batches) -> DataFrame:
     """The bot days among the user-days that got new events, all their events counted."""
-    days = arrived.select("user_id", "event_date").distinct()
-    first, last = days.agg(f.min("event_date"), f.max("event_date")).first()  # type: ignore[misc]
-    stored = events_upto(lake, batches.upto).where(f.col("event_date").between(f.lit(first), f.lit(last)))
-    return bot_days(
-        stored.join(days, ["user_id", "event_date"], "left_semi"), conf.features.max_events_per_user_day
+    if batches.after > 0:
+        stored = events_upto(lake, batches.upto).where(f.col("event_date").isin(dates))
+        of_these = stored.join(days.select("user_id", "event_date"), ["user_id", "event_date"], "left_semi")
+        days = active_days(of_these)
+    return bot_days(days, conf.features.max_events_per_user_day)
+
+
+class Totals(NamedTuple):
+    sessions: int
+    events: int
+    dates: list[date]
+
+
+def totals(sessions: DataFrame) -> Totals:
+    """How many sessions, the events in them, and the days on which they start."""
+    rows = sessions.groupBy("start_date").agg(
+        f.count("*").alias("sessions"), f.sum("event_count").alias("events")
+    )
+    found = rows.collect()
+    return Totals(
+        sum(row.sessions for row in found),
+        sum(row.events for row in found),
+        [row.start_date for row in found],
     )
 
 
-def check_conserved(
-    arrived: DataFrame, redone: DataFrame, new: DataFrame, every: DataFrame, kept: DataFrame
-) -> dict[str, int]:
+def check_conserved(active: int, capped: int, old: Totals, made: Totals) -> dict[str, int]:
     """The counts of a run; refuses to go on where an active event is in no session and not capped, or in two."""
-    before, replaced = redone.agg(f.coalesce(f.sum("event_count"), f.lit(0)), f.count("*")).first()  # type: ignore[misc]
-    inside, sessions = new.agg(f.coalesce(f.sum("event_count"), f.lit(0)), f.count("*")).first()  # type: ignore[misc]
-    active = arrived.count()
-    capped = every.count() - kept.count()
     counts = {
         "active": active,
-        "in_sessions": int(inside) - int(before),
+        "in_sessions": made.events - old.events,
         "capped": capped,
-        "sessions": sessions,
-        "sessions_replaced": replaced,
+        "sessions": made.sessions,
+        "sessions_replaced": old.sessions,
     }
     if active != counts["in_sessions"] + capped:
         raise AssertionError(f"active events must be in sessions or capped: {counts}")
     return counts
-
-
-def days_of(redone: DataFrame, new: DataFrame) -> Any:
-    """The partitions of `sessions` that the merge can touch."""
-    days = (
-        redone.select("start_date")
-        .union(new.select("start_date"))
-        .agg(f.min("start_date"), f.max("start_date"))
-    )
-    first, last = days.first()  # type: ignore[misc]
-    return f.col("old.start_date").between(f.lit(first), f.lit(last)) if first else f.lit(False)
 
 
 if __name__ == "__main__":

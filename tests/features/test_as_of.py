@@ -3,10 +3,12 @@
 from datetime import date, datetime, timedelta
 
 import pytest
+from pyspark.sql import functions as f
 
 from conf.load import load
 from features.catalogue import catalogue, no_catalogue
-from features.items import ITEMS, hand_out_indices, items, to_items
+from features.changes import applied
+from features.items import COUNTED, ITEMS, described, hand_out_indices, items, unseen
 from features.questions import ask, candidates, histories
 from features.sequences import SEQUENCES, as_model_input, next_sessions, sequences
 from features.sessions import mark_sessions, to_sessions
@@ -100,7 +102,11 @@ def test_every_index_is_an_item_also_without_a_session_or_a_catalogue(spark, sho
         [("jam", "Jam", "spread", {"brand": "Own"}), ("never bought", None, None, {})],
         no_catalogue(spark).schema,
     )
-    rows = ITEMS.conform(to_items(known(spark, jam=5, gone=6), items(shop, None), entry)).collect()
+    seen = items(shop.where("user_id = 'ann'"), None).where("item_id = 'jam'")
+    counts = applied(
+        unseen(known(spark, jam=5, gone=6)), seen.withColumn("is_less", f.lit(False)), "item_id", COUNTED
+    )
+    rows = ITEMS.conform(described(counts, entry)).collect()
     found = {row.item_id: row.asDict() for row in rows}
     assert found["jam"]["category"] == "spread"
     assert found["jam"]["attributes"] == {"brand": "Own"}
@@ -115,10 +121,10 @@ def test_every_index_is_an_item_also_without_a_session_or_a_catalogue(spark, sho
 
 
 def test_users_are_described_by_what_happened_before_the_moment(shop):
-    columns = ("user_id", "first_seen", "last_seen", "session_count", "event_count", "item_count", "amount")
+    columns = ("user_id", "first_seen", "last_seen", "session_count", "event_count", "amount")
     assert rows_of(USERS.conform(users(shop, at("11:20:00"), 4)), *columns) == [
-        ("ann", at("10:00:00"), at("11:00:00"), 2, 4, 2, 3.1),
-        ("bob", at("11:10:00"), at("11:10:00"), 1, 1, 0, 1.0),
+        ("ann", at("10:00:00"), at("11:00:00"), 2, 4, 3.1),
+        ("bob", at("11:10:00"), at("11:10:00"), 1, 1, 1.0),
     ]
     assert rows_of(users(shop, None, 4), "user_id", "event_count") == [("ann", 8), ("bob", 1)]
     assert users(shop, at("10:00:00"), 4).isEmpty()

@@ -230,7 +230,10 @@ def test_of_the_same_event_the_first_to_arrive_stays_and_a_refused_one_never_cou
     faulty = line(None, "2026-11-02T10:00:00Z", "a")
     arrived = lines_of(spark, faulty, GOOD, GOOD, file="z", arrived=early)
     later = lines_of(spark, GOOD, GOOD | {"event_id": "b"}, faulty, GOOD | {"event_id": "c"}, arrived=late)
-    stored = spark.createDataFrame([("b",), ("b",), ("x",)], "event_id string")
+    other_day = DAY - timedelta(days=1)
+    stored = spark.createDataFrame(
+        [("b", DAY), ("b", DAY), ("x", DAY), ("c", other_day)], "event_id string, event_date date"
+    )
     parsed = parse(later.union(arrived), PLAIN)
     marked = mark_duplicates(parsed, repeated_ids(parsed, stored))
     found = marked.orderBy("arrival_date", "ingest_seq").collect()
@@ -241,7 +244,7 @@ def test_of_the_same_event_the_first_to_arrive_stays_and_a_refused_one_never_cou
         ("a", None, True),
         ("b", None, True),  # stored
         ("a", "no_user", False),
-        ("c", None, False),
+        ("c", None, False),  # an id of another day names another event
     ]
     events = EVENTS.conform(to_events(marked, PLAIN, batch=7))
     assert sorted((e.event_id, e.ingest_seq, e.source_file, e.batch) for e in events.collect()) == [
@@ -253,6 +256,7 @@ def test_of_the_same_event_the_first_to_arrive_stays_and_a_refused_one_never_cou
 def test_an_event_knows_its_day_and_whether_it_makes_sessions(spark):
     records = [GOOD, line("ann", "2026-11-02T23:59:59.999999Z", "b", "mail")]
     parsed = parse(lines_of(spark, *records), PLAIN)
-    marked = mark_duplicates(parsed, repeated_ids(parsed, spark.createDataFrame([], "event_id string")))
+    none = spark.createDataFrame([], "event_id string, event_date date")
+    marked = mark_duplicates(parsed, repeated_ids(parsed, none))
     events = to_events(marked, PLAIN, batch=1).orderBy("event_id").collect()
     assert [(e.event_date, e.is_active) for e in events] == [(DAY, True), (DAY, False)]

@@ -3,6 +3,7 @@
 import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.errors.exceptions.base import PySparkException
+from pyspark.sql import functions as f
 
 from features.lake import Lake, UnsupportedTable
 from features.table import Column, SchemaError, Table
@@ -120,7 +121,10 @@ def test_a_version_stays_readable_and_facts_are_those_of_the_newest_commit_that_
     lake.append(SHELF, things(spark, ("pot", 2, 1)), {"job": 'it\'s "second"'})
     spark.sql(f"alter table delta.`{lake.path(SHELF)}` set tblproperties ('note' = 'no facts')")
     assert lake.facts(SHELF) == {"job": 'it\'s "second"'}
-    assert lake.history(SHELF) == [{"job": "first", "counts": {"a": 1}, "of": None}, lake.facts(SHELF)]
+    assert lake.history(SHELF) == [
+        {"job": "first", "counts": {"a": 1}, "of": None, "rows": 1},
+        lake.facts(SHELF) | {"rows": 1},
+    ]
     assert rows_of(lake.read(SHELF, version), "thing") == [("cup",)]
     assert lake.properties(SHELF)["delta.enableDeletionVectors"] == "false"
 
@@ -136,6 +140,31 @@ def test_replacing_is_one_commit_that_leaves_the_others(spark, lake):
     lake.replace(SHELF, lake.read(SHELF).where("thing = 'jug'"), things(spark).limit(0), {"job": "remove"})
     assert stored(lake) == [("cup", 1, 5), ("lid", 2, 1), ("pot", 1, 1)]
     assert lake.version(SHELF) == before + 2
+
+
+def test_rows_take_the_places_of_those_with_their_keys_and_some_are_gone(spark, lake):
+    lake.append(SHELF, things(spark, ("cup", 1, 1), ("pot", 1, 1), ("pan", 2, 1)), {})
+    rows = things(spark, ("cup", 1, 5), ("pot", 1, 0), ("lid", 2, 2), ("never there", 2, 0))
+    lake.upsert(SHELF, rows, f.col("count") == 0, {"job": "upsert"})
+    assert stored(lake) == [("cup", 1, 5), ("lid", 2, 2), ("pan", 2, 1)]
+    assert lake.facts(SHELF) == {"job": "upsert"}
+    assert lake.rows_written(SHELF) == 2
+
+
+def test_changes_are_what_commits_put_in_and_took_out(spark, lake):
+    kept = Table(**(vars(SHELF) | {"properties": {"delta.enableChangeDataFeed": "true"}}))
+    lake.append(kept, things(spark, ("cup", 1, 1), ("pot", 1, 1)), {})
+    first = lake.version(kept)
+    lake.replace(kept, lake.read(kept), things(spark, ("cup", 1, 5)), {})
+    lake.append(kept, things(spark, ("pan", 2, 1)), {})
+    last = lake.version(kept)
+    assert rows_of(lake.changes(kept, first, last), "thing", "count", "_is_in") == [
+        ("cup", 1, False),
+        ("cup", 5, True),
+        ("pan", 1, True),
+        ("pot", 1, False),
+    ]
+    assert lake.changes(kept, last, last).isEmpty()
 
 
 def test_inserting_new_keys_leaves_what_is_there(spark, lake):

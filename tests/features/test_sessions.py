@@ -6,8 +6,19 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as f
 
-from features.sessions import SESSIONS, bot_days, mark_sessions, to_sessions, touched, without
-from tests.shop import at, event, events, rows_of
+from features.sessions import (
+    SESSIONS,
+    active_days,
+    bot_days,
+    days_of,
+    mark_sessions,
+    on_days,
+    spans_of,
+    to_sessions,
+    touched,
+    without,
+)
+from tests.shop import DAY, at, event, events, rows_of
 
 GAP = timedelta(minutes=30)
 
@@ -77,7 +88,7 @@ def test_more_than_the_allowed_events_make_a_bot_day_as_many_do_not(spark):
     ]
     passive = [event("ann", "10:00:05", "p", is_active=False)]
     frame = events(spark, *rows, *passive)
-    days = bot_days(frame, 2)
+    days = bot_days(active_days(frame), 2)
     assert rows_of(days) == [("bot", at("10:00:00").date())]
     assert {row.user_id for row in without(frame, days).collect()} == {"ann"}
 
@@ -97,6 +108,43 @@ def test_sessions_within_the_gap_of_an_arrival_are_redone_and_no_others(spark):
         )
     )
     arrived = events(spark, event("ann", "10:00:00", "new"))
-    redone = touched(arrived, stored, bot_days(arrived, 10), GAP)
+    days = active_days(arrived)
+    redone = touched(days, stored, bot_days(days, 10), GAP)
     ids = {row[0] for row in redone.select(f.explode("events.event_id")).collect()}
     assert ids == {"ends 30 minutes before", "begins 30 minutes after"}
+
+
+def test_what_lies_between_a_late_arrival_and_one_of_today_is_not_redone(spark):
+    stored = to_sessions(
+        mark_sessions(
+            events(
+                spark,
+                event("ann", at("09:00:00", DAY), "late one's"),
+                event("ann", at("10:00:00", DAY + timedelta(days=1)), "between"),
+                event("ann", at("11:00:00", DAY + timedelta(days=2)), "today's"),
+            ),
+            GAP,
+        )
+    )
+    arrived = active_days(
+        events(
+            spark,
+            event("ann", at("09:20:00", DAY), "late"),
+            event("ann", at("11:20:00", DAY + timedelta(days=2)), "new"),
+        )
+    )
+    redone = touched(arrived, stored, bot_days(arrived, 10), GAP)
+    assert {row.events[0].event_id for row in redone.collect()} == {"late one's", "today's"}
+
+
+def test_a_session_across_midnight_lies_on_both_days(spark):
+    across = [event("ann", "23:50:00", "a"), event("ann", at("00:10:00", DAY + timedelta(days=1)), "b")]
+    made = to_sessions(mark_sessions(events(spark, *across), GAP))
+    first, second = DAY, DAY + timedelta(days=1)
+    assert rows_of(days_of(made)) == [("ann", first), ("ann", second)]
+    for days, found in (([first], 1), ([second], 1), ([first - timedelta(days=1)], 0), ([], 0)):
+        assert on_days(made, days).count() == found
+    assert spans_of([second, first, first, second + timedelta(days=2)]) == [
+        (first, second),
+        (second + timedelta(days=2), second + timedelta(days=2)),
+    ]

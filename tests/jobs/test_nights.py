@@ -243,12 +243,13 @@ def test_nights_equal_one_rebuild_whatever_arrives_when(spark, tmp_path):
         half = len(lines) // 2
         write_log(tmp_path / "raw", ds, *lines[:half], name="a.json.gz")
         write_log(tmp_path / "raw", ds, *lines[half:], name="b.json")
-    nightly = [shop(tmp_path, ds, "features.max_events_per_user_day=8") for ds in files]
+    rules = ("features.max_events_per_user_day=8", "features.max_length=9")
+    nightly = [shop(tmp_path, ds, *rules) for ds in files]
     said = [night(spark, conf) for conf in nightly]
     assert sum(each["ingest"]["duplicates"] for each in said) > 0
     assert said[-1]["sessionize"]["capped"] > 0
     assert said[-1]["sessionize"]["sessions_replaced"] > 0
-    rebuilt = shop(tmp_path, nightly[-1].ds, "features.max_events_per_user_day=8", lake="rebuilt")
+    rebuilt = shop(tmp_path, nightly[-1].ds, *rules, lake="rebuilt")
     night(spark, rebuilt)
     one, other = Lake(spark, rebuilt.lake), Lake(spark, nightly[-1].lake)
     assert contents(one, *DERIVED) == contents(other, *DERIVED)
