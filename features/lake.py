@@ -13,7 +13,6 @@ from features.table import Table
 
 UNSUPPORTED = {"delta.enableDeletionVectors": ("true",), "delta.columnMapping.mode": ("name", "id")}
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
-GONE = "_gone"  # in the rows of a merge: of a row that is to be deleted
 Facts = dict[str, Any]
 
 
@@ -114,14 +113,19 @@ class Lake:
         absent = [
             f.lit(None).cast(c.data_type).alias(c.name) for c in table.columns if c.name not in table.key
         ]
-        changes = new.withColumn(GONE, f.lit(False)).unionByName(
-            gone.select("*", *absent).withColumn(GONE, f.lit(True))
+        changes = new.withColumn("_gone", f.lit(False)).unionByName(
+            gone.select("*", *absent).withColumn("_gone", f.lit(True))
         )
-        self._upsert(table, changes, facts, within)
-
-    def upsert(self, table: Table, rows: DataFrame, gone: Column, facts: Facts) -> None:
-        """One commit in which `rows` take the places of those with their keys; where `gone` holds, nothing does."""
-        self._upsert(table, table.conform(rows).withColumn(GONE, gone), facts)
+        self._create(table)
+        values = {c.name: f"new.{c.name}" for c in table.columns}
+        with self._told(facts):
+            (
+                self._merge(table, changes, within)
+                .whenMatchedDelete("new._gone")
+                .whenMatchedUpdate(set=values)
+                .whenNotMatchedInsert("not new._gone", values)
+                .execute()
+            )
 
     def replace_where(self, table: Table, rows: DataFrame, predicate: str, facts: Facts) -> None:
         """One commit in which `rows` take the place of all rows for which `predicate` holds."""
@@ -196,19 +200,6 @@ class Lake:
         for name, value in (properties | table.properties).items():
             builder = builder.property(name, value)
         builder.execute()
-
-    def _upsert(self, table: Table, changes: DataFrame, facts: Facts, within: Column | None = None) -> None:
-        """Rows with a flag GONE: those that have it are deleted, the others written."""
-        self._create(table)
-        values = {c.name: f"new.{c.name}" for c in table.columns}
-        with self._told(facts):
-            (
-                self._merge(table, changes, within)
-                .whenMatchedDelete(f"new.{GONE}")
-                .whenMatchedUpdate(set=values)
-                .whenNotMatchedInsert(f"not new.{GONE}", values)
-                .execute()
-            )
 
     def _describe(self, table: Table, stored: dict[str, str]) -> None:
         """Gives a table that is there already, as from a write that was stopped, the properties of its declaration."""

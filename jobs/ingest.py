@@ -30,7 +30,7 @@ from features.lake import Lake
 from features.quarantine import QUARANTINE, refused_records
 from features.raw import checked, files_up_to
 from features.records import one_split_a_task, records
-from jobs.job import InputError, run
+from jobs.job import InputError, run, settled
 
 COUNTS = ("records", "events", "duplicates", "quarantined")
 
@@ -45,8 +45,7 @@ def ingest(conf: Config, lake: Lake) -> dict[str, Any]:
     files = lake.spark.createDataFrame(fresh, FILES)
     with one_split_a_task(lake.spark):
         read = read_records(conf, lake, fresh, files).persist(StorageLevel.DISK_ONLY)
-        repeated = repeated_ids(read, stored_on_their_days(lake, read)).persist()
-        repeated.count()  # so that Spark knows how few they are, and sends them to the records
+        repeated = settled(repeated_ids(read, stored_on_their_days(lake, read)))
         parsed = mark_duplicates(read, repeated)
         report = counted(files, parsed, conf.source.name, batch).collect()
     counts = check_conserved(report)
@@ -55,8 +54,7 @@ def ingest(conf: Config, lake: Lake) -> dict[str, Any]:
     if counts["quarantined"]:
         lake.insert_new(QUARANTINE, refused_records(parsed, files, ds, batch), facts)
     lake.append(INGESTED_FILES, lake.spark.createDataFrame(report, INGESTED_FILES.schema), facts)
-    for frame in (read, repeated):
-        frame.unpersist()
+    read.unpersist()
     return {"files": counts.pop("files"), "batch": batch} | counts
 
 
@@ -106,16 +104,12 @@ def read_records(conf: Config, lake: Lake, fresh: list[NewFile], files: DataFram
 
 
 def stored_on_their_days(lake: Lake, read: DataFrame) -> DataFrame:
-    """The stored events of the days on which the records' events lie.
-
-    Of this version: a write to a table makes Spark forget what it keeps of the table's newest one, and with it what was
-    found to be a duplicate.
-    """
-    version = lake.version(EVENTS)
-    if version is None:
-        return lake.read(EVENTS)
+    """The stored events of the days on which the records' events lie."""
+    stored = lake.read(EVENTS)
+    if not lake.exists(EVENTS):
+        return stored
     days = read.where("reason is null").select(f.to_date("event_ts").alias("day")).distinct().collect()
-    return lake.read(EVENTS, version).where(f.col("event_date").isin([row.day for row in days]))
+    return stored.where(f.col("event_date").isin([row.day for row in days]))
 
 
 def check_conserved(report: Sequence[Row]) -> dict[str, int]:

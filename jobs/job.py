@@ -6,14 +6,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, Thread
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from conf.load import ConfigurationError, load
 from conf.schema import Config
 from features.lake import Lake
 
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
 Step = Callable[[Config, Lake], dict[str, Any]]
 BAD_INPUT = 2
+FEW_ROWS = 100_000
 
 
 class InputError(ValueError):
@@ -85,6 +89,20 @@ def progress(name: str, lake: Lake, every: float = 5.0) -> Iterator[None]:
     finally:
         done.set()
         teller.join()
+
+
+def settled(frame: "DataFrame") -> "DataFrame":
+    """The rows of `frame`, computed here and now, on the executors' disks; they go when nothing refers to them any more.
+
+    Unlike a frame that is persisted they stay as they are when a table that they came from is written, and each further use
+    is planned from them alone. They cannot be computed anew: an executor that is lost ends the job, which is safe to run
+    again. Where they are few, a join sends them to each of its tasks.
+    """
+    from pyspark import StorageLevel
+    from pyspark.sql.functions import broadcast
+
+    kept = frame.localCheckpoint(eager=True, storageLevel=StorageLevel.DISK_ONLY)
+    return broadcast(kept) if kept.count() <= FEW_ROWS else kept
 
 
 def open_lake(conf: Config, name: str) -> Lake:

@@ -10,7 +10,7 @@ import numpy as np
 from conf.schema import Config
 from features.items import ITEMS
 from features.lake import Lake
-from features.questions import ask, candidates
+from features.questions import ask
 from features.sessions import SESSIONS
 from jobs.job import InputError
 from models.metrics import per_user
@@ -29,19 +29,25 @@ class Judgement:
 
 
 def judge(
-    conf: Config, lake: Lake, question: str, models: Mapping[str, str], as_of: datetime, until: datetime
+    conf: Config,
+    lake: Lake,
+    question: str,
+    models: Mapping[str, str],
+    candidates: np.ndarray,
+    as_of: datetime,
+    until: datetime,
 ) -> Judgement:
-    """Ranks what was seen before `as_of` with each model (name -> folder of its SavedModel), for the users who come back.
+    """Ranks `candidates` with each model (name -> folder of its SavedModel), for users who come back after `as_of`.
 
-    The driver holds a few numbers for each user and model, and the candidates' indices; scores stay with the workers.
-    Raises `InputError` where nobody came back.
+    `candidates` are item indices, of those seen before `as_of`. The driver holds them, and a few numbers for each user and
+    model; scores stay with the workers. Raises `InputError` where nobody came back.
     """
     sessions, known = lake.read(SESSIONS), lake.read(ITEMS)
     asked = ask(sessions, known, as_of, until, conf).where("targets is not null")
-    ranked = candidates(sessions, known, as_of, conf).select("item_index").toArrow()["item_index"].to_numpy()
-    rank = partial(rank_facts, models=dict(models), candidates=ranked)
+    rank = partial(rank_facts, models=dict(models), candidates=candidates)
     spread = asked.repartition(conf.spark.shuffle_partitions, "user_id")
-    facts = spread.mapInArrow(rank, RANK_FACTS_SCHEMA).orderBy("user_id").toArrow().to_pandas()
+    # Sorted here: Spark would rank everything once more, to see between which users to cut.
+    facts = spread.mapInArrow(rank, RANK_FACTS_SCHEMA).toArrow().to_pandas().sort_values("user_id")
     unusable = facts[facts["reason"].notna()]
     if len(unusable):
         print(f"judge: {unusable['user_id'].nunique()} users left out, e.g. {unusable['reason'].iloc[0]}")

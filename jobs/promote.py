@@ -8,15 +8,18 @@ decided before is not decided again.
     spark-submit jobs/promote.py ds=2017-12-27 promote.holdout_days=27 task=next_item
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from conf.schema import Config
-from features.examples import Cut, end_of, set_id_of
+from features.examples import Cut, end_of, rows_table, set_id_of, vocabulary_table
 from features.items import ITEMS
 from features.lake import Lake
 from features.promotions import PROMOTIONS
@@ -42,8 +45,10 @@ def promote(conf: Config, lake: Lake) -> dict[str, Any]:
             f"no version of {conf.task.name} is registered for {set_id}: run jobs/train.py first"
         )
     standing = standing_versions(conf, registry)
-    validation = on_validation_days(conf, lake, registry, trained)
-    test = on_held_out_days(conf, lake, registry, {v.version: v for v in (*standing, *trained)}.values())
+    words = vocabulary(conf, lake, set_id)
+    validation = on_validation_days(conf, lake, registry, trained, words)
+    everyone = {v.version: v for v in (*standing, *trained)}.values()
+    test = on_held_out_days(conf, lake, registry, everyone, words)
     known = {name_of(v): v for v in (*standing, *trained)}
     judged = judged_rows(conf, known, validation) + judged_rows(conf, known, test)
     rows = []
@@ -65,19 +70,39 @@ def promote(conf: Config, lake: Lake) -> dict[str, Any]:
     return said(decided)
 
 
-def on_validation_days(conf: Config, lake: Lake, registry: Registry, trained: Sequence[Version]) -> Judgement:
+def vocabulary(conf: Config, lake: Lake, set_id: str) -> pa.Table:
+    """The items seen before the held-out days, `item_index`, and in how many sessions before the validation days."""
+    if not lake.exists(rows_table(set_id)):
+        raise InputError(f"there is no example set {set_id}: run jobs/examples.py first")
+    as_of = json.loads(lake.properties(rows_table(set_id))["footfall.spec"])["as_of"]
+    if datetime.fromisoformat(as_of) != Cut.of(conf).as_of:
+        raise InputError(
+            f"{set_id} is made as of {as_of}, and would be judged on days from {Cut.of(conf).as_of.isoformat()}: "
+            "give the ds and promote.holdout_days that it was made with"
+        )
+    words = lake.read(vocabulary_table(set_id))
+    return words.select("item_index", "validation_sessions").toArrow()
+
+
+def on_validation_days(
+    conf: Config, lake: Lake, registry: Registry, trained: Sequence[Version], words: pa.Table
+) -> Judgement:
     """Baselines as they were fitted before the validation days, encoders as they are: those days chose their epoch."""
     cut = Cut.of(conf)
     paths = {
         name_of(v): registry.run_artifact_path(v, "as_of_validation") or registry.saved_model_path(v)
         for v in trained
     }
-    return judge(conf, lake, "validation", paths, cut.validation_from, cut.as_of)
+    seen = words.filter(pc.field("validation_sessions") > 0)["item_index"].to_numpy()
+    return judge(conf, lake, "validation", paths, seen, cut.validation_from, cut.as_of)
 
 
-def on_held_out_days(conf: Config, lake: Lake, registry: Registry, versions: Any) -> Judgement:
+def on_held_out_days(
+    conf: Config, lake: Lake, registry: Registry, versions: Iterable[Version], words: pa.Table
+) -> Judgement:
     paths = {name_of(v): registry.saved_model_path(v) for v in versions}
-    return judge(conf, lake, "test", paths, Cut.of(conf).as_of, end_of(conf.ds))
+    seen = words["item_index"].to_numpy()
+    return judge(conf, lake, "test", paths, seen, Cut.of(conf).as_of, end_of(conf.ds))
 
 
 def standing_versions(conf: Config, registry: Registry) -> list[Version]:

@@ -263,7 +263,7 @@ def nights(lake: Lake, seconds: dict[str, float]) -> list[dict[str, Any]]:
             night["sessions_replaced"] = facts["sessions_replaced"]
     for facts in lake.history(SEQUENCES):
         if night := told.get(facts.get("ds", "")):
-            night["users"] = facts["rows"]
+            night["users"] = facts.get("users", facts["rows"])
     for facts in lake.history(PREDICTIONS):
         if night := told.get(facts.get("ds", "")):
             night["predictions"] = facts["predictions"]

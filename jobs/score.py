@@ -9,7 +9,6 @@ the partition `ds`, `task` of `predictions`. Without a champion there is nothing
 from functools import partial
 from typing import Any
 
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
@@ -21,7 +20,7 @@ from features.predictions import PREDICTIONS, to_predictions
 from features.questions import histories
 from features.sequences import SEQUENCES, as_model_input
 from features.sessions import SESSIONS
-from jobs.job import run
+from jobs.job import run, settled
 from models.registry import CHAMPION, connect
 from models.scoring import TOP_K_SCHEMA, top_k
 
@@ -35,17 +34,13 @@ def score(conf: Config, lake: Lake) -> dict[str, Any]:
             "note": f"{conf.task.name} has no champion yet: train a model, then run promote",
         }
     users, version = histories_as_of(conf, lake)
-    users = users.persist(StorageLevel.DISK_ONLY)
+    users = settled(users)
     scored = users.mapInArrow(partial(top_k, model_path=registry.saved_model_path(champion)), TOP_K_SCHEMA)
     name, number = champion.tags["model"], champion.version
-    rows = to_predictions(scored, conf.ds, conf.task.name, name, number, version).persist(
-        StorageLevel.DISK_ONLY
-    )
+    rows = settled(to_predictions(scored, conf.ds, conf.task.name, name, number, version))
     counts = check_conserved(users, rows)
     facts = {"job": "score", "ds": conf.ds, "model_version": number, "sequences_version": version, **counts}
     lake.replace_where(PREDICTIONS, rows, f"ds = '{conf.ds}' and task = '{conf.task.name}'", facts)
-    for frame in (users, rows):
-        frame.unpersist()
     return counts | {"champion": f"{name} v{number}"}
 
 

@@ -12,7 +12,6 @@ import json
 from datetime import date
 from typing import Any
 
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
@@ -26,9 +25,10 @@ from features.raw import RawFile, files_up_to
 from features.records import one_split_a_task, records
 from features.sequences import SEQUENCES, sequences, updated
 from features.sessions import SESSIONS, days_of, on_days
+from features.table import Table
 from features.users import USERS, changes_of_users, users
 from features.users import updated as updated_users
-from jobs.job import run
+from jobs.job import run, settled
 
 
 def sequence(conf: Config, lake: Lake) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def update_items(conf: Config, lake: Lake, upto: Standing) -> int:
         return 0
     stored = lake.read(ITEMS)
     arrived = events_of(lake, Batches(since.batch if since else 0, upto.batch))
-    new = hand_out_indices(arrived, stored).persist()
+    new = settled(hand_out_indices(arrived, stored))
     added = new.count()
     files = catalogue_files(conf, lake)
     facts = {"job": "sequence", "ds": conf.ds, **upto.facts(), "new": added, "catalogue": digest(files)}
@@ -64,14 +64,12 @@ def update_items(conf: Config, lake: Lake, upto: Standing) -> int:
             known = stored.unionByName(described(unseen(new), read_catalogue(conf, lake, files)))
         else:
             known = stored
-        changes = changes_of_items(lake.changes(SESSIONS, since.sessions, upto.sessions)).persist()
+        changes = settled(changes_of_items(lake.changes(SESSIONS, since.sessions, upto.sessions)))
         if not changes.where("is_less").isEmpty():
             changes = looked_up(changes, items(sessions, as_of=None), "item_id")
     rows = applied(known, changes, "item_id", COUNTED)
     with one_split_a_task(lake.spark):
         lake.overwrite(ITEMS, rows.hint("rebalance").sortWithinPartitions("item_index"), facts)
-    new.unpersist()
-    changes.unpersist()
     return added
 
 
@@ -87,12 +85,13 @@ def update_sequences(conf: Config, lake: Lake, upto: Standing) -> int:
         rows = sequences(sessions, passive, known, None, settings.max_length, settings.user_buckets)
         lake.replace_where(SEQUENCES, rows, "true", facts)
         return lake.rows_written(SEQUENCES)
-    changes = lake.changes(SESSIONS, since.sessions, upto.sessions).persist(StorageLevel.DISK_ONLY)
+    changes = settled(lake.changes(SESSIONS, since.sessions, upto.sessions))
     arrived = events_of(lake, Batches(since.batch, upto.batch)).where("not is_active")
-    days = days_of(changes).union(arrived.select("user_id", "event_date")).distinct().persist()
+    days = settled(days_of(changes).union(arrived.select("user_id", "event_date")).distinct())
     dates = [row.event_date for row in days.select("event_date").distinct().collect()]
     whose = days.select("user_id").distinct()
-    stored = lake.read(SEQUENCES).join(whose, "user_id", "left_semi")
+    table = lake.read(SEQUENCES)
+    stored = table.join(whose, "user_id", "left_semi")
     rows = updated(
         stored,
         changes,
@@ -103,15 +102,12 @@ def update_sequences(conf: Config, lake: Lake, upto: Standing) -> int:
         settings.max_length,
         settings.user_buckets,
     )
-    cut = shortened(stored, changes, settings.max_length).persist()
+    cut = settled(shortened(stored, changes, settings.max_length))
     if not cut.isEmpty():
         all_sessions, all_passive = (x.join(cut, "user_id", "left_semi") for x in (sessions, passive))
         remade = sequences(all_sessions, all_passive, known, None, settings.max_length, settings.user_buckets)
         rows = rows.join(cut, "user_id", "left_anti").unionByName(remade)
-    lake.upsert(SEQUENCES, rows, f.col("length") == 0, facts)
-    for frame in (changes, days, cut):
-        frame.unpersist()
-    return lake.rows_written(SEQUENCES)
+    return renew(lake, SEQUENCES, table, rows.where("length > 0"), whose, facts)
 
 
 def shortened(stored: DataFrame, changes: DataFrame, max_length: int) -> DataFrame:
@@ -134,13 +130,26 @@ def update_users(conf: Config, lake: Lake, upto: Standing) -> int:
     if since is None:
         lake.replace_where(USERS, users(sessions, None, buckets), "true", facts)
         return lake.rows_written(USERS)
-    changes = changes_of_users(lake.changes(SESSIONS, since.sessions, upto.sessions), buckets).persist()
+    changes = settled(changes_of_users(lake.changes(SESSIONS, since.sessions, upto.sessions), buckets))
     if not changes.where("is_less").isEmpty():
         changes = looked_up(changes, users(sessions, None, buckets), "user_id")
-    stored = lake.read(USERS).join(changes, "user_id", "left_semi")
-    lake.upsert(USERS, updated_users(stored, changes, buckets), f.col("session_count") == 0, facts)
-    changes.unpersist()
-    return lake.rows_written(USERS)
+    table, whose = lake.read(USERS), changes.select("user_id")
+    rows = updated_users(table.join(whose, "user_id", "left_semi"), changes, buckets)
+    return renew(lake, USERS, table, rows.where("session_count > 0"), whose, facts)
+
+
+def renew(
+    lake: Lake, table: Table, stored: DataFrame, rows: DataFrame, whose: DataFrame, facts: dict[str, Any]
+) -> int:
+    """`rows` take the places of the users `whose` they are; the others stay. Returns how many users these are.
+
+    The table is written whole, in one pass: the users of a night are in every file, so that a merge would rewrite them all
+    too, after it has looked for them.
+    """
+    users = whose.count()
+    rest = stored.join(whose, "user_id", "left_anti")
+    lake.replace_where(table, rest.unionByName(rows), "true", facts | {"users": users})
+    return users
 
 
 def catalogue_files(conf: Config, lake: Lake) -> list[RawFile]:

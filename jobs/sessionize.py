@@ -8,7 +8,6 @@ Reads `events`, replaces the sessions that these events touch in `sessions`, in 
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
@@ -27,7 +26,7 @@ from features.sessions import (
     touched,
     without,
 )
-from jobs.job import run
+from jobs.job import run, settled
 
 
 def sessionize(conf: Config, lake: Lake) -> dict[str, Any]:
@@ -36,15 +35,15 @@ def sessionize(conf: Config, lake: Lake) -> dict[str, Any]:
         return {"note": "no events have arrived since the last run", "sessions": 0}
     gap = timedelta(minutes=conf.features.session_gap_minutes)
     arrived = events_of(lake, batches).where("is_active")
-    days = active_days(arrived).persist()
+    days = settled(active_days(arrived))
     active, dates = overview(days)
-    bots = bots_among(conf, lake, days, dates, batches).persist()
+    bots = settled(bots_among(conf, lake, days, dates, batches))
     near = on_days(lake.read(SESSIONS), dates_around(days, gap))
-    redone = touched(days, near, bots, gap).persist(StorageLevel.DISK_ONLY)
+    redone = settled(touched(days, near, bots, gap))
     every = events_inside(redone).unionByName(arrived.select("user_id", *FIELDS))
     has_bots = not bots.isEmpty()
     kept = without(every, bots) if has_bots else every
-    new = to_sessions(mark_sessions(kept, gap)).persist(StorageLevel.DISK_ONLY)
+    new = settled(to_sessions(mark_sessions(kept, gap)))
     old, made = totals(redone), totals(new)
     capped = every.count() - kept.count() if has_bots else 0
     counts = check_conserved(active, capped, old, made)
@@ -54,8 +53,6 @@ def sessionize(conf: Config, lake: Lake) -> dict[str, Any]:
         lake.replace(SESSIONS, redone, new, facts, within=f.col("old.start_date").isin(starts))
     else:
         lake.append(SESSIONS, new, facts)
-    for frame in (days, bots, redone, new):
-        frame.unpersist()
     return counts
 
 

@@ -57,7 +57,12 @@ def dataset(
         shaped = {name: tf.ensure_shape(decoded[name], (batch_size, layout[name][1])) for name in names}
         return batch | shaped
 
-    return tf.data.Dataset.from_generator(batches, output_signature=signature).map(decode).prefetch(2)
+    rows = tf.data.Dataset.from_generator(batches, output_signature=signature).map(decode).prefetch(2)
+    options = tf.data.Options()
+    options.autotune.enabled = (
+        False  # nothing here is to be tuned, and its thread ends seconds after the last batch
+    )
+    return rows.with_options(options)
 
 
 def padded_batches(parts: Iterator[Packed], layout: Layout, batch_size: int, steps: int) -> Iterator[Packed]:

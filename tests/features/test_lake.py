@@ -3,7 +3,6 @@
 import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.errors.exceptions.base import PySparkException
-from pyspark.sql import functions as f
 
 from features.lake import Lake, UnsupportedTable
 from features.table import Column, SchemaError, Table
@@ -140,15 +139,6 @@ def test_replacing_is_one_commit_that_leaves_the_others(spark, lake):
     lake.replace(SHELF, lake.read(SHELF).where("thing = 'jug'"), things(spark).limit(0), {"job": "remove"})
     assert stored(lake) == [("cup", 1, 5), ("lid", 2, 1), ("pot", 1, 1)]
     assert lake.version(SHELF) == before + 2
-
-
-def test_rows_take_the_places_of_those_with_their_keys_and_some_are_gone(spark, lake):
-    lake.append(SHELF, things(spark, ("cup", 1, 1), ("pot", 1, 1), ("pan", 2, 1)), {})
-    rows = things(spark, ("cup", 1, 5), ("pot", 1, 0), ("lid", 2, 2), ("never there", 2, 0))
-    lake.upsert(SHELF, rows, f.col("count") == 0, {"job": "upsert"})
-    assert stored(lake) == [("cup", 1, 5), ("lid", 2, 2), ("pan", 2, 1)]
-    assert lake.facts(SHELF) == {"job": "upsert"}
-    assert lake.rows_written(SHELF) == 2
 
 
 def test_changes_are_what_commits_put_in_and_took_out(spark, lake):

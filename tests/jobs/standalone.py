@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 HOST = "127.0.0.1"
-QUICK = "-XX:TieredStopAtLevel=1"  # over before a second compiler pays
+QUICK = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"  # over before a second compiler pays
 PACKAGED = ("features", "models", "jobs", "conf", "reports", "setup.py", "pyproject.toml", "requirements")
 
 # The environment has this repository installed in place, by a .pth file. Python reads such files in its own

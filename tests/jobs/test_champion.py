@@ -1,8 +1,10 @@
 """From an example set to predictions: who becomes champion, and what a night's scores are."""
 
 from dataclasses import replace
+from datetime import date
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from pyspark.sql import functions as f
 
@@ -14,13 +16,14 @@ from features.promotions import PROMOTIONS
 from features.sequences import SEQUENCES
 from jobs.examples import examples
 from jobs.job import InputError
+from jobs.judging import judge
 from jobs.promote import promote
 from jobs.score import score
 from jobs.train import train
 from models.example_set import open_example_set
 from models.registry import CHALLENGER, CHAMPION, connect
 from tests.jobs.nights import night, shop, versions
-from tests.shop import line, rows_of, write_log
+from tests.shop import at, line, rows_of, write_log
 
 FRIDAY, SATURDAY = "2026-11-13", "2026-11-14"
 SETTINGS = ["promote.holdout_days=2", "task.validation_days=3", "promote.resamples=200", "task.length=32"]
@@ -206,6 +209,12 @@ def test_a_challenger_that_does_not_beat_the_champion_is_written_down_and_not_pr
 
 
 def test_where_nobody_came_back_there_is_nothing_to_judge_on(season):
-    conf = replace(season.friday, ds="2026-11-29", set_id=set_id_of(season.friday))
+    nobody = (at("00:00:00", date(2026, 11, 25)), at("00:00:00", date(2026, 11, 28)))
     with pytest.raises(InputError, match=r"no user has a session from 2026-11-25 to 2026-11-28"):
+        judge(season.friday, season.lake, "test", {}, np.array([3]), *nobody)
+
+
+def test_a_set_is_judged_on_the_days_that_it_was_held_out_of(season):
+    conf = replace(season.friday, ds="2026-11-29", set_id=set_id_of(season.friday))
+    with pytest.raises(InputError, match=r"would be judged on days from .*: give the ds and"):
         promote(conf, season.lake)
