@@ -119,7 +119,7 @@ class Train:
     launcher: str = "local"  # `local`: processes of this machine
     ranks: int = 2  # Horovod processes
     batch_size: int = 32  # rows a rank and step
-    epochs: int = 6  # at most
+    epochs: int = 5  # at most
     patience: int = 2  # stop after this many epochs without a better validation metric
     learning_rate: float = 5e-3  # of Adam, once warm
     warmup_steps: int = 50  # the learning rate rises linearly over these

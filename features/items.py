@@ -63,6 +63,24 @@ def items(sessions: DataFrame, as_of: datetime | None, event_types: list[str] | 
     s1       10:00 milk, 10:05 milk         milk   10:00  11:00  3       2
     s2       11:00 milk, 12:00 jam
     """
+    return (
+        places(sessions, event_types)
+        .where(happened_before(as_of))
+        .groupBy("item_id")
+        .agg(
+            f.min("event_ts").alias("first_seen"),
+            f.max("event_ts").alias("last_seen"),
+            f.count("*").alias("event_count"),
+            f.count_if("is_first").alias("session_count"),
+        )
+    )
+
+
+def places(sessions: DataFrame, event_types: list[str] | None = None) -> DataFrame:
+    """Where items are in sessions: `item_id`, `event_ts`, and whether it `is_first` of the item in its session.
+
+    To count those is to count sessions, without a second exchange for the distinct ones.
+    """
     fields = sessions.select(
         f.arrays_zip("events.item_id", "events.event_ts", "events.event_type").alias("_events")
     )
@@ -71,20 +89,9 @@ def items(sessions: DataFrame, as_of: datetime | None, event_types: list[str] | 
             "_events", f.filter("_events", lambda event: event["event_type"].isin(event_types))
         )
     ids = f.col("_events.item_id")
-    # An item's first place in its session counts the session: no second exchange to count distinct ones.
-    once = f.transform(ids, lambda item, place: f.array_position(ids, item) == place + 1)
-    events = fields.select(f.inline(f.arrays_zip("_events.item_id", "_events.event_ts", once.alias("_once"))))
-    return (
-        events.where("item_id is not null")
-        .where(happened_before(as_of))
-        .groupBy("item_id")
-        .agg(
-            f.min("event_ts").alias("first_seen"),
-            f.max("event_ts").alias("last_seen"),
-            f.count("*").alias("event_count"),
-            f.count_if("_once").alias("session_count"),
-        )
-    )
+    first = f.transform(ids, lambda item, place: f.array_position(ids, item) == place + 1)
+    zipped = f.arrays_zip("_events.item_id", "_events.event_ts", first.alias("is_first"))
+    return fields.select(f.inline(zipped)).where("item_id is not null")
 
 
 def changes_of_items(changes: DataFrame) -> DataFrame:

@@ -6,7 +6,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from conf.schema import Config
-from features.items import items
+from features.events import happened_before
+from features.items import places
 from features.sequences import as_model_input, next_sessions, sequences
 
 
@@ -26,8 +27,16 @@ def ask(sessions: DataFrame, known: DataFrame, as_of: datetime, until: datetime,
     return histories(sessions, known, as_of, conf).join(answers, "user_id", "left")
 
 
-def candidates(sessions: DataFrame, known: DataFrame, as_of: datetime, conf: Config) -> DataFrame:
-    """What is ranked: the items seen before `as_of`, with `item_index`, `item_id` and `sessions` that had them."""
-    seen = items(sessions, as_of, conf.task.event_types)
-    counted = seen.select("item_id", f.col("session_count").alias("sessions"))
-    return known.select("item_index", "item_id").join(counted, "item_id")
+def candidates(
+    sessions: DataFrame, known: DataFrame, as_of: datetime, earlier: datetime, conf: Config
+) -> DataFrame:
+    """What is ranked: the items seen before `as_of`, with `item_index`, `item_id` and `sessions` that had them.
+
+    `validation_sessions` are those before the `earlier` moment; 0: the item was no candidate then.
+    """
+    seen = places(sessions, conf.task.event_types).where(happened_before(as_of))
+    counts = seen.groupBy("item_id").agg(
+        f.count_if("is_first").alias("sessions"),
+        f.count_if(f.col("is_first") & happened_before(earlier)).alias("validation_sessions"),
+    )
+    return known.select("item_index", "item_id").join(counts, "item_id")

@@ -8,7 +8,6 @@ one commit, the packed rows. A set that is there is left as it is.
 
 from typing import Any
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from conf.schema import Config
@@ -35,13 +34,14 @@ def examples(conf: Config, lake: Lake) -> dict[str, Any]:
     if written := lake.facts(table):  # before its rows are there, an empty table is, which says nothing
         return {"set_id": set_id, "note": "it is there already"} | written["counts"]
     cut = Cut.of(conf)
-    words = vocabulary(conf, lake, cut).persist()
+    sessions, known = lake.read(SESSIONS), lake.read(ITEMS)
+    words = candidates(sessions, known, cut.as_of, cut.validation_from, conf).persist()
     size = words.agg(f.max("item_index")).first()[0]  # type: ignore[index]
     if size is None:
         raise InputError(
             f"no sessions before {cut.as_of:%Y-%m-%d}: ingest more, or set promote.holdout_days lower"
         )
-    histories = ask(lake.read(SESSIONS), lake.read(ITEMS), cut.validation_from, cut.as_of, conf).persist()
+    histories = ask(sessions, known, cut.validation_from, cut.as_of, conf).persist()
     longest = histories.agg(f.coalesce(f.max(f.size("targets")), f.lit(0))).first()[0]  # type: ignore[index]
     tables = {source.name: lake.version(source) for source in (SESSIONS, ITEMS)}
     spec = spec_of(conf, size + 1, max(1, longest), tables)
@@ -53,16 +53,6 @@ def examples(conf: Config, lake: Lake) -> dict[str, Any]:
     for frame in (words, histories, rows):
         frame.unpersist()
     return {"set_id": set_id, "items": size + 1 - FIRST_INDEX} | counts
-
-
-def vocabulary(conf: Config, lake: Lake, cut: Cut) -> DataFrame:
-    """The items seen before the cut, with their sessions before it and before the validation days."""
-    sessions, known = lake.read(SESSIONS), lake.read(ITEMS)
-    trained = candidates(sessions, known, cut.validation_from, conf).select(
-        "item_index", f.col("sessions").alias("validation_sessions")
-    )
-    seen = candidates(sessions, known, cut.as_of, conf)
-    return seen.join(trained, "item_index", "left").fillna(0, ["validation_sessions"])
 
 
 if __name__ == "__main__":

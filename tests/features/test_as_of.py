@@ -8,6 +8,7 @@ from pyspark.sql import functions as f
 from conf.load import load
 from features.catalogue import catalogue, no_catalogue
 from features.changes import applied
+from features.formats import with_fields
 from features.items import COUNTED, ITEMS, described, hand_out_indices, items, unseen
 from features.questions import ask, candidates, histories
 from features.sequences import SEQUENCES, as_model_input, next_sessions, sequences
@@ -207,7 +208,8 @@ def test_a_question_is_what_was_before_and_its_answer_what_came_next(spark, shop
         row.user_id: row.targets
         for row in ask(shop, known(spark), at("13:30:00"), at("14:00:00"), conf).collect()
     } == {"ann": None}
-    assert rows_of(candidates(shop, known(spark), at("11:20:00"), conf)) == [("milk", 3, 2)]
+    ranked = candidates(shop, known(spark), at("11:20:00"), at("10:30:00"), conf)
+    assert rows_of(ranked, "item_id", "item_index", "sessions", "validation_sessions") == [("milk", 3, 2, 1)]
 
 
 def test_of_several_lines_of_an_item_the_last_of_the_newest_file_holds(spark):
@@ -225,7 +227,7 @@ def test_of_several_lines_of_an_item_the_last_of_the_newest_file_holds(spark):
         ],
         "arrival_date date, source_file string, ingest_seq int, text string",
     )
-    assert sorted(tuple(row) for row in catalogue(lines, source).collect()) == [
+    assert sorted(tuple(row) for row in catalogue(with_fields(lines, source), source).collect()) == [
         ("1", "Milk", "last", {"size": "1 l"}),
         ("2", None, None, None),
     ]
