@@ -20,6 +20,7 @@ from features.sessions import SESSIONS
 from features.users import USERS
 from jobs.ingest import ingest
 from jobs.job import InputError
+from jobs.sequence import sequence
 from jobs.sessionize import sessionize
 from tests.jobs.nights import DERIVED, STEPS, contents, night, shop, versions
 from tests.shop import at, line, rows_of, write_log
@@ -271,6 +272,11 @@ class Killed(Lake):
             raise KeyboardInterrupt
         super().insert_new(table, rows, facts)
 
+    def replace_where(self, table, rows, predicate, facts):
+        if table is self.stop_at:
+            raise KeyboardInterrupt
+        super().replace_where(table, rows, predicate, facts)
+
 
 def test_an_ingest_that_was_killed_between_its_commits_and_run_again_was_never_killed(spark, tmp_path):
     write_log(tmp_path / "raw", MONDAY, *MONDAY_LINES[:6])
@@ -288,6 +294,25 @@ def test_an_ingest_that_was_killed_between_its_commits_and_run_again_was_never_k
     assert rows_of(lake.read(INGESTED_FILES), "records", "events", "duplicates", "quarantined", "batch") == [
         (6, 4, 1, 1, 1)
     ]
+
+
+def test_a_night_that_was_killed_between_its_tables_adds_nothing_twice(spark, tmp_path):
+    """Each table goes on from what it covered itself: items from both nights' changes, users from one's."""
+    write_log(tmp_path / "raw", MONDAY, *MONDAY_LINES[:6])
+    write_log(tmp_path / "raw", TUESDAY, *TUESDAY_LINES[:3])
+    monday, tuesday = shop(tmp_path, MONDAY), shop(tmp_path, TUESDAY)
+    night(spark, monday)
+    lake = Killed(spark, tuesday.lake)
+    ingest(tuesday, lake)
+    sessionize(tuesday, lake)
+    for lake.stop_at in (SEQUENCES, USERS):
+        with pytest.raises(KeyboardInterrupt):
+            sequence(tuesday, lake)
+    assert [covered(lake, table) for table in (ITEMS, SEQUENCES, USERS)] == [2, 2, 1]
+    sequence(tuesday, Lake(spark, tuesday.lake))
+    rebuilt = shop(tmp_path, TUESDAY, lake="rebuilt")
+    night(spark, rebuilt)
+    assert contents(Lake(spark, rebuilt.lake), *DERIVED) == contents(lake, *DERIVED)
 
 
 def test_a_night_of_which_nothing_can_be_read_is_in_quarantine_and_the_next_goes_on(spark, tmp_path):
