@@ -21,7 +21,7 @@ from features.catalogue import catalogue, no_catalogue
 from features.changes import applied, looked_up
 from features.items import COUNTED, ITEMS, changes_of_items, described, hand_out_indices, items, unseen
 from features.lake import Lake
-from features.raw import RawFile, files_up_to
+from features.raw import RawFile, checked, files_up_to
 from features.records import one_split_a_task, records
 from features.sequences import SEQUENCES, sequences, updated
 from features.sessions import SESSIONS, days_of, on_days
@@ -47,30 +47,32 @@ def update_items(conf: Config, lake: Lake, upto: Standing) -> int:
     since = standing(lake, ITEMS)
     if since == upto:
         return 0
-    stored = lake.read(ITEMS)
+    stored, sessions = lake.read(ITEMS), lake.read(SESSIONS, upto.sessions)
     arrived = events_of(lake, Batches(since.batch if since else 0, upto.batch))
     new = settled(hand_out_indices(arrived, stored))
     added = new.count()
-    files = catalogue_files(conf, lake)
-    facts = {"job": "sequence", "ds": conf.ds, **upto.facts(), "new": added, "catalogue": digest(files)}
-    sessions = lake.read(SESSIONS, upto.sessions)
-    if since is None:
-        known = described(unseen(stored).unionByName(unseen(new)), read_catalogue(conf, lake, files))
-        changes = items(sessions, as_of=None).withColumn("is_less", f.lit(False))
-    else:
-        if facts["catalogue"] != lake.facts(ITEMS)["catalogue"]:
-            known = described(stored.unionByName(unseen(new)), read_catalogue(conf, lake, files))
-        elif added:
-            known = stored.unionByName(described(unseen(new), read_catalogue(conf, lake, files)))
-        else:
-            known = stored
-        changes = settled(changes_of_items(lake.changes(SESSIONS, since.sessions, upto.sessions)))
-        if not changes.where("is_less").isEmpty():
-            changes = looked_up(changes, items(sessions, as_of=None), "item_id")
-    rows = applied(known, changes, "item_id", COUNTED)
+    before = lake.facts(ITEMS) if since else {}
+    files, said = arrived_catalogue(conf, lake, before)
+    known = stored if since else unseen(stored)
+    if said["catalogue"] != before.get("catalogue"):
+        known = described(known.unionByName(unseen(new)), read_catalogue(conf, lake, files))
+    elif added:
+        known = known.unionByName(described(unseen(new), read_catalogue(conf, lake, files)))
+    rows = applied(known, changed_items(lake, sessions, since, upto), "item_id", COUNTED)
+    facts = {"job": "sequence", "ds": conf.ds, **upto.facts(), "new": added, **said}
     with one_split_a_task(lake.spark):
         lake.overwrite(ITEMS, rows.hint("rebalance").sortWithinPartitions("item_index"), facts)
     return added
+
+
+def changed_items(lake: Lake, sessions: DataFrame, since: Standing | None, upto: Standing) -> DataFrame:
+    """What has changed in `items` since; of a table that is made whole, everything."""
+    if since is None:
+        return items(sessions, as_of=None).withColumn("is_less", f.lit(False))
+    changes = settled(changes_of_items(lake.changes(SESSIONS, since.sessions, upto.sessions)))
+    if changes.where("is_less").isEmpty():
+        return changes
+    return looked_up(changes, items(sessions, as_of=None), "item_id")
 
 
 def update_sequences(conf: Config, lake: Lake, upto: Standing) -> int:
@@ -152,16 +154,27 @@ def renew(
     return users
 
 
-def catalogue_files(conf: Config, lake: Lake) -> list[RawFile]:
-    """The files of the source's catalogue that have arrived."""
+def arrived_catalogue(
+    conf: Config, lake: Lake, before: dict[str, Any]
+) -> tuple[list[RawFile], dict[str, Any]]:
+    """The files of the source's catalogue that have arrived and are whole, and what a commit says of them.
+
+    `before` is what the last commit said: files that are the same are not checked again.
+    """
     source = conf.source.items
-    return files_up_to(lake.spark, conf.raw, source.path, date.fromisoformat(conf.ds)) if source else []
-
-
-def digest(files: list[RawFile]) -> str:
-    """Other files, or a file written anew, give another one."""
+    files = files_up_to(lake.spark, conf.raw, source.path, date.fromisoformat(conf.ds)) if source else []
     names = json.dumps([(file.path, file.size, file.modified) for file in files])
-    return hashlib.sha256(names.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(names.encode()).hexdigest()[:16]
+    broken = before.get("catalogue_broken", [])
+    if source and files and digest != before.get("catalogue"):
+        found = (
+            checked(lake.spark, [file.path for file in files], source).where("problem is not null").collect()
+        )
+        broken = sorted(row.path for row in found)
+        for row in found:
+            print(f"sequence: the catalogue is read without {row.path}: {row.problem}", flush=True)
+    whole = [file for file in files if file.path not in broken]
+    return whole, {"catalogue": digest, "catalogue_broken": broken}
 
 
 def read_catalogue(conf: Config, lake: Lake, files: list[RawFile]) -> DataFrame:

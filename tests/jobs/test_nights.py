@@ -326,6 +326,32 @@ def test_a_night_of_which_nothing_can_be_read_is_in_quarantine_and_the_next_goes
     assert said["sessionize"]["sessions"] == 0
 
 
+def test_a_catalogue_file_that_breaks_off_costs_its_own_entries_only_and_is_said(spark, tmp_path, capsys):
+    write_log(
+        tmp_path / "raw",
+        MONDAY,
+        bought("ann", "10:00:00", "a", "milk"),
+        bought("ann", "10:01:00", "b", "jam"),
+    )
+    entries = {
+        "milk": '{"item_id": "milk", "category": "dairy"}\n',
+        "jam": '{"item_id": "jam", "category": "spread"}\n',
+    }
+    (tmp_path / "raw" / "items").mkdir()
+    for item, entry in entries.items():
+        (tmp_path / "raw" / "items" / f"{item}.json.gz").write_bytes(gzip.compress(entry.encode()))
+    broken = tmp_path / "raw" / "items" / "jam.json.gz"
+    broken.write_bytes(broken.read_bytes()[:-9])
+    lake = Lake(spark, shop(tmp_path, MONDAY).lake)
+    night(spark, shop(tmp_path, MONDAY))
+    assert "read without" in (said := capsys.readouterr().out) and "jam.json.gz: broken off" in said
+    assert rows_of(lake.read(ITEMS), "item_id", "category") == [("jam", None), ("milk", "dairy")]
+    broken.write_bytes(gzip.compress(entries["jam"].encode()))
+    write_log(tmp_path / "raw", TUESDAY, bought("ann", "10:00:00", "c", "milk", day=TUESDAY))
+    night(spark, shop(tmp_path, TUESDAY))
+    assert rows_of(lake.read(ITEMS), "item_id", "category") == [("jam", "spread"), ("milk", "dairy")]
+
+
 def test_a_missing_raw_folder_is_said_with_what_to_do(lake, conf):
     with pytest.raises(
         InputError, match=r"the raw folder .*raw does not exist: set raw= to the folder that events/"
