@@ -17,7 +17,7 @@ Facts = dict[str, Any]
 
 
 class UnsupportedTable(ValueError):
-    """A table with a feature that readers of its plain Parquet files would misread."""
+    """A table with a feature that readers of its plain Parquet files would misread, or with other columns than declared."""
 
 
 class Lake:
@@ -219,6 +219,11 @@ class Lake:
         ]
         if "deletionVectors" in features:
             bad.append("the feature deletionVectors")  # it outlives its property, and may be in use
+        if other := _other_columns(table, snapshot):
+            raise UnsupportedTable(
+                f"{self.path(table)} was written by another release: {other}. Make the lake anew from the raw logs, in a "
+                "folder of its own: what it derives is the same, and its files are read again"
+            )
         if bad:
             raise UnsupportedTable(
                 f"{self.path(table)} has {', '.join(bad)}, with which its Parquet files do not hold its rows: "
@@ -255,3 +260,27 @@ def _rows_written(metrics: dict[str, str]) -> int:
         else ("numOutputRows",)
     )
     return sum(int(metrics.get(name, 0)) for name in counts)
+
+
+def _other_columns(table: Table, snapshot: Any) -> str:
+    """In which columns a stored table differs from its declaration; empty where it does not."""
+    stored = {column["name"]: column["type"] for column in json.loads(snapshot.schema().json())["fields"]}
+    declared = {column["name"]: column["type"] for column in json.loads(table.schema.json())["fields"]}
+    faults = [f"it has no {name}" for name in declared if name not in stored]
+    faults += [f"it has {name}, which nothing reads" for name in stored if name not in declared]
+    faults += [
+        f"{name} is of another type"
+        for name in declared
+        if name in stored and _kind(stored[name]) != _kind(declared[name])
+    ]
+    return ", ".join(faults)
+
+
+def _kind(of: Any) -> Any:
+    """A type as Spark writes it in JSON, without what is said of nulls and metadata."""
+    if isinstance(of, list):
+        return [_kind(each) for each in of]
+    if isinstance(of, dict):
+        unsaid = ("nullable", "metadata", "containsNull", "valueContainsNull")
+        return {name: _kind(value) for name, value in of.items() if name not in unsaid}
+    return of

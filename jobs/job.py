@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from conf.load import ConfigurationError, load
 from conf.schema import Config
-from features.lake import Lake
+from features.lake import Lake, UnsupportedTable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -35,7 +35,7 @@ def run(step: Step, needs: Sequence[str] = ("ds",)) -> None:
     try:
         with progress(step.__name__, lake):
             say(step, conf, lake)
-    except InputError as error:
+    except (InputError, UnsupportedTable) as error:
         stop(str(error))
     finally:
         lake.spark.stop()

@@ -104,6 +104,26 @@ def test_deletion_vectors_of_the_past_are_refused_too(spark, lake):
         lake.read(SHELF)
 
 
+def test_a_table_with_other_columns_than_declared_is_refused_and_the_columns_are_named(spark, lake):
+    old = (
+        *SHELF.columns[:2],
+        Column("count", "int", "how many", nullable=True),
+        Column("colour", "string", "of it"),
+    )
+    lake.append(
+        Table(**(vars(SHELF) | {"columns": old})),
+        spark.createDataFrame([("cup", 1, 1, "red")], "thing string, shelf int, count int, colour string"),
+        {},
+    )
+    for use in (lambda: lake.read(SHELF), lambda: lake.append(SHELF, things(spark, ("pot", 1, 1)), {})):
+        with pytest.raises(UnsupportedTable) as refused:
+            use()
+        assert (
+            "it has no tags, it has no parts, it has colour, which nothing reads, count is of another type"
+            in (str(refused.value))
+        )
+
+
 def test_a_table_is_empty_before_its_first_write_and_has_no_version(lake):
     assert lake.read(SHELF).schema == SHELF.schema
     assert stored(lake) == []
