@@ -47,7 +47,9 @@ def end_of(ds: str) -> datetime:
 
 def configuration_of(conf: Config) -> dict[str, Any]:
     """What of the configuration decides the rows of an example set."""
-    return {"source": conf.source.name, "features": asdict(conf.features), "task": asdict(conf.task)}
+    source = {"name": conf.source.name, "event_types": dict(conf.source.event_types)}
+    task = {name: value for name, value in asdict(conf.task).items() if name != "k"}
+    return {"source": source, "features": asdict(conf.features), "task": task}
 
 
 def set_id_of(conf: Config) -> str:

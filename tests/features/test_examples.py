@@ -186,11 +186,12 @@ def test_the_id_of_a_set_follows_from_what_decides_its_rows_alone():
     def id_of(*more: str) -> str:
         return set_id_of(load(["source=plain", "ds=2026-11-02", *more]))
 
-    assert id_of("model=gru", "lake=/elsewhere", "train.ranks=3", "task.k=5") == id_of("task.k=5")
+    assert id_of("model=gru", "lake=/elsewhere", "train.ranks=3", "task.k=5") == id_of()
     others = [
         "task.length=100",
         "features.session_gap_minutes=20",
         "task.event_types=[view]",
+        "source.event_types.mail=true",
         "ds=2026-11-03",
     ]
     assert len({id_of(), *map(id_of, others)}) == 1 + len(others)
