@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -36,6 +37,15 @@ class RawFile:
     arrival_date: date
 
 
+@dataclass(frozen=True)
+class FoundFile:
+    """One file somewhere, and the day that its path says it came."""
+
+    path: str
+    size: int
+    arrival_date: date | None
+
+
 def files_up_to(spark: SparkSession, raw: str, pattern: str, ds: date) -> list[RawFile]:
     """The files below `raw` that match `pattern` and arrived on `ds` or before, in the order of arrival.
 
@@ -43,9 +53,7 @@ def files_up_to(spark: SparkSession, raw: str, pattern: str, ds: date) -> list[R
     first looked at, `ds`. Names that begin with a dot or an underscore are files that are still being written.
     Raises `FileNotFoundError` where the folder `raw` does not exist, `ValueError` for an arrival date that is no day.
     """
-    hadoop = spark._jvm.org.apache.hadoop.fs  # type: ignore[union-attr]
-    root = hadoop.Path(raw)
-    system = root.getFileSystem(spark._jsc.hadoopConfiguration())
+    hadoop, system, root = _opened(spark, raw)
     if not system.exists(root):
         raise FileNotFoundError(f"the raw folder {raw} does not exist")
     base = system.getFileStatus(root).getPath().toString()
@@ -61,6 +69,37 @@ def files_up_to(spark: SparkSession, raw: str, pattern: str, ds: date) -> list[R
         if arrival <= ds:
             files.append(RawFile(path, status.getLen(), status.getModificationTime(), arrival))
     return sorted(files, key=lambda file: (file.arrival_date, file.path))
+
+
+def files_at(spark: SparkSession, path: str, pattern: str) -> list[FoundFile]:
+    """A single file; or of a folder, however deep, the files that match `pattern`, else those whose name does, else all.
+
+    `arrival_date` is what `{ds}` of the pattern stands for in the path of the file, none where it does not match. Names
+    that begin with a dot or an underscore are left out. Sorted by path.
+    """
+    _, system, root = _opened(spark, path)
+    if not system.exists(root):
+        return []
+    dated, named = re.compile(".*/" + _as_regex(pattern)), re.compile(_as_regex(pattern.rsplit("/", 1)[-1]))
+    found: list[tuple[int, FoundFile]] = []
+    each = system.listFiles(root, True)
+    while each.hasNext():
+        status = each.next()
+        at, name = status.getPath().toString(), status.getPath().getName()
+        match = dated.fullmatch(at)
+        day = _day(match["ds"], at) if match and "{ds}" in pattern else None
+        if name[0] not in "._":
+            like = 2 if match else 1 if named.fullmatch(name) else 0
+            found.append((like, FoundFile(at, status.getLen(), day)))
+    most = max((like for like, _ in found), default=0)
+    return sorted((file for like, file in found if like == most), key=lambda file: file.path)
+
+
+def _opened(spark: SparkSession, path: str) -> tuple[Any, Any, Any]:
+    """Hadoop's file systems, the one that the path is in, and the path."""
+    hadoop = spark._jvm.org.apache.hadoop.fs  # type: ignore[union-attr]
+    root = hadoop.Path(path)
+    return hadoop, root.getFileSystem(spark._jsc.hadoopConfiguration()), root
 
 
 def checked(spark: SparkSession, paths: list[str], source: Records) -> DataFrame:

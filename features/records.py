@@ -43,6 +43,13 @@ def records(spark: SparkSession, paths: list[str], source: Records) -> DataFrame
     return reduce(DataFrame.unionByName, parts or [with_fields(as_read(spark, [], source), source)])
 
 
+def sampled(spark: SparkSession, path: str, source: Records, lines: int) -> DataFrame:
+    """As `records`, of the first `lines` of one file, or documents, or rows; Spark reads little more than those."""
+    read = as_read(spark, [path], source)
+    some = spark.createDataFrame(read.head(lines), read.schema)
+    return with_fields(some, source, header_of(spark, path, source) if source.header else ())
+
+
 def as_read(spark: SparkSession, paths: list[str], source: Records) -> DataFrame:
     """Every record of files as it stands there: `source_file`, `ingest_seq` and `text`; of Parquet, `fields`."""
     if source.format == "parquet":

@@ -11,10 +11,10 @@ ROOT = Path(__file__).parents[2]
 NO_JAVA = {"JAVA_HOME": "/nonexistent"}  # Spark cannot start: what ends well did not start it
 
 
-def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+def command(*arguments: str, folder: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, *arguments],
-        cwd=ROOT,
+        cwd=folder,
         env=os.environ | environment,
         capture_output=True,
         text=True,
