@@ -25,6 +25,7 @@ from features.events import (
     repeated_ids,
     to_events,
 )
+from features.formats import SourceError
 from features.ingested_files import FILES, INGESTED_FILES, NewFile, counted
 from features.lake import Lake
 from features.quarantine import QUARANTINE, refused_records
@@ -75,7 +76,9 @@ def new_files(conf: Config, lake: Lake, ds: date) -> list[NewFile]:
         raise InputError(str(error)) from None
     stored = lake.read(INGESTED_FILES).select("path", "size", "modified", "checksum").collect()
     known, checksums = {row[:3] for row in stored}, {row.checksum for row in stored}
-    unseen = [file for file in arrived if (file.path, file.size, file.modified) not in known]
+    unseen = [
+        file for file in arrived if file.size and (file.path, file.size, file.modified) not in known
+    ]  # an empty one has no records, and Spark passes over it
     if not unseen:
         return []
     found = {
@@ -94,10 +97,12 @@ def read_records(conf: Config, lake: Lake, fresh: list[NewFile], files: DataFram
     """Every record of the whole files, parsed, with `reason`."""
     whole = [file.path for file in fresh if file.problem is None]
     arrival = files.select(f.col("path").alias("source_file"), "arrival_date")
-    lines = records(lake.spark, whole, conf.source).join(
-        f.broadcast(arrival), "source_file", "left"
-    )  # loses none
-    parsed = judge_times(parse(lines, conf.source), conf.features.late_days)
+    try:
+        found = records(lake.spark, whole, conf.source)
+        lines = found.join(f.broadcast(arrival), "source_file", "left")  # loses none
+        parsed = judge_times(parse(lines, conf.source), conf.features.late_days)
+    except SourceError as error:
+        raise InputError(str(error)) from None
     if conf.source.event_id is None and conf.source.identical_rows == "distinct":
         parsed = number_identical_rows(parsed)
     return parsed
