@@ -4,7 +4,7 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as f
 
 from conf.schema import ItemSource
-from features.formats import column, key_of
+from features.formats import selected
 
 MAPPED = {
     "item_id": "string",
@@ -26,13 +26,8 @@ def catalogue(records: DataFrame, source: ItemSource) -> DataFrame:
     """
     order = f.struct("arrival_date", "source_file", "ingest_seq").alias("_order")
     fields = records.select(order, "fields.*")
-    named = fields.select(
-        *(
-            column(fields, key_of(source, name), getattr(source, name)).cast(kind).alias(name)
-            for name, kind in MAPPED.items()
-        ),
-        "_order",
-    ).where("item_id is not null")
+    sql = {name: f"cast(({getattr(source, name)}) as {kind})" for name, kind in MAPPED.items()}
+    named = selected(fields, [f.col("_order")], source, sql).where("item_id is not null")
     newest = Window.partitionBy("item_id").orderBy(f.desc("_order"))
     return named.withColumn("_n", f.row_number().over(newest)).where("_n = 1").drop("_n", "_order")
 

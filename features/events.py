@@ -4,7 +4,7 @@ import re
 from datetime import datetime, timedelta
 
 from pyspark.sql import Column as Expression
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as f
 from pyspark.sql.types import (
     DateType,
@@ -17,7 +17,7 @@ from pyspark.sql.types import (
 )
 
 from conf.schema import Source
-from features.formats import SourceError, column, key_of
+from features.formats import SourceError, selected, understood
 from features.table import Column, Table
 
 EVENTS = Table(
@@ -59,14 +59,14 @@ ARRIVAL_ORDER = ("arrival_date", "source_file", "ingest_seq")
 
 MAPPED = {
     "user_id": "string",
-    "event_ts": "timestamp",
+    "event_ts": "",  # see `in_utc`
     "event_type": "string",
     "item_id": "string",
     "quantity": "double",
     "amount": "double",
     "attributes": "map<string,string>",
 }
-"""The columns that a source's expressions give, and their types."""
+"""The columns that a source's expressions give, and the types that they are cast to."""
 
 MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 0.001}
 PARSED = [c.name for c in EVENTS.columns if c.name not in ("event_date", "is_active", "batch")]
@@ -92,25 +92,22 @@ def parse(records: DataFrame, source: Source) -> DataFrame:
     `events`. Raises `SourceError` for an expression of the source that does not fit its fields.
     """
     own = ("source_file", "arrival_date", "ingest_seq", "text")
-    fields = records.select(
-        f.struct(*own, "fault").alias("_record"), "fields.*"
-    )  # a field may have such a name
-    columns = {name: column(fields, key_of(source, name), getattr(source, name)) for name in MAPPED}
-    own_id = f.sha2("_record.text", 256)
-    if source.event_id:
-        own_id = column(fields, key_of(source, "event_id"), source.event_id)
-    named = fields.select(
-        *(f"_record.{name}" for name in own),
-        own_id.cast("string").alias("event_id"),
-        *(expression.alias(name) for name, expression in columns.items()),
-        f.lit(source.name).alias("source"),
-        f.col("_record.fault").alias("_fault"),
-    )
+    of_reader = f.struct(*own, "fault").alias("_record")  # a field of the log may have such a name
+    kept = [f.col(f"_record.{name}") for name in own]
+    kept += [f.lit(source.name).alias("source"), f.col("_record.fault").alias("_fault")]
+    named = selected(records.select(of_reader, "fields.*"), kept, source, _expressions(source))
     typed = named.withColumns(
-        {name: _typed(named, name, kind, source) for name, kind in MAPPED.items() if name != "event_ts"}
-        | {"event_ts": in_utc(named, source)}
+        {"event_ts": in_utc(named, source), "attributes": f.coalesce("attributes", f.expr("map()"))}
     )
     return typed.withColumn("reason", _first_reason(source)).drop("_fault")
+
+
+def _expressions(source: Source) -> dict[str, str]:
+    """The columns that a record gives, as Spark SQL, of the types of `events`; `event_ts` as it comes."""
+    own_id = source.event_id or "sha2(_record.text, 256)"
+    given = {"event_id": own_id} | {name: getattr(source, name) for name in MAPPED}
+    types = {"event_id": "string"} | MAPPED
+    return {name: f"cast(({sql}) as {types[name]})" if types[name] else sql for name, sql in given.items()}
 
 
 def in_utc(named: DataFrame, source: Source) -> Expression:
@@ -215,13 +212,11 @@ def to_events(parsed: DataFrame, source: Source, batch: int) -> DataFrame:
     )
 
 
-def _typed(named: DataFrame, name: str, kind: str, source: Source) -> Expression:
-    value = column(named, key_of(source, name), f"cast({name} as {kind})")
-    return f.coalesce(value, f.expr("map()")) if name == "attributes" else value
-
-
 def _of_text(value: Expression, source: Source) -> Expression:
     if source.time_format:
+        with understood("source.time_format", source.time_format):
+            form = f.lit(source.time_format)
+            SparkSession.active().sql("select 1").select(f.try_to_timestamp(f.lit("2026"), form)).collect()
         instant = f.try_to_timestamp(value, f.lit(source.time_format))
         zoned = f.lit(bool(re.search("[VzOXxZ]", re.sub("'[^']*'", "", source.time_format))))
     else:

@@ -1,10 +1,10 @@
 """What a record says: the text of a line as the fields of its source, and the elements of an array as records."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from pyspark.errors import AnalysisException, ParseException
+from pyspark.errors import AnalysisException, ParseException, PySparkException
 from pyspark.logger import PySparkLogger
 from pyspark.sql import Column as Expression
 from pyspark.sql import DataFrame
@@ -132,9 +132,26 @@ def exploded(records: DataFrame, source: Records) -> DataFrame:
     )
 
 
+def selected(
+    frame: DataFrame, kept: Sequence[Expression], source: Records, sql: Mapping[str, str]
+) -> DataFrame:
+    """`kept`, and a column for each key of the source in `sql`, by its expression over `frame`.
+
+    Raises `SourceError` with the key of the first that Spark cannot make sense of.
+    """
+    try:
+        with _unlogged():
+            return frame.select(*kept, *(f.expr(text).alias(name) for name, text in sql.items()))
+    except (AnalysisException, ParseException):
+        for name, text in sql.items():
+            for said in (getattr(source, name) or text, text):  # as it stands there, then with its cast
+                column(frame, key_of(source, name), said)
+        raise
+
+
 def column(frame: DataFrame, key: str, sql: str) -> Expression:
     """What the configuration has under `key` as an expression over `frame`; raises `SourceError` where it is none."""
-    with named(key, sql):
+    with understood(key, sql):
         expression = f.expr(sql)
         frame.select(expression)  # only the plan
     return expression
@@ -142,20 +159,28 @@ def column(frame: DataFrame, key: str, sql: str) -> Expression:
 
 def fields_of(source: Records) -> StructType:
     """The source's schema; raises `SourceError` where it is none."""
-    with named(key_of(source, "schema"), source.schema):
+    with understood(key_of(source, "schema"), source.schema):
         return StructType.fromDDL(source.schema)  # type: ignore[return-value]
 
 
 @contextmanager
-def named(key: str, sql: str) -> Iterator[None]:
+def understood(key: str, text: str) -> Iterator[None]:
     """Within it, what Spark says against a text of the configuration is raised as `SourceError`, with its key."""
-    log = PySparkLogger.getLogger("SQLQueryContextLogger")  # writes each such error with the whole trace
+    try:
+        with _unlogged():
+            yield
+    except PySparkException as error:
+        said = str(error).strip().splitlines()[0].split(" SQLSTATE")[0]
+        raise SourceError(f"{key}: {said} It is: {text}") from None
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """PySpark 4.0 logs every error of a query, with the whole trace, also those that are caught."""
+    log = PySparkLogger.getLogger("SQLQueryContextLogger")
     silent, log.disabled = log.disabled, True
     try:
         yield
-    except (AnalysisException, ParseException) as error:
-        said = str(error).strip().splitlines()[0].split(" SQLSTATE")[0]
-        raise SourceError(f"{key}: {said} It is: {sql}") from None
     finally:
         log.disabled = silent
 
@@ -208,6 +233,8 @@ def _quote_left_open(quote: str, escape: str | None) -> Expression:
 
 def _pattern(records: DataFrame, source: Records, header: Sequence[str]) -> DataFrame:
     """Each field from its group of the pattern, which is matched once; a group without text is null."""
+    with understood(key_of(source, "pattern"), source.pattern or ""):
+        records.sparkSession._jvm.java.util.regex.Pattern.compile(source.pattern)  # type: ignore[union-attr]
     number, places = groups_of(source.pattern or "")
     marked = "".join(f"${group}{CUT}" for group in range(1, number + 1))
     parts = f.split(f.regexp_replace("text", rf"\A(?:{source.pattern})\z", marked), CUT)

@@ -116,7 +116,7 @@ def header_of(spark: SparkSession, path: str, source: Records) -> tuple[str, ...
     stream = place.getFileSystem(settings).open(place)
     try:
         plain = codec.createInputStream(stream) if codec else stream
-        line = java.BufferedReader(java.InputStreamReader(plain, source.encoding)).readLine()
+        line = java.BufferedReader(java.InputStreamReader(plain, _in_java(source))).readLine()
     finally:
         stream.close()
     delimiter, quote = separators(source)
@@ -157,9 +157,14 @@ def _file() -> Expression:
 
 def _text(source: Records) -> Expression:
     """The text of a line or a file that `spark.read.text` gave as its bytes."""
-    if codecs.lookup(source.encoding).name == "utf-8":
+    if _in_java(source) == "utf-8":
         return f.col("value")
-    return f.decode(f.col("value").cast("binary"), source.encoding)
+    return f.decode(f.col("value").cast("binary"), _in_java(source))
+
+
+def _in_java(source: Records) -> str:
+    """The encoding by a name that Java knows too: not `latin-1`, but `iso8859-1`."""
+    return codecs.lookup(source.encoding).name
 
 
 def _csv_record(source: Records) -> str:

@@ -172,6 +172,7 @@ def test_a_date_and_a_time_without_a_zone_are_of_the_shop_s_zone(spark):
         ("quantity", "1 +", r"source\.quantity: "),
         ("attributes", "item_id", r"source\.attributes: .*cast"),
         ("event_id", "nosuch(user_id)", r"source\.event_id: .*nosuch"),
+        ("time_format", "yyyy-foo", r"source\.time_format: Unknown pattern letter: f It is: yyyy-foo"),
     ],
 )
 def test_an_expression_that_does_not_fit_the_fields_is_refused_with_its_key(spark, key, sql, words):

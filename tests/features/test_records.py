@@ -136,6 +136,7 @@ def test_quoted_columns_may_run_over_lines_where_the_source_says_so(spark, tmp_p
 def test_a_text_is_read_in_its_encoding_and_bytes_that_it_does_not_have_are_refused(spark, tmp_path):
     paths = [put(tmp_path / f"{name}.csv", "Zoë €,1\nann,1\n".encode(name)) for name in ("cp1252", "utf-8")]
     assert read_files(spark, replace(CSV, encoding="windows-1252"), paths[0]) == [("Zoë €", 1), ANN]
+    assert read_files(spark, replace(CSV, encoding="latin-1", header=True), paths[0]) == [(None, None)]
     assert read_files(spark, CSV, paths[1]) == [("Zoë €", 1), ANN]
     assert read_files(spark, CSV, paths[0]) == ["not_text", ANN]
     chinese = put(tmp_path / "z", "价,1".encode("gbk"))
@@ -195,6 +196,7 @@ def test_elements_of_an_array_are_records_each_with_a_place_after_its_parents(sp
         ({"explode": "evnts"}, r"source.explode: .*evnts"),
         ({"schema": "user string, Place int, events array<int>"}, "source.schema has a field 'place'"),
         ({"derived": {"first": "events[0].n", "second": "frist + 1"}}, r"source.derived.second: .*frist"),
+        ({"format": "regex", "pattern": "(?<user>.)(?P<n>.)", "explode": None}, r"source.pattern: .*It is: "),
         ({"schema": "user strin"}, r"source.schema: .*"),
         ({"format": "regex", "pattern": "(?<user>.)", "explode": None},
          "names 'events', expected groups of source.pattern: user"),
