@@ -96,7 +96,7 @@ def read_sample(conf: Config, spark: SparkSession, arrivals: dict[str, date | No
     parsed = reduce(DataFrame.unionByName, parts)
     if conf.source.event_id is None and conf.source.identical_rows == "distinct":
         parsed = number_identical_rows(parsed)
-    nothing_stored = spark.createDataFrame([], "event_id string")
+    nothing_stored = spark.createDataFrame([], "event_id string, event_date date")
     return mark_duplicates(parsed, repeated_ids(parsed, nothing_stored))
 
 
