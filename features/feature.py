@@ -129,7 +129,7 @@ class Family:
             columns=(night, *self.key, *(feature.column for feature in self.features)),
             key=("ds", *self.entity),
             partition_by=("ds",),
-            statistics=("ds",),
+            statistics=(self.features[0].name,),
         )
 
     def named(self, name: str) -> Feature:

@@ -145,23 +145,18 @@ def pairs(history: DataFrame) -> DataFrame:
     )
 
 
-def tastes(history: DataFrame, items: DataFrame) -> DataFrame:
+def tastes(pairs: DataFrame, items: DataFrame) -> DataFrame:
     """One row a user and category: `weight` of the user's behaviours with it, each half as much for every 28 days back.
 
     before                      items           after
-    user  item  days_ago        milk  dairy     user  category  weight
-    ann   milk  28.0            jam   spread    ann   dairy     500000
-    ann   jam   0.0                             ann   spread    1000000
+    user  item  weight          milk  dairy     user  category  weight
+    ann   milk  500000          jam   spread    ann   dairy     500000
+    ann   jam   1000000                         ann   spread    1000000
 
     Items without a category are left out.
     """
     known = items.where("category is not null").select("item_id", "category")
-    return (
-        pairs(history)
-        .join(known, "item_id")
-        .groupBy("user_id", "category")
-        .agg(f.sum("weight").alias("weight"))
-    )
+    return pairs.join(known, "item_id").groupBy("user_id", "category").agg(f.sum("weight").alias("weight"))
 
 
 def _between(event: Expression, place: Expression) -> list[Expression]:

@@ -86,8 +86,10 @@ ITEM_FEATURES = Family(
 )
 
 
-def item_features(history: DataFrame, items: DataFrame) -> DataFrame:
+def item_features(history: DataFrame, items: DataFrame, known: DataFrame | None = None) -> DataFrame:
     """The features of every item in a `history`; `items` has `item_id` and `category`.
+
+    `known` are the `pairs` of that history, where the caller has made them already.
 
     before (as of the 11th)                    after
     user  day  item  category  money           item  age   buyer_count  rebuy_rate  repeat_interval_median
@@ -100,7 +102,7 @@ def item_features(history: DataFrame, items: DataFrame) -> DataFrame:
     frames = {
         "events": history.where("item_id is not null"),
         "visits": visits(history),
-        "pairs": pairs(history),
+        "pairs": known or pairs(history),
         "catalogue": items.select("item_id", "category"),
     }
     return computed(ITEM_FEATURES, frames)

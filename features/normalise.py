@@ -38,6 +38,18 @@ def inputs(family: Family, names: Iterable[str] | None = None) -> list[str]:
     return chosen
 
 
+def columns_of(family: Family, names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The columns of normalised features: the numbers, flags among them, and the categories."""
+    numbers: list[str] = []
+    categories = []
+    for each in _parts(family, names):
+        if isinstance(each, Feature) and isinstance(each.to_model, Numeric):
+            numbers += [each.name, each.name + MISSING] if each.to_model.indicator else [each.name]
+        else:
+            categories.append(each.name)
+    return numbers, categories
+
+
 def fit(frame: DataFrame, family: Family, names: Iterable[str] | None = None) -> dict[str, Scaling]:
     """The statistics of the numeric features among `names`, from the rows of a training window.
 
@@ -66,7 +78,11 @@ def fit(frame: DataFrame, family: Family, names: Iterable[str] | None = None) ->
 
 
 def normalised(
-    frame: DataFrame, family: Family, scalings: Mapping[str, Scaling], names: Iterable[str] | None = None
+    frame: DataFrame,
+    family: Family,
+    scalings: Mapping[str, Scaling],
+    names: Iterable[str] | None = None,
+    beside: Iterable[str] = (),
 ) -> DataFrame:
     """The entities of `frame` and, not one of them null, the inputs of a model.
 
@@ -74,7 +90,8 @@ def normalised(
     user  recency  order_due  peak_hour        user  recency  order_due  order_due_missing  peak_hour
     ann   e - 1    null       10               ann   0.0      …          1.0                11
 
-    Numbers are floats, within ±10; categories and crosses are whole numbers below their size.
+    Numbers are floats, within ±10; categories and crosses are whole numbers below their size. `beside` names columns that
+    come along as they are.
     """
     columns = []
     for each in _parts(family, names):
@@ -86,7 +103,7 @@ def normalised(
             columns.append(_scaled(each.name, scalings[each.name]).alias(each.name))
             if each.to_model.indicator:
                 columns.append(f.col(each.name).isNull().cast("float").alias(each.name + MISSING))
-    return frame.select(*family.entity, *columns)
+    return frame.select(*family.entity, *columns, *beside)
 
 
 def as_record(scalings: Mapping[str, Scaling]) -> dict[str, dict[str, Any]]:

@@ -133,18 +133,16 @@ USER_FEATURES = Family(
 )
 
 
-def user_features(history: DataFrame, items: DataFrame) -> DataFrame:
+def user_features(history: DataFrame, items: DataFrame, known: DataFrame | None = None) -> DataFrame:
     """The features of every user in a `history`; `items` has `item_id` and `category`.
+
+    `known` are the `pairs` of that history, where the caller has made them already.
 
     before (as of the 11th)                    after
     user  day  item  category  money           user  recency  tenure  order_count  spend  favourite_category
     ann   1st  milk  dairy     1.00            ann   2.0      10.0    2            3.00   dairy
     ann   9th  milk  dairy     2.00
     """
-    frames = {
-        "events": history,
-        "orders": orders(history),
-        "pairs": pairs(history),
-        "tastes": tastes(history, items),
-    }
+    known = known or pairs(history)
+    frames = {"events": history, "orders": orders(history), "pairs": known, "tastes": tastes(known, items)}
     return computed(USER_FEATURES, frames)

@@ -31,12 +31,12 @@ USER_ITEM_FEATURES = Family(
 )  # fmt: skip
 
 
-def user_item_features(history: DataFrame) -> DataFrame:
-    """The features of every user and item that meet in a `history`.
+def user_item_features(history: DataFrame, known: DataFrame | None = None) -> DataFrame:
+    """The features of every user and item that meet in a `history`; `known` are its `pairs`, where they are made already.
 
     before (as of the 11th)        after
     user  day  item                user  item  order_count  order_recency  interval_mean  due
     ann   1st  milk                ann   milk  2            2.0            8.0            0.25
     ann   9th  milk
     """
-    return of_rows(USER_ITEM_FEATURES, pairs(history))
+    return of_rows(USER_ITEM_FEATURES, known or pairs(history))

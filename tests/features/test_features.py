@@ -1,19 +1,25 @@
 """The features of a small shop, typed in: what each of them comes to."""
 
+import importlib
+import pkgutil
 from datetime import timedelta
 from math import log
 
 import pytest
+from pyspark.sql import functions as f
 
+import features
 from conf.load import load
 from features.behaviour_features import BEHAVIOUR_FEATURES, behaviour_features
 from features.clock import price_bucket
+from features.feature import Family
 from features.history import history, orders, pairs, tastes
 from features.item_features import ITEM_FEATURES, item_features
 from features.sessions import mark_sessions, to_sessions
 from features.user_features import USER_FEATURES, user_features
 from features.user_item_features import USER_ITEM_FEATURES, user_item_features
 from tests.shop import at, event, events, rows_of
+from tools.generate_docs import FAMILIES
 
 GAP = timedelta(minutes=30)
 NOON = at("12:00:00")  # Monday, 2026-11-02
@@ -179,8 +185,9 @@ def test_a_taste_halves_in_28_days(spark, items):
         done("eve", 84.0, "view", "bread"),
     ]
     past = history(to_sessions(mark_sessions(events(spark, *rows), GAP)), NOON, SOURCE).persist()
-    assert rows_of(tastes(past, items)) == [("eve", "bakery", 375_000), ("eve", "dairy", 500_000)]
-    (eve,) = user_features(past, items).collect()
+    assert rows_of(tastes(pairs(past), items)) == [("eve", "bakery", 375_000), ("eve", "dairy", 500_000)]
+    shown = ("category_affinities", "favourite_share", "category_entropy")
+    (eve,) = user_features(past, items).select(*shown).collect()
     assert eve.category_affinities == {"dairy": pytest.approx(4 / 7), "bakery": pytest.approx(3 / 7)}
     assert eve.favourite_share == pytest.approx(4 / 7)
     assert eve.category_entropy == pytest.approx(-(4 / 7) * log(4 / 7) - (3 / 7) * log(3 / 7))
@@ -310,6 +317,9 @@ def test_hours_and_weekdays_are_those_of_the_shop_also_where_its_clock_is_put_ba
     assert found == {"2": (22, 4, 0), "1": (22, 5, 1), "0": (21, 6, 1)}, (
         "summer time until Sunday, 1 November"
     )
+    peak = f.expr(USER_FEATURES.by_name["peak_hour"].value)
+    assert past.agg(peak).first()[0] == 22
+    assert past.where("event_id != '2'").agg(peak).first()[0] == 21, "the first of equals"
 
 
 def test_a_source_says_what_its_views_carts_and_purchases_are(spark, items):
@@ -319,7 +329,8 @@ def test_a_source_says_what_its_views_carts_and_purchases_are(spark, items):
     ).source
     rows = [done("ann", 2.0, "view", "milk"), done("ann", 1.0, "cart", "milk", 2.0)]
     past = history(to_sessions(mark_sessions(events(spark, *rows), GAP)), NOON, own_words)
-    (ann,) = user_features(past, items).collect()
+    shown = ("order_count", "spend", "view_to_purchase", "view_to_cart", "cart_to_purchase")
+    (ann,) = user_features(past, items).select(*shown).collect()
     assert (ann.order_count, ann.spend, ann.view_to_purchase) == (1, 2.0, 1.0)
     assert (ann.view_to_cart, ann.cart_to_purchase) == (None, None), "mails are passive: in no session"
 
@@ -342,6 +353,16 @@ def test_amounts_that_are_no_numbers_count_as_none(spark):
     )
     assert [row.money for row in past] == [0, 0, 20_000, -20_000, 20_000, 30_000]
     assert [row.price for row in past] == [None, None, 2.0, None, None, 1.5]
+
+
+def test_every_family_has_its_chapter_in_the_documentation():
+    modules = [
+        importlib.import_module(f"features.{found.name}") for found in pkgutil.iter_modules(features.__path__)
+    ]
+    declared = {
+        value.name for module in modules for value in vars(module).values() if isinstance(value, Family)
+    }
+    assert declared == {family.name for family in FAMILIES}
 
 
 def test_prices_share_a_bucket_within_a_half_octave(spark):
