@@ -15,7 +15,7 @@ from features.world.items import items_of
 from features.world.lines import ARMS, category_name
 from features.world.offers import CONTROL, TREATED, campaign_days, promotions_of
 from features.world.shape import DAY, World
-from features.world.users import ALWAYS, LIKED, NEVER, Users, anonymous_ids, user_ids
+from features.world.users import ALWAYS, LIKED, Users, anonymous_ids, logs_in, user_ids
 from features.world.visits import anonymous_until
 
 SESSION = (
@@ -156,11 +156,10 @@ def sessions_of(who: Ints, ts: Ints, gap: int) -> tuple[Ints, Ints, Ints, Ints]:
     """
     order = np.lexsort((ts, who))
     who, ts = who[order], ts[order]
-    starts = np.append(True, (who[1:] != who[:-1]) | (ts[1:] - ts[:-1] > gap))[: len(who)]
+    starts = np.ones(len(who), np.bool_)
+    starts[1:] = (who[1:] != who[:-1]) | (ts[1:] - ts[:-1] > gap)
     first = np.flatnonzero(starts)
-    last = np.append(first[1:], len(who)) - 1
-    if not len(who):
-        last = first
+    last = np.append(first[1:], len(who))[: len(first)] - 1
     return who[first], ts[first], ts[last], last - first + 1
 
 
@@ -170,8 +169,8 @@ def session_tables(
     """The rows of TRUE_SESSIONS and JOINED_SESSIONS of one day of the users, and how many events are capped."""
     counts, capped = counted_in_sessions(world, users, today)
     inside = today.take(counts)
-    events, logs_in = inside.events, (users.login != ALWAYS) & (users.login != NEVER)
-    of_known = inside.take(logs_in[events.row])
+    events = inside.events
+    of_known = inside.take(logs_in(users)[events.row])
     tables = []
     for table, who, ts in (
         (TRUE_SESSIONS, events.row + len(users) * events.anonymous, inside.stamped),
@@ -191,9 +190,8 @@ def session_tables(
 
 def users_table(world: World, users: Users) -> pa.Table:
     """The rows of TRUE_USERS."""
-    logs_in = (users.login != ALWAYS) & (users.login != NEVER)
-    login_ts = np.zeros(len(users), np.int64)
-    for day in np.unique(users.login[logs_in]):
+    login_ts, known_from = np.zeros(len(users), np.int64), logs_in(users)
+    for day in np.unique(users.login[known_from]):
         rows = np.flatnonzero(users.login == day)
         login_ts[rows] = anonymous_until(world, users.take(rows), int(day))
     bought = users.staple >= 0
@@ -201,7 +199,7 @@ def users_table(world: World, users: Users) -> pa.Table:
     columns = [
         user_ids(users.index),
         _where(users.login != ALWAYS, anonymous_ids(world, users.index)),
-        _where(logs_in, _ts(login_ts)),
+        _where(known_from, _ts(login_ts)),
         users.is_bot,
         _dates(world, users.joined),
         _where(churns, _dates(world, np.where(churns, users.churned, 0))),

@@ -90,6 +90,11 @@ def known_by(users: Users, day: int) -> Flags:
     return users.login < day
 
 
+def logs_in(users: Users) -> Flags:
+    """Who comes without an id at first and logs in some day."""
+    return (users.login != ALWAYS) & (users.login != NEVER)
+
+
 def user_ids(index: Ints) -> list[str]:
     return [f"u{number}" for number in index]
 
