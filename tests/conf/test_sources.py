@@ -5,12 +5,15 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conf.load import ConfigurationError, load
 from conf.schema import Source
 from conf.sources import groups_of
 
-PLAIN = Path(__file__).parents[2] / "conf" / "source" / "plain.yaml"
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "sources.md").read_text()
+PLAIN = ROOT / "conf" / "source" / "plain.yaml"
 
 
 def refusal(*overrides: str) -> str:
@@ -28,6 +31,15 @@ def test_a_source_may_be_a_yaml_file_wherever_it_lies(tmp_path):
     assert (source.name, source.timezone, source.user_id) == ("my shop", "Asia/Tokyo", "visitor")
     assert source.items.item_id == "item_id"
     assert load(["source=plain"]).source.timezone == "UTC", "the file is of that one command"
+
+
+def test_the_page_shows_the_example_as_it_is_and_names_every_source():
+    example = ROOT / "docs" / "example_source.yaml"
+    shown = re.search(r"^```yaml\n(name: example\n.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert shown and yaml.safe_load(shown[1]) == yaml.safe_load(example.read_text())
+    assert load([f"source={example}"]).source.name == "example"
+    for path in PLAIN.parent.glob("*.yaml"):
+        assert f"](../conf/source/{path.name}) |" in PAGE, path.name
 
 
 def test_a_file_says_the_same_as_one_that_comes_along():

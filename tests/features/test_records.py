@@ -9,8 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import functions as f
 
 from conf.load import load
+from conf.schema import ItemSource
+from features.catalogue import catalogue
 from features.formats import PLACE_BITS, SourceError, with_fields
 from features.raw import checked, files_up_to
 from features.records import one_split_a_task, records
@@ -131,6 +134,20 @@ def test_quoted_columns_may_run_over_lines_where_the_source_says_so(spark, tmp_p
         "not_a_record",
         "not_a_record",  # all that follows an open quote
     ]
+
+
+def test_a_catalogue_is_read_in_any_format_too(spark, tmp_path):
+    path = put(tmp_path / "items.csv", b"price,sku,name\n1,7,Jam\n2,8,Tea\n3,7,More jam\n4,,None\n")
+    source = ItemSource(
+        path="*", format="csv", header=True, schema="sku string, name string", item_id="sku", title="name"
+    )
+    read = records(spark, [str(path)], source).withColumn("arrival_date", f.lit(NIGHT))
+    assert [(row.item_id, row.title) for row in catalogue(read, source).orderBy("item_id").collect()] == [
+        ("7", "More jam"),
+        ("8", "Tea"),
+    ]
+    with pytest.raises(SourceError, match=r"^source\.items\.title: .*nme"):
+        catalogue(read, replace(source, title="nme"))
 
 
 def test_a_text_is_read_in_its_encoding_and_bytes_that_it_does_not_have_are_refused(spark, tmp_path):
