@@ -1,7 +1,7 @@
 """What features are made from: behaviours before a moment, and the orders, visits and pairs that they make up.
 
 Everything here is as of a moment: an event at it or after it changes nothing, nor does its session's end or count.
-Money and pieces are whole ten-thousandths, which add up alike in any order.
+Money and pieces are in parts, see features/parts.py.
 """
 
 from datetime import datetime
@@ -11,9 +11,9 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as f
 
 from conf.schema import Source
+from features.parts import parts
 
 MICROS_A_DAY = 86_400_000_000
-PARTS = 10_000  # of one piece, and of one unit of money
 HALF_LIFE_DAYS = 28  # of a behaviour's weight in a taste
 WEIGHTS = 1_000_000  # parts of a weight
 
@@ -56,8 +56,8 @@ def history(sessions: DataFrame, as_of: datetime, source: Source) -> DataFrame:
         ((f.unix_micros(until) - f.unix_micros("event_ts")) / MICROS_A_DAY).alias("days_ago"),
         f.from_utc_timestamp("event_ts", source.shop_timezone).alias("local_ts"),
         *(_is_one_of(types, source).alias(name) for name, types in _stages(source).items()),
-        _parts("amount").alias("money"),
-        _parts("quantity").alias("pieces"),
+        parts(_finite("amount")).alias("money"),
+        parts(_finite("quantity")).alias("pieces"),
         _price().alias("price"),
     )
 
@@ -194,10 +194,6 @@ def _is_one_of(types: list[str], source: Source) -> Expression:
 def _finite(name: str) -> Expression:
     """Neither infinite nor no number at all, which Spark takes for the largest."""
     return f.when(f.abs(name) < float("inf"), f.col(name))
-
-
-def _parts(name: str) -> Expression:
-    return f.round(f.coalesce(_finite(name), f.lit(0.0)) * PARTS).cast("bigint")
 
 
 def _price() -> Expression:

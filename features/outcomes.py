@@ -7,6 +7,7 @@ from pyspark.sql import functions as f
 
 from conf.schema import Source
 from features.history import history
+from features.parts import whole
 
 TARGETS = {
     "returns": "whether there is an event",
@@ -27,7 +28,7 @@ def outcomes(sessions: DataFrame, start: datetime, end: datetime, source: Source
     within = history(sessions.where(f.col("end_ts") >= f.lit(start)), end, source).where(
         f.col("event_ts") >= f.lit(start)
     )
-    money = f.sum(f.when(f.col("bought"), f.col("money")).otherwise(0)) / 10_000
+    money = whole(f.sum(f.when(f.col("bought"), f.col("money")).otherwise(0)))
     return within.groupBy("user_id").agg(
         f.lit(1.0).alias("returns"),
         f.max(f.coalesce("bought", f.lit(False)).cast("double")).alias("buys"),

@@ -2,12 +2,12 @@
 
 from datetime import datetime
 
-from pyspark.sql import Column as Expression
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from features.changes import applied, difference
 from features.events import happened_before
+from features.parts import parts, whole
 from features.sequences import bucket_of
 from features.table import Column, Table
 
@@ -42,14 +42,14 @@ def users(sessions: DataFrame, as_of: datetime | None, buckets: int) -> DataFram
     fields = f.arrays_zip("events.event_ts", "events.amount")
     events = sessions.select("user_id", "session_id", f.inline(fields)).where(happened_before(as_of))
     return (
-        events.withColumn("_cents", _parts("amount"))
+        events.withColumn("_cents", parts(f.col("amount")))
         .groupBy("user_id")
         .agg(
             f.min("event_ts").alias("first_seen"),
             f.max("event_ts").alias("last_seen"),
             f.count_distinct("session_id").alias("session_count"),
             f.count("*").alias("event_count"),
-            _whole(f.sum("_cents")).alias("amount"),
+            whole(f.sum("_cents")).alias("amount"),
         )
         .withColumn("user_bucket", bucket_of(buckets))
         .select(*(column.name for column in USERS.columns))
@@ -59,10 +59,12 @@ def users(sessions: DataFrame, as_of: datetime | None, buckets: int) -> DataFram
 def changes_of_users(changes: DataFrame, buckets: int) -> DataFrame:
     """What sessions that were put in and taken out (`_is_in`) change in `users`: see `features.changes.difference`.
 
-    The amount is in ten-thousandths, as `_parts`.
+    The amount is in parts, as `_parts`.
     """
     put_in, taken_out = (
-        users(changes.where(f.col("_is_in") == is_in), None, buckets).withColumn("_parts", _parts("amount"))
+        users(changes.where(f.col("_is_in") == is_in), None, buckets).withColumn(
+            "_parts", parts(f.col("amount"))
+        )
         for is_in in (True, False)
     )
     return difference(put_in, taken_out, "user_id", COUNTED)
@@ -70,16 +72,7 @@ def changes_of_users(changes: DataFrame, buckets: int) -> DataFrame:
 
 def updated(stored: DataFrame, changes: DataFrame, buckets: int) -> DataFrame:
     """The profiles of users after `changes` (of `changes_of_users`); without a session left, `session_count` is 0."""
-    known = stored.withColumn("_parts", _parts("amount")).drop("user_bucket", "amount")
+    known = stored.withColumn("_parts", parts(f.col("amount"))).drop("user_bucket", "amount")
     now = applied(known, changes, "user_id", COUNTED)
-    whole = now.withColumns({"amount": _whole(f.col("_parts")), "user_bucket": bucket_of(buckets)})
-    return whole.select(*(column.name for column in USERS.columns))
-
-
-def _parts(amount: str) -> Expression:
-    """Ten-thousandths: whole numbers add up alike in any order."""
-    return f.round(f.coalesce(amount, f.lit(0.0)) * 10_000).cast("bigint")
-
-
-def _whole(parts: Expression) -> Expression:
-    return (parts / 10_000).cast("double")
+    rows = now.withColumns({"amount": whole(f.col("_parts")), "user_bucket": bucket_of(buckets)})
+    return rows.select(*(column.name for column in USERS.columns))
