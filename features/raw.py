@@ -24,7 +24,6 @@ CHECKED = StructType(
         StructField("problem", StringType(), True),
     ]
 )
-ARRIVALS = "path string, size bigint, modified bigint, arrival_date date"
 
 
 @dataclass(frozen=True)
