@@ -45,7 +45,6 @@ SEQUENCES = Table(
     statistics=("length",),
 )
 
-COUNTS = ("session_count", "length")
 ORDER_TYPES = {column.name: column.data_type for column in EVENTS.columns if column.name in USER_ORDER[1:]}
 
 
@@ -102,7 +101,8 @@ def updated(
     sessions  ann  2nd bread, 2nd jam               sessions 1 2 3 4
 
     Behaviours of a day that is not among a user's `days` stay as they are stored; those of the others are made anew.
-    The result is that of `sequences`, for users who lost no behaviour or whose stored sequence is not cut.
+    The result is that of `sequences`, for users who lost no behaviour or whose stored sequence is not cut. A user without
+    a behaviour left has no row.
 
     stored    rows of SEQUENCES of the users in `days`
     changes   `user_id` and `_is_in` of each session that was put in or taken out since
@@ -135,11 +135,7 @@ def updated(
     numbered = steps.join(counted, "user_id").withColumn(
         "session", f.when(is_active, f.col("_sessions") - later + 1).otherwise(0)
     )
-    every = _gathered(numbered, USER_ORDER, f.max("_sessions"), max_length, buckets)
-    emptied = counted.join(steps.select("user_id").distinct(), "user_id", "left_anti")
-    none = [f.array().cast(column.data_type).alias(column.name) for column in ARRAYS]
-    nothing = emptied.select("user_id", bucket_of(buckets), *(f.lit(0).alias(n) for n in COUNTS), *none)
-    return every.unionByName(nothing)
+    return _gathered(numbered, USER_ORDER, f.max("_sessions"), max_length, buckets)
 
 
 def _session_counts(stored: DataFrame, changes: DataFrame) -> DataFrame:

@@ -109,7 +109,7 @@ def update_sequences(conf: Config, lake: Lake, upto: Standing) -> int:
         all_sessions, all_passive = (x.join(cut, "user_id", "left_semi") for x in (sessions, passive))
         remade = sequences(all_sessions, all_passive, known, None, settings.max_length, settings.user_buckets)
         rows = rows.join(cut, "user_id", "left_anti").unionByName(remade)
-    return renew(lake, SEQUENCES, table, rows.where("length > 0"), whose, facts)
+    return renew(lake, SEQUENCES, table, rows, whose, facts)
 
 
 def shortened(stored: DataFrame, changes: DataFrame, max_length: int) -> DataFrame:
