@@ -9,7 +9,9 @@ covered; one that has covered nothing is made whole. Safe to run again, and afte
 
 import hashlib
 import json
+from collections.abc import Callable
 from datetime import date
+from functools import cache
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -30,19 +32,27 @@ from features.users import USERS, changes_of_users, users
 from features.users import updated as updated_users
 from jobs.job import run, settled
 
+Feed = Callable[[Standing], DataFrame]
+
 
 def sequence(conf: Config, lake: Lake) -> dict[str, Any]:
     upto = newest(lake)
     if upto is None or all(standing(lake, table) == upto for table in (ITEMS, SEQUENCES, USERS)):
         return {"items": 0, "sequences": 0, "users": 0, "note": "no sessions are new since the last run"}
+
+    @cache  # the tables stand alike, as a rule
+    def changes_since(since: Standing) -> DataFrame:
+        """The sessions that were put in and taken out since, with `_is_in`."""
+        return settled(lake.changes(SESSIONS, since.sessions, upto.sessions))
+
     return {
-        "items": update_items(conf, lake, upto),
-        "sequences": update_sequences(conf, lake, upto),
-        "users": update_users(conf, lake, upto),
+        "items": update_items(conf, lake, upto, changes_since),
+        "sequences": update_sequences(conf, lake, upto, changes_since),
+        "users": update_users(conf, lake, upto, changes_since),
     }
 
 
-def update_items(conf: Config, lake: Lake, upto: Standing) -> int:
+def update_items(conf: Config, lake: Lake, upto: Standing, changes_since: Feed) -> int:
     """New items get an index; all are written with their counts as they are now. Returns how many are new."""
     since = standing(lake, ITEMS)
     if since == upto:
@@ -58,24 +68,25 @@ def update_items(conf: Config, lake: Lake, upto: Standing) -> int:
         known = described(known.unionByName(unseen(new)), read_catalogue(conf, lake, files))
     elif added:
         known = known.unionByName(described(unseen(new), read_catalogue(conf, lake, files)))
-    rows = applied(known, changed_items(lake, sessions, since, upto), "item_id", COUNTED)
+    changes = changed_items(sessions, changes_since(since) if since else None)
+    rows = applied(known, changes, "item_id", COUNTED)
     facts = {"job": "sequence", "ds": conf.ds, **upto.facts(), "new": added, **said}
     with one_split_a_task(lake.spark):
         lake.overwrite(ITEMS, rows.hint("rebalance").sortWithinPartitions("item_index"), facts)
     return added
 
 
-def changed_items(lake: Lake, sessions: DataFrame, since: Standing | None, upto: Standing) -> DataFrame:
-    """What has changed in `items` since; of a table that is made whole, everything."""
-    if since is None:
+def changed_items(sessions: DataFrame, changed: DataFrame | None) -> DataFrame:
+    """What the changed sessions change in `items`; none: the table is made whole, of all sessions."""
+    if changed is None:
         return items(sessions, as_of=None).withColumn("is_less", f.lit(False))
-    changes = settled(changes_of_items(lake.changes(SESSIONS, since.sessions, upto.sessions)))
+    changes = settled(changes_of_items(changed))
     if changes.where("is_less").isEmpty():
         return changes
     return looked_up(changes, items(sessions, as_of=None), "item_id")
 
 
-def update_sequences(conf: Config, lake: Lake, upto: Standing) -> int:
+def update_sequences(conf: Config, lake: Lake, upto: Standing, changes_since: Feed) -> int:
     """Returns of how many users a sequence was made or changed."""
     since, settings = standing(lake, SEQUENCES), conf.features
     if since == upto:
@@ -87,7 +98,7 @@ def update_sequences(conf: Config, lake: Lake, upto: Standing) -> int:
         rows = sequences(sessions, passive, known, None, settings.max_length, settings.user_buckets)
         lake.replace_where(SEQUENCES, rows, "true", facts)
         return lake.rows_written(SEQUENCES)
-    changes = settled(lake.changes(SESSIONS, since.sessions, upto.sessions))
+    changes = changes_since(since)
     arrived = events_of(lake, Batches(since.batch, upto.batch)).where("not is_active")
     days = settled(days_of(changes).union(arrived.select("user_id", "event_date")).distinct())
     dates = [row.event_date for row in days.select("event_date").distinct().collect()]
@@ -122,7 +133,7 @@ def shortened(stored: DataFrame, changes: DataFrame, max_length: int) -> DataFra
     return a_day.where("_more < 0").select("user_id").distinct()
 
 
-def update_users(conf: Config, lake: Lake, upto: Standing) -> int:
+def update_users(conf: Config, lake: Lake, upto: Standing, changes_since: Feed) -> int:
     """Returns of how many users the profile was made or changed."""
     since, buckets = standing(lake, USERS), conf.features.user_buckets
     if since == upto:
@@ -132,7 +143,7 @@ def update_users(conf: Config, lake: Lake, upto: Standing) -> int:
     if since is None:
         lake.replace_where(USERS, users(sessions, None, buckets), "true", facts)
         return lake.rows_written(USERS)
-    changes = settled(changes_of_users(lake.changes(SESSIONS, since.sessions, upto.sessions), buckets))
+    changes = settled(changes_of_users(changes_since(since), buckets))
     if not changes.where("is_less").isEmpty():
         changes = looked_up(changes, users(sessions, None, buckets), "user_id")
     table, whose = lake.read(USERS), changes.select("user_id")
