@@ -199,14 +199,18 @@ def mark_duplicates(parsed: DataFrame, repeated: DataFrame) -> DataFrame:
     return marked.drop("first", "is_stored", "event_date")
 
 
+def is_active(source: Source) -> Expression:
+    """Whether an event is of a type that makes sessions."""
+    return f.col("event_type").isin([name for name, active in source.event_types.items() if active])
+
+
 def to_events(parsed: DataFrame, source: Source, batch: int) -> DataFrame:
     """The rows of `events` among parsed records: accepted and not a duplicate."""
-    active = [name for name, is_active in source.event_types.items() if is_active]
     new = parsed.where("reason is null and not is_duplicate").select(*PARSED)
     return new.withColumns(
         {
             "event_date": f.to_date("event_ts"),
-            "is_active": f.col("event_type").isin(active),
+            "is_active": is_active(source),
             "batch": f.lit(batch).cast("bigint"),
         }
     )

@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as f
 
 from conf.schema import Source
+from features.events import is_active
 from features.sessions import mark_sessions
 
 OK, WITH_REFUSALS, UNUSABLE = "ok", "ok with refusals", "unusable"
@@ -58,9 +59,8 @@ class Findings:
 def findings(parsed: DataFrame, source: Source, gap: timedelta, rows: int) -> Findings:
     """Judges parsed records with `reason` and `is_duplicate`; the first `rows` of the events are shown as they are."""
     events = parsed.where("reason is null and not is_duplicate")
-    active = [name for name, is_active in source.event_types.items() if is_active]
     fates, facts = _fates(parsed), _facts(events)
-    marked = mark_sessions(events.where(f.col("event_type").isin(active)), gap)
+    marked = mark_sessions(events.where(is_active(source)), gap)
     return Findings(
         records=sum(fate["count"] for fate in fates),
         events=sum(_types(fates, EVENT).values()),
