@@ -1,4 +1,4 @@
-"""Features of time and price that several families have, each declared here once. The clock is that of the shop's zone."""
+"""Features that several families have, each declared here once. The clock is that of the shop's zone."""
 
 from features.feature import FEATURES, Categorical, Feature, Numeric
 
@@ -33,6 +33,19 @@ def usual_times(whose: str) -> tuple[Feature, ...]:
         Feature("weekend_share", "double", f"share of {whose} events on a Saturday or Sunday",
                 f"count_if({WEEKDAY} >= 5) / count(*)", "events", Numeric()),
     )  # fmt: skip
+
+
+def dwell_median(meaning: str, absent: str) -> Feature:
+    """Half of the times to the next event in the session are shorter."""
+    return Feature("dwell_median", "double", f"{meaning}, to the second",
+                   "percentile(cast(round(dwell / 1e6) as bigint), 0.5)", "events",
+                   Numeric("log", fill="median", indicator=True), "seconds", absent=absent)  # fmt: skip
+
+
+def conversion(name: str, before: str, after: str, meaning: str, absent: str) -> Feature:
+    """Of the pairs of a user and an item that came as far as `before`, the share that came to `after` as well."""
+    return Feature(name, "double", meaning, f"avg(if({before}, cast({after} as int), null))", "pairs",
+                   Numeric(fill="median", indicator=True), absent=absent)  # fmt: skip
 
 
 def price_bucket(of: str, over: str = FEATURES, absent: str = "") -> Feature:

@@ -2,7 +2,15 @@
 
 from pyspark.sql import DataFrame
 
-from features.clock import WINDOWS, price_bucket, trend, usual_times, within
+from features.clock import (
+    WINDOWS,
+    conversion,
+    dwell_median,
+    price_bucket,
+    trend,
+    usual_times,
+    within,
+)
 from features.feature import FEATURES, Categorical, Cross, Family, Feature, Numeric, computed
 from features.history import pairs, visits
 from features.table import Column
@@ -51,18 +59,13 @@ LOYALTY = (
             "median over the users who bought it again of their mean interval, to the hundredth",
             "percentile(round(interval_mean, 2), 0.5)", "pairs",
             Numeric("log", fill="max", indicator=True), "days", absent="nobody bought it again"),
-    Feature("view_to_cart", "double", "share of the users who viewed it that put it into the cart, ever",
-            "avg(if(viewed, cast(carted as int), null))", "pairs",
-            Numeric(fill="median", indicator=True), absent="nobody viewed it, or the source has no carts"),
-    Feature("cart_to_purchase", "double", "share of the users who put it into the cart that bought it, ever",
-            "avg(if(carted, cast(bought as int), null))", "pairs",
-            Numeric(fill="median", indicator=True), absent="in nobody's cart"),
-    Feature("view_to_purchase", "double", "share of the users who viewed it that bought it, ever",
-            "avg(if(viewed, cast(bought as int), null))", "pairs",
-            Numeric(fill="median", indicator=True), absent="nobody viewed it"),
-    Feature("dwell_median", "double", "median time from its event to the next in the session, to the second",
-            "percentile(cast(round(dwell / 1e6) as bigint), 0.5)", "events",
-            Numeric("log", fill="median", indicator=True), "seconds", absent="always the last of its session"),
+    conversion("view_to_cart", "viewed", "carted", "share of the users who viewed it that put it into the cart, ever",
+               absent="nobody viewed it, or the source has no carts"),
+    conversion("cart_to_purchase", "carted", "bought", "share of the users who put it into the cart that bought it, ever",
+               absent="in nobody's cart"),
+    conversion("view_to_purchase", "viewed", "bought", "share of the users who viewed it that bought it, ever",
+               absent="nobody viewed it"),
+    dwell_median("median time from its event to the next in the session", absent="always the last of its session"),
     *usual_times("the item's"),
 )  # fmt: skip
 

@@ -2,7 +2,17 @@
 
 from pyspark.sql import DataFrame
 
-from features.clock import HOUR, WEEKDAY, WINDOWS, price_bucket, trend, usual_times, within
+from features.clock import (
+    HOUR,
+    WEEKDAY,
+    WINDOWS,
+    conversion,
+    dwell_median,
+    price_bucket,
+    trend,
+    usual_times,
+    within,
+)
 from features.feature import FEATURES, Categorical, Cross, Family, Feature, Numeric, computed
 from features.history import orders, pairs, tastes
 from features.table import Column
@@ -74,18 +84,13 @@ BEHAVIOUR = (
             LONG_TAIL, "events"),
     Feature("session_minutes", "double", "mean time from the first event of a session to its last",
             "coalesce(sum(dwell), 0) / 60e6 / count_if(place = 0)", "events", LONG_TAIL, "minutes"),
-    Feature("dwell_median", "double", "median time to the next event in the session, to the second",
-            "percentile(cast(round(dwell / 1e6) as bigint), 0.5)", "events",
-            Numeric("log", fill="median", indicator=True), "seconds", absent="no session of two events"),
-    Feature("view_to_cart", "double", "share of the items viewed that went into the cart, ever",
-            "avg(if(viewed, cast(carted as int), null))", "pairs",
-            Numeric(fill="median", indicator=True), absent="viewed nothing, or the source has no carts"),
-    Feature("cart_to_purchase", "double", "share of the items put into the cart that were bought, ever",
-            "avg(if(carted, cast(bought as int), null))", "pairs",
-            Numeric(fill="median", indicator=True), absent="put nothing into the cart"),
-    Feature("view_to_purchase", "double", "share of the items viewed that were bought, ever",
-            "avg(if(viewed, cast(bought as int), null))", "pairs",
-            Numeric(fill="median", indicator=True), absent="viewed nothing"),
+    dwell_median("median time to the next event in the session", absent="no session of two events"),
+    conversion("view_to_cart", "viewed", "carted", "share of the items viewed that went into the cart, ever",
+               absent="viewed nothing, or the source has no carts"),
+    conversion("cart_to_purchase", "carted", "bought", "share of the items put into the cart that were bought, ever",
+               absent="put nothing into the cart"),
+    conversion("view_to_purchase", "viewed", "bought", "share of the items viewed that were bought, ever",
+               absent="viewed nothing"),
     *usual_times("a user's"),
     Feature("peak_hour", "int", "hour of the day with the most events, the first of equals",
             f"mode({HOUR}, true)", "events", Categorical(25), "hours"),
