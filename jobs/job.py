@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 Step = Callable[[Config, Lake], dict[str, Any]]
-BAD_INPUT = 2
+BAD_INPUT, UNTRUSTED = 2, 3
 FEW_ROWS = 100_000
 
 
@@ -24,11 +24,15 @@ class InputError(ValueError):
     """Something outside the program that its user can put right; shown without a traceback."""
 
 
+class Untrusted(RuntimeError):
+    """Data that does not meet an expectation marked `stop`."""
+
+
 def run(step: Step, needs: Sequence[str] = ("ds",)) -> None:
     """Runs one step as a command: `spark-submit jobs/STEP.py key=value …`.
 
     A wrong configuration stops it before Spark starts. Ends with one line of facts; exit code 2 for what the user can
-    put right, 1 for anything else that fails.
+    put right, 3 for data that is not trusted (jobs/quality.py), 1 for anything else that fails.
     """
     conf = configure((*needs, "spark.master"))
     lake = open_lake(conf, step.__name__)
@@ -37,6 +41,8 @@ def run(step: Step, needs: Sequence[str] = ("ds",)) -> None:
             say(step, conf, lake)
     except (InputError, UnsupportedTable) as error:
         stop(str(error))
+    except Untrusted as error:
+        stop(str(error), UNTRUSTED)
     finally:
         lake.spark.stop()
 
@@ -52,10 +58,10 @@ def configure(needs: Sequence[str] = ()) -> Config:
         stop(str(error))
 
 
-def stop(message: str) -> NoReturn:
+def stop(message: str, code: int = BAD_INPUT) -> NoReturn:
     """Ends the program with `message` alone."""
     print(f"error: {message}", file=sys.stderr)
-    raise SystemExit(BAD_INPUT)
+    raise SystemExit(code)
 
 
 def say(step: Step, conf: Config, lake: Lake) -> dict[str, Any]:
