@@ -140,7 +140,7 @@ def selected(
     Raises `SourceError` with the key of the first that Spark cannot make sense of.
     """
     try:
-        with _unlogged():
+        with unlogged():
             return frame.select(*kept, *(f.expr(text).alias(name) for name, text in sql.items()))
     except (AnalysisException, ParseException):
         for name, text in sql.items():
@@ -167,7 +167,7 @@ def fields_of(source: Records) -> StructType:
 def understood(key: str, text: str) -> Iterator[None]:
     """Within it, what Spark says against a text of the configuration is raised as `SourceError`, with its key."""
     try:
-        with _unlogged():
+        with unlogged():
             yield
     except PySparkException as error:
         said = str(error).strip().splitlines()[0].split(" SQLSTATE")[0]
@@ -175,7 +175,7 @@ def understood(key: str, text: str) -> Iterator[None]:
 
 
 @contextmanager
-def _unlogged() -> Iterator[None]:
+def unlogged() -> Iterator[None]:
     """PySpark 4.0 logs every error of a query, with the whole trace, also those that are caught."""
     log = PySparkLogger.getLogger("SQLQueryContextLogger")
     silent, log.disabled = log.disabled, True
