@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from conf import simulation, sources
+from conf import expectations, simulation, sources
 from conf.schema import Config, Source
 
 CHOICES = {
@@ -59,6 +59,11 @@ ABOVE_ZERO = (
     "selection.snapshots",
     "selection.max_users",
     "selection.trees",
+    "quality.trailing_days",
+    "quality.drift_days",
+    "quality.reference_days",
+    "quality.least_rows",
+    "quality.feature_upper",
 )
 SHARES = ("selection.correlation", "selection.variance")
 STAGES = ("view_types", "cart_types", "purchase_types")
@@ -132,6 +137,8 @@ def check(config: Config) -> None:
             raise ConfigurationError(f"{key} must lie in (0, 1], got {value}: set {key}")
     check_shop(config.source)
     if problem := next(simulation.problems(config.simulate), None):
+        raise ConfigurationError(problem)
+    if problem := next(expectations.problems(config.quality), None):
         raise ConfigurationError(problem)
     if config.ds:
         check_night(config.ds)

@@ -186,6 +186,43 @@ class Simulate:
 
 
 @dataclass
+class Expectation:
+    """What is expected of the rows of a table that a night can have changed."""
+
+    table: str = MISSING  # ingested_files, events, sessions, users, items or sequences
+    value: str = MISSING  # Spark SQL that makes one number of these rows; null: nothing to judge
+    lower: float | None = None  # the least that passes; none: no limit
+    upper: float | None = None  # the most that passes; none: no limit
+    severity: str = "warn"  # where it does not pass: `warn`, or `stop`, and nothing is trained or scored
+    meaning: str = MISSING  # of the value, in words
+
+
+@dataclass
+class Drift:
+    """What is expected to be spread over users' behaviour as it was in the weeks before."""
+
+    of: str = "events"  # events or sessions: one value for each
+    value: str = MISSING  # Spark SQL over an event inside a session, or over a session; text or a number
+    upper: float = 0.25  # the most that passes, of the population stability index
+    severity: str = "warn"  # where it does not pass: `warn`, or `stop`, and nothing is trained or scored
+    meaning: str = MISSING  # of the value, in words
+
+
+@dataclass
+class Quality:
+    """What is expected of each table on each night. A breach marked `stop` keeps training and scoring from running."""
+
+    override: bool = False  # go on in spite of breaches that are marked `stop`
+    trailing_days: int = 28  # arrival dates before the night that its files are compared with
+    drift_days: int = 7  # days up to the night whose sessions are compared
+    reference_days: int = 28  # with so many days before them
+    least_rows: int = 500  # with fewer values on either side there is nothing to judge of a drift
+    feature_upper: float = 0.25  # the most that passes, of each feature of a night's `user_features`
+    expect: dict[str, Expectation] = field(default_factory=dict)  # by name
+    drift: dict[str, Drift] = field(default_factory=dict)  # by name
+
+
+@dataclass
 class Config:
     """What a job is told: `key=value` on its command line, over the YAML files of `conf/`."""
 
@@ -208,3 +245,4 @@ class Config:
     promote: Promote = field(default_factory=Promote)
     simulate: Simulate = field(default_factory=Simulate)
     selection: Selection = field(default_factory=Selection)
+    quality: Quality = field(default_factory=Quality)

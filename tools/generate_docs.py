@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from typing import Any, cast, get_origin, get_type_hints
 
 import omegaconf
 import yaml
@@ -29,6 +29,7 @@ from features.item_features import ITEM_FEATURES
 from features.items import ITEMS
 from features.predictions import PREDICTIONS
 from features.promotions import PROMOTIONS
+from features.quality import QUALITY
 from features.quarantine import QUARANTINE
 from features.sequences import SEQUENCES
 from features.sessions import SESSIONS
@@ -52,6 +53,7 @@ TABLES = (
     *(family.table for family in FAMILIES if family.kept),
     rows_table("<set_id>"),
     vocabulary_table("<set_id>"),
+    QUALITY,
     PREDICTIONS,
     PROMOTIONS,
 )
@@ -200,7 +202,8 @@ def key_rows(kind: type, prefix: str) -> Iterator[tuple[str, ...]]:
             continue
         inner = [part for part in getattr(hint, "__args__", ()) if is_dataclass(part)]
         if inner:
-            yield from key_rows(cast(type, inner[0]), f"{key}.")
+            named = f"{key}.NAME." if get_origin(hint) is dict else f"{key}."
+            yield from key_rows(cast(type, inner[0]), named)
             continue
         if item.name not in meanings:
             raise Undocumented(f"{key} has no meaning: write one behind it in conf/schema.py")
@@ -211,7 +214,7 @@ def default_of(key: str, item: "Field[Any]") -> str:
     """The field's own default, else what conf/config.yaml comes to; a log format's keys have none."""
     value = item.default if item.default_factory is NO_DEFAULT else item.default_factory()
     if value == omegaconf.MISSING:
-        if key.startswith("source."):
+        if key.startswith("source.") or ".NAME." in key:
             return "must be given"
         value = load([])
         for name in key.split("."):
