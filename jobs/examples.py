@@ -1,7 +1,8 @@
 """Make the example set of a task for the models of a night.
 
 Reads `sessions` and `items` as of `ds` less `promote.holdout_days`, writes `examples/<set_id>`: the vocabulary, then, in
-one commit, the packed rows. A set that is there is left as it is.
+one commit, the packed rows. A set that is there is left as it is; none is made after a check (jobs/quality.py) that found
+what must not be.
 
     spark-submit jobs/examples.py ds=2017-12-27 promote.holdout_days=27 task=next_item
 """
@@ -23,9 +24,11 @@ from features.examples import (
 )
 from features.items import FIRST_INDEX, ITEMS
 from features.lake import Lake
+from features.quality import QUALITY
 from features.questions import ask, candidates
 from features.sessions import SESSIONS
 from jobs.job import InputError, run
+from jobs.trust import trusted
 
 
 def examples(conf: Config, lake: Lake) -> dict[str, Any]:
@@ -33,6 +36,7 @@ def examples(conf: Config, lake: Lake) -> dict[str, Any]:
     table = rows_table(set_id)
     if written := lake.facts(table):  # before its rows are there, an empty table is, which says nothing
         return {"set_id": set_id, "note": "it is there already"} | written["counts"]
+    in_spite = trusted(conf, lake.facts(QUALITY))
     cut = Cut.of(conf)
     sessions, known = lake.read(SESSIONS), lake.read(ITEMS)
     words = candidates(sessions, known, cut.as_of, cut.validation_from, conf).persist()
@@ -47,7 +51,7 @@ def examples(conf: Config, lake: Lake) -> dict[str, Any]:
     spec = spec_of(conf, size + 1, max(1, longest), tables)
     rows = shuffled(packed(histories, spec), conf.task.seed).persist()
     counts = {row.split: row["count"] for row in rows.groupBy("split").count().collect()}
-    facts = {"job": "examples", "ds": conf.ds, "counts": counts}
+    facts = {"job": "examples", "ds": conf.ds, "counts": counts, **in_spite}
     lake.overwrite(vocabulary_table(set_id), words.repartition(1).sortWithinPartitions("item_index"), facts)
     lake.overwrite(rows_table(set_id, spec), rows, facts, rows_per_file(spec))
     for frame in (words, histories, rows):

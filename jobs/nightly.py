@@ -1,6 +1,7 @@
-"""The night: ingest what arrived, sessionize it, bring sequences up to it, score every user with the champion.
+"""The night: ingest what arrived, sessionize it, bring sequences up to it, check it, score every user.
 
-The same steps as the jobs of these names, inside one Spark application.
+The same steps as the jobs of these names, inside one Spark application. A check that finds what must not be ends the night
+before it scores, with exit code 3.
 
     spark-submit jobs/nightly.py ds=2017-12-28 raw=var/demo/raw lake=var/demo/lake source=complete_journey
 """
@@ -11,13 +12,14 @@ from conf.schema import Config
 from features.lake import Lake
 from jobs.ingest import ingest
 from jobs.job import run, say
+from jobs.quality import quality
 from jobs.score import score
 from jobs.sequence import sequence
 from jobs.sessionize import sessionize
 
 
 def nightly(conf: Config, lake: Lake) -> dict[str, Any]:
-    facts = {step.__name__: say(step, conf, lake) for step in (ingest, sessionize, sequence, score)}
+    facts = {step.__name__: say(step, conf, lake) for step in (ingest, sessionize, sequence, quality, score)}
     return {"ds": conf.ds, "events": facts["ingest"]["events"], "predictions": facts["score"]["predictions"]}
 
 

@@ -24,6 +24,7 @@ from features.items import ITEMS
 from features.lake import Lake
 from features.predictions import PREDICTIONS
 from features.promotions import PROMOTIONS
+from features.quality import QUALITY
 from features.quarantine import QUARANTINE
 from features.sequences import SEQUENCES
 from features.sessions import SESSIONS
@@ -59,6 +60,7 @@ def report(conf: Config, lake: Lake) -> dict[str, Any]:
         "users": users(conf, lake),
         "promotions": promotions(lake),
         "nights": nights(lake, seconds),
+        "quality": quality(lake),
         "seconds": seconds,
     }
     (folder / "facts.json").write_text(json.dumps(facts, indent=1, default=str) + "\n")
@@ -271,6 +273,16 @@ def nights(lake: Lake, seconds: dict[str, float]) -> list[dict[str, Any]]:
         min(told, default=""): seconds.get("first_load")
     }
     return [told[ds] | {"seconds": took[ds]} for ds in sorted(told)]
+
+
+def quality(lake: Lake) -> dict[str, Any]:
+    """The newest night that was checked: how many expectations passed, and every one, the worst first."""
+    table = lake.read(QUALITY)
+    order = f.expr("passed is not false"), f.expr("severity != 'stop'"), "table", "name"
+    of_newest = table.join(table.agg(f.max("ds").alias("ds")), "ds").orderBy(*order)
+    found = [row.asDict() | {"ds": row.ds.isoformat()} for row in of_newest.collect()]
+    overridden = bool(lake.facts(QUALITY).get("overridden"))
+    return {"ds": found[0]["ds"], "overridden": overridden, "expectations": found} if found else {}
 
 
 def summary(conf: Config, registry: Registry, facts: dict[str, Any]) -> dict[str, Any]:

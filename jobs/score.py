@@ -2,6 +2,7 @@
 
 Reads `sequences` as of `ds` (the table for the newest night, the function of the same name for an earlier one), replaces
 the partition `ds`, `task` of `predictions`. Without a champion there is nothing to score with, and it says so.
+Nothing is scored after a check (jobs/quality.py) that found what must not be.
 
     spark-submit jobs/score.py ds=2017-12-28 task=next_item
 """
@@ -17,15 +18,18 @@ from features.examples import end_of
 from features.items import ITEMS
 from features.lake import Lake
 from features.predictions import PREDICTIONS, to_predictions
+from features.quality import QUALITY
 from features.questions import histories
 from features.sequences import SEQUENCES, as_model_input
 from features.sessions import SESSIONS
 from jobs.job import run, settled
+from jobs.trust import trusted
 from models.registry import CHAMPION, connect
 from models.scoring import TOP_K_SCHEMA, top_k
 
 
 def score(conf: Config, lake: Lake) -> dict[str, Any]:
+    in_spite = trusted(conf, lake.facts(QUALITY))
     registry = connect(conf.registry, conf.artifacts)
     champion = registry.by_alias(conf.task.name, CHAMPION)
     if champion is None:
@@ -39,7 +43,14 @@ def score(conf: Config, lake: Lake) -> dict[str, Any]:
     name, number = champion.tags["model"], champion.version
     rows = settled(to_predictions(scored, conf.ds, conf.task.name, name, number, version))
     counts = check_conserved(users, rows)
-    facts = {"job": "score", "ds": conf.ds, "model_version": number, "sequences_version": version, **counts}
+    facts = {
+        "job": "score",
+        "ds": conf.ds,
+        "model_version": number,
+        "sequences_version": version,
+        **counts,
+        **in_spite,
+    }
     lake.replace_where(PREDICTIONS, rows, f"ds = '{conf.ds}' and task = '{conf.task.name}'", facts)
     return counts | {"champion": f"{name} v{number}"}
 

@@ -2,7 +2,8 @@
 
 Reads `examples/<set_id>`, writes one MLflow run and one version of the registered model `task.name`. A model
 that is registered already, from the same examples and configuration, is left as it is. Baselines are fitted
-here; encoders are trained by `train.ranks` processes (jobs/train_rank.py). Starts no Spark.
+here; encoders are trained by `train.ranks` processes (jobs/train_rank.py). Starts no Spark. Nothing is trained after a check
+(jobs/quality.py) that found what must not be.
 
     spark-submit jobs/train.py ds=2017-12-27 model=gru train.ranks=2
     python jobs/train.py set_id=next_item-2017-12-01-1f3a5c7e model=popularity
@@ -18,8 +19,10 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from conf.schema import Config
-from jobs.job import InputError, configure, stop
+from jobs.job import UNTRUSTED, InputError, Untrusted, configure, stop
 from jobs.launch import RanksFailed, run_ranks
+from jobs.trust import trusted
+from models.commits import newest_facts
 from models.example_set import TRAIN, VALIDATION, ExampleSet, ExampleSetError, open_example_set
 from models.guard import KerasError, guard
 from models.registry import Registry, Version, configuration_hash, connect
@@ -35,6 +38,7 @@ def train(conf: Config) -> dict[str, Any]:
     registry = connect(conf.registry, conf.artifacts)
     if version := find(registry, conf):
         return facts_of(version) | {"note": "registered already, nothing to do"}
+    in_spite = in_spite_of(conf)
     examples = open_example_set(f"{conf.lake}/examples/{conf.set_id}")
     if conf.model.name in ENCODERS:
         plan(
@@ -55,7 +59,12 @@ def train(conf: Config) -> dict[str, Any]:
         fit_baseline(conf, registry, examples)
     version = find(registry, conf)
     assert version is not None, "the ranks ended well, and registered nothing"
-    return facts_of(version) | {"seconds": round(time.monotonic() - began, 1)}
+    return facts_of(version) | {"seconds": round(time.monotonic() - began, 1)} | in_spite
+
+
+def in_spite_of(conf: Config) -> dict[str, Any]:
+    """What the newest check of the lake found and was overridden; refuses to train where it was not."""
+    return trusted(conf, newest_facts(f"{conf.lake}/quality"))
 
 
 def set_id_of(conf: Config) -> str:
@@ -92,6 +101,7 @@ def tags_of(conf: Config, examples: ExampleSet) -> dict[str, Any]:
         "kind": "encoder" if conf.model.name in ENCODERS else "baseline",
         "configuration": hash_of(conf),
         **{name: examples.spec[name] for name in ("set_id", "as_of", "validation_from")},
+        **{name: "; ".join(said) for name, said in in_spite_of(conf).items()},
     }
 
 
@@ -123,6 +133,8 @@ def attempt(step: Callable[[Config], dict[str, Any]], conf: Config) -> None:
         facts = step(conf)
     except (InputError, ExampleSetError, KerasError, RanksFailed) as error:
         stop(str(error))
+    except Untrusted as error:
+        stop(str(error), UNTRUSTED)
     print("train: " + ", ".join(f"{name}={value}" for name, value in facts.items()), flush=True)
 
 
