@@ -192,6 +192,28 @@ class Night(TypedDict, total=False):
     seconds: float
 
 
+class Expected(TypedDict, total=False):
+    """One expectation and what was seen."""
+
+    table: str
+    name: str
+    meaning: str
+    value: float  # none: there was nothing to judge, and so is `passed`
+    lower: float
+    upper: float
+    passed: bool
+    severity: str  # warn | stop
+    rows: int  # that were looked at
+
+
+class Quality(TypedDict, total=False):
+    """The newest check of the tables."""
+
+    ds: str
+    overridden: bool  # whether it goes on in spite of breaches that are marked `stop`
+    expectations: list[Expected]  # breaches first
+
+
 class Facts(TypedDict, total=False):
     """All of a run."""
 
@@ -207,6 +229,7 @@ class Facts(TypedDict, total=False):
     users: list[User]
     promotions: list[Promotion]
     nights: list[Night]
+    quality: Quality
     seconds: dict[str, float]  # by step, in the order in which they ran
 
 

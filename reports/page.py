@@ -40,6 +40,7 @@ def render(facts: Mapping[str, Any]) -> str:
         users=[user(row) for row in rows(facts, "users")],
         promotions=rows(facts, "promotions"),
         nights=rows(facts, "nights"),
+        quality=quality(facts),
         steps=steps(facts),
     )
 
@@ -62,6 +63,7 @@ def environment() -> Environment:
         day=words.day,
         minute=words.minute,
         metric=words.metric_name,
+        value=words.value,
     )
     return page
 
@@ -191,6 +193,23 @@ def user(row: Mapping[str, Any]) -> dict[str, Any]:
     predictions = rows(row, "predictions")
     again = sum(bool(prediction.get("bought_before")) for prediction in predictions)
     return {**row, "baskets": baskets, "predictions": predictions, "again": again}
+
+
+def quality(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The newest check: each expectation with its standing and its limits in words, and how many passed."""
+    found = []
+    for row in rows(facts, "quality", "expectations"):
+        passed = row.get("passed")
+        standing = "nothing to judge" if passed is None else "passed" if passed else row.get("severity")
+        found.append({**row, "standing": standing, "limits": words.limits(row)})
+    judged = [row for row in found if row.get("passed") is not None]
+    return {
+        "ds": at(facts, "quality", "ds"),
+        "overridden": bool(at(facts, "quality", "overridden")),
+        "expectations": found,
+        "judged": len(judged),
+        "passed": sum(bool(row.get("passed")) for row in judged),
+    }
 
 
 def steps(facts: Mapping[str, Any]) -> list[tuple[str, float, float]]:

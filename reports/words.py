@@ -28,6 +28,23 @@ def signed(value: Any, places: int = 3) -> str:
     return NOTHING if found is None else ("+" if found > 0 else "") + decimals(found, places)
 
 
+def value(found: Any) -> str:
+    """12345.678 as "12,346", 0.012345 as "0.0123": three digits, and all before the point; nothing as a dash."""
+    told = number({"": found}, "")
+    if told is None:
+        return NOTHING
+    text = f"{told:,.0f}" if abs(told) >= 1000 else f"{told:.3g}"
+    return text.replace("-", "−")
+
+
+def limits(row: Mapping[str, Any]) -> str:
+    """What passes, of `lower` and `upper`: "0.1 to 5", "at most 5", "at least 3"."""
+    lower, upper = number(row, "lower"), number(row, "upper")
+    if lower is not None and upper is not None:
+        return f"{value(lower)} to {value(upper)}"
+    return f"at least {value(lower)}" if lower is not None else f"at most {value(upper)}"
+
+
 def share(part: float, whole: float) -> str:
     """3 of 8 as "38%"; what is not nothing is never written as 0%."""
     percent = 100 * part / whole if whole else 0

@@ -212,6 +212,45 @@ FACTS = {
         }
         for i in range(5)
     ],
+    "quality": {
+        "ds": "2018-01-01",
+        "overridden": False,
+        "expectations": [
+            {
+                "table": "sessions",
+                "name": "drift_amount",
+                "meaning": "population stability index: money of an event",
+                "value": 0.1234,
+                "lower": None,
+                "upper": 0.1,
+                "passed": False,
+                "severity": "warn",
+                "rows": 24_886,
+            },
+            {
+                "table": "ingested_files",
+                "name": "records_against_week",
+                "meaning": "records that arrived on the night's day, by those of an arrival date of the week before",
+                "value": 0.1305,
+                "lower": 0.1,
+                "upper": 5.0,
+                "passed": True,
+                "severity": "warn",
+                "rows": 28,
+            },
+            {
+                "table": "items",
+                "name": "item_index_least",
+                "meaning": "smallest index; below 3 are those of padding, unknown and mask",
+                "value": None,
+                "lower": 3.0,
+                "upper": None,
+                "passed": None,
+                "severity": "stop",
+                "rows": 0,
+            },
+        ],
+    },
     "seconds": {
         "land": 12.4,
         "ingest": 61.2,

@@ -14,7 +14,7 @@ from reports.flow import HAIR, UPRIGHT, WIDE, flow
 from reports.svg import ticks
 from tests.reports.sample_facts import FACTS
 
-SECTIONS = ["flow", "sessions", "training", "metrics", "users", "promotions", "nights", "seconds"]
+SECTIONS = ["flow", "sessions", "training", "metrics", "users", "promotions", "nights", "quality", "seconds"]
 HOSTILE = "</style></title><script>alert('x')</script><img src=x onerror=\"x\" y='z'>{{ 7 * 7 }}&"
 
 
@@ -142,6 +142,17 @@ def test_wins_and_losses_are_said_in_words():
     text = read(FACTS).text["metrics"]
     assert "gru is below frequency_decay by 0.082 (0.073 to 0.091) in NDCG@10" in text
     assert "sasrec cannot be told from frequency_decay: −0.005 (−0.014 to +0.004) in NDCG@10" in text
+
+
+def test_expectations_say_what_was_seen_what_was_expected_and_how_they_stand():
+    page = render(FACTS)
+    text = re.sub(" +", " ", Page(page).text["quality"])
+    assert "1 of 2 passed" in text
+    assert "money of an event drift_amount0.123at most 0.124,886warn" in text
+    assert "0.1310.1 to 528passed" in text
+    assert "item_index_least–at least 30nothing to judge" in text
+    assert page.count('class="breach"') == 1
+    assert "in spite of" not in text
 
 
 def test_predictions_say_which_are_new():

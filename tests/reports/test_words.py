@@ -37,6 +37,27 @@ def test_numbers_have_a_true_minus_and_nothing_is_a_dash():
     ]
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (12345.6, "12,346"),
+        (999.4, "999"),
+        (-0.012345, "−0.0123"),
+        (0.0, "0"),
+        (1e6, "1,000,000"),
+        (None, "–"),
+    ],
+)
+def test_values_of_any_size_have_three_digits(value, said):
+    assert words.value(value) == said
+
+
+def test_limits_in_words():
+    assert words.limits({"lower": 0.1, "upper": 5}) == "0.1 to 5"
+    assert words.limits({"lower": None, "upper": 1e6}) == "at most 1,000,000"
+    assert words.limits({"lower": 3, "upper": None}) == "at least 3"
+
+
 def test_days_and_minutes():
     assert words.day("2017-12-01T00:00:00Z") == "1 Dec 2017"
     assert words.minute("2017-12-01T10:30:00Z") == "1 Dec 2017, 10:30"
