@@ -162,7 +162,7 @@ def _gathered(
     rest = ("event_ts", "event_type", "item_index", "session", "start_ts", "quantity", "amount")
     step = f.struct(*order, *(name for name in rest if name not in order))
     grouped = steps.groupBy("user_id").agg(
-        f.array_sort(f.collect_list(step)).alias("_all"), session_count.cast("int").alias("session_count")
+        f.sort_array(f.collect_list(step)).alias("_all"), session_count.cast("int").alias("session_count")
     )
     last = grouped.select(
         "user_id",

@@ -154,7 +154,7 @@ def to_sessions(marked: DataFrame) -> DataFrame:
     """
     in_order = f.struct(*USER_ORDER, *(name for name in FIELDS if name not in USER_ORDER))
     grouped = marked.groupBy("user_id", "session").agg(
-        f.array_sort(f.collect_list(in_order)).alias("_events")
+        f.sort_array(f.collect_list(in_order)).alias("_events")
     )
     first, last = f.col("_events")[0], f.element_at("_events", -1)
     fields = f.transform("_events", lambda event: f.struct(*(event[name].alias(name) for name in FIELDS)))
