@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 CODE = $(wildcard features models jobs conf reports)
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 
-.PHONY: help setup demo test test-quick lint format wheel docs ui requirements clean
+.PHONY: help setup demo test test-quick bench-data lint format wheel docs ui requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -22,6 +22,9 @@ test: setup lint  ## lint, then every test
 
 test-quick: setup lint  ## lint, then the tests except those marked slow
 	$(PYTHON) -m pytest -v --durations=15 -m "not slow"
+
+bench-data: setup  ## sessions and sequences of 1, 10 and 50 million events, beside DuckDB and Polars
+	$(PYTHON) -m benchmarks.data $(SIZES)
 
 lint: setup  ## ruff and mypy
 	.venv/bin/ruff check $(STYLED)
