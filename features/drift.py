@@ -17,7 +17,7 @@ from typing import NamedTuple
 from pyspark.sql import Column as Expression
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
-from pyspark.sql.types import BooleanType, NumericType
+from pyspark.sql.types import NumericType
 
 from features.formats import understood
 
@@ -55,7 +55,7 @@ def values(frame: DataFrame, expressions: Mapping[str, str], key: str) -> DataFr
             kind = frame.select(f.expr(sql).alias("value")).schema["value"].dataType
         value = f.expr(sql)
         number, text = f.lit(None).cast("double"), f.lit(None).cast("int")
-        if isinstance(kind, NumericType) and not isinstance(kind, BooleanType):
+        if isinstance(kind, NumericType):
             number = _shortened(value.cast("double"))
         else:
             text = f.when(

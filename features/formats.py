@@ -1,7 +1,7 @@
 """What a record says: the text of a line as the fields of its source, and the elements of an array as records."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from pyspark.errors import AnalysisException, ParseException, PySparkException
@@ -139,14 +139,13 @@ def selected(
 
     Raises `SourceError` with the key of the first that Spark cannot make sense of.
     """
-    try:
-        with unlogged():
-            return frame.select(*kept, *(f.expr(text).alias(name) for name, text in sql.items()))
-    except (AnalysisException, ParseException):
-        for name, text in sql.items():
-            for said in (getattr(source, name) or text, text):  # as it stands there, then with its cast
-                column(frame, key_of(source, name), said)
-        raise
+    texts = (
+        (key_of(source, name), said)
+        for name, text in sql.items()
+        for said in (getattr(source, name) or text, text)  # as it stands there, then with its cast
+    )
+    with first_named(texts, lambda text: frame.select(f.expr(text))):
+        return frame.select(*kept, *(f.expr(text).alias(name) for name, text in sql.items()))
 
 
 def column(frame: DataFrame, key: str, sql: str) -> Expression:
@@ -167,7 +166,7 @@ def fields_of(source: Records) -> StructType:
 def understood(key: str, text: str) -> Iterator[None]:
     """Within it, what Spark says against a text of the configuration is raised as `SourceError`, with its key."""
     try:
-        with unlogged():
+        with _unlogged():
             yield
     except PySparkException as error:
         said = str(error).strip().splitlines()[0].split(" SQLSTATE")[0]
@@ -175,7 +174,24 @@ def understood(key: str, text: str) -> Iterator[None]:
 
 
 @contextmanager
-def unlogged() -> Iterator[None]:
+def first_named(texts: Iterable[tuple[str, str]], plan: Callable[[str], object]) -> Iterator[None]:
+    """Within it a query is planned of many texts; where that fails, the first that fails alone is raised as `SourceError`.
+
+    texts   key and SQL of each; they are looked at one by one only then
+    plan    plans one of them alone
+    """
+    try:
+        with _unlogged():
+            yield
+    except (AnalysisException, ParseException):
+        for key, text in texts:
+            with understood(key, text):
+                plan(text)
+        raise
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
     """PySpark 4.0 logs every error of a query, with the whole trace, also those that are caught."""
     log = PySparkLogger.getLogger("SQLQueryContextLogger")
     silent, log.disabled = log.disabled, True

@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import NamedTuple
 
-from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from conf.schema import Expectation
-from features.formats import understood, unlogged
+from features.formats import first_named
 from features.table import Column, Table
 
 STOP = "stop"
@@ -86,14 +85,8 @@ def observed(table: str, rows: DataFrame, expected: Mapping[str, Expectation]) -
 
     Raises `SourceError` with the key of the first whose SQL does not fit the table.
     """
-    values = {name: wanted.value for name, wanted in expected.items()}
-    try:
-        with unlogged():
-            numbers = f.array(*(f.expr(sql).cast("double") for sql in values.values()))
-            made = rows.agg(f.count("*").alias("rows"), numbers.alias("values"))
-    except (AnalysisException, ParseException):
-        for name, sql in values.items():
-            with understood(f"quality.expect.{name}.value", sql):
-                rows.agg(f.expr(sql).cast("double"))
-        raise
+    texts = [(f"quality.expect.{name}.value", wanted.value) for name, wanted in expected.items()]
+    with first_named(texts, lambda sql: rows.agg(f.expr(sql).cast("double"))):
+        numbers = f.array(*(f.expr(sql).cast("double") for _, sql in texts))
+        made = rows.agg(f.count("*").alias("rows"), numbers.alias("values"))
     return made.select(f.lit(table).alias("table"), "rows", "values")
