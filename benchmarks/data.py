@@ -27,12 +27,12 @@ from benchmarks.measured import Measured, measure
 
 FOLDER = Path("var/bench")
 CORES = len(os.sched_getaffinity(0))
-SPARK_GB = 6
+MEMORY_GB = 6  # of Spark's heap, and of what DuckDB keeps before it spills
 SESSIONS = "user_id, start_ts, end_ts, event_count, events"
 SEQUENCES = "user_id, session_count, length, items, event_types, timestamps, sessions, session_starts, quantities, amounts"
 ENGINES: dict[str, Callable[[Path, Path], list[str]]] = {
-    "footfall": lambda clicks, out: _command("footfall_engine", clicks, out, CORES, SPARK_GB),
-    "duckdb": lambda clicks, out: _command("duckdb_engine", clicks, out, CORES, SPARK_GB),
+    "footfall": lambda clicks, out: _command("footfall_engine", clicks, out, CORES, MEMORY_GB),
+    "duckdb": lambda clicks, out: _command("duckdb_engine", clicks, out, CORES, MEMORY_GB),
     "polars": lambda clicks, out: _command("polars_engine", clicks, out, CORES),
 }
 

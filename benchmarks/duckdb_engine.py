@@ -9,16 +9,19 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.measured import ready
+from conf.schema import Features
+from features.events import ARRIVAL_ORDER, USER_ORDER
 from features.sessions import FIELDS
 
-ORDER = "event_ts, arrival_date, source_file, ingest_seq, event_id"
+AS_CONFIGURED = Features()
+ORDER = ", ".join(USER_ORDER)
 
 MARKED = f"""
 create temp table marked as
 select *, sum(starts) over (partition by user_id order by {ORDER} rows unbounded preceding) as session
 from (
     select *, case when event_ts - lag(event_ts) over (partition by user_id order by {ORDER})
-                        <= interval 30 minute then 0 else 1 end as starts
+                        <= interval {AS_CONFIGURED.session_gap_minutes} minute then 0 else 1 end as starts
     from clicks)
 """
 SESSIONS = f"""
@@ -30,17 +33,17 @@ from (
                 order by {ORDER}) as events
     from marked group by user_id, session)
 """
-ITEMS = """
+ITEMS = f"""
 create temp table items as
 select item_id, (row_number() over (order by first, item_id) + 2)::int as item_index
-from (select item_id, min((arrival_date, source_file, ingest_seq)) as first from clicks group by item_id)
+from (select item_id, min(({", ".join(ARRIVAL_ORDER)})) as first from clicks group by item_id)
 """
 SEQUENCES = f"""
 with starts as (select user_id, session, min(event_ts) as start_ts from marked group by user_id, session),
 steps as (
     select user_id, list({{'item_index': item_index, 'event_type': event_type, 'event_ts': event_ts,
                            'session': session::int, 'start_ts': start_ts, 'quantity': quantity, 'amount': amount}}
-                         order by {ORDER})[-8192:] as steps
+                         order by {ORDER})[-{AS_CONFIGURED.max_length}:] as steps
     from marked join starts using (user_id, session) join items using (item_id) group by user_id)
 select user_id, steps[-1].session as session_count, len(steps)::int as length,
        [s.item_index for s in steps] as items, [s.event_type for s in steps] as event_types,

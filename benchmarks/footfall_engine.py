@@ -22,11 +22,11 @@ def main(clicks: str, out: str, cores: int, memory: int) -> None:
     conf = load([f"lake={out}", f"spark.master='local[{cores}]'", *sys.argv[5:]])
     lake = open_lake(conf, "benchmark")
     lake.spark.range(1000).groupBy((f.col("id") % 7).alias("a")).count().collect()  # Spark is up
-    events = lake.spark.read.parquet(clicks)
+    events, settings = lake.spark.read.parquet(clicks), conf.features
+    gap = timedelta(minutes=settings.session_gap_minutes)
     with ready():
-        lake.append(SESSIONS, to_sessions(mark_sessions(events, timedelta(minutes=30))), {})
+        lake.append(SESSIONS, to_sessions(mark_sessions(events, gap)), {})
         known = settled(hand_out_indices(events, lake.read(ITEMS)))
-        settings = conf.features
         made = sequences(lake.read(SESSIONS), None, known, None, settings.max_length, settings.user_buckets)
         lake.replace_where(SEQUENCES, made, "true", {})
     lake.spark.stop()

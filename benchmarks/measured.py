@@ -1,6 +1,5 @@
 """How long a program works, on how much CPU, and in how much memory: its processes watched from outside."""
 
-import json
 import subprocess
 import sys
 import time
@@ -24,20 +23,15 @@ class Measured:
     seconds: float
     cpu_seconds: float
     peak_gb: float
-    parts: dict[str, float]
 
 
 @contextmanager
-def ready() -> Iterator[dict[str, float]]:
-    """Around what is measured, in the program that is: what comes before (its start) and behind does not count.
-
-    Seconds of parts may be put into the dictionary.
-    """
-    parts: dict[str, float] = {}
+def ready() -> Iterator[None]:
+    """Around what is measured, in the program that is: what comes before (its start) and behind does not count."""
     print(READY, flush=True)
     sys.stdin.readline()
-    yield parts
-    print(f"{DONE} {json.dumps(parts)}", flush=True)
+    yield
+    print(DONE, flush=True)
     sys.stdin.readline()
 
 
@@ -51,7 +45,7 @@ def measure(command: Sequence[str]) -> Measured:
             _until(process, READY)
             before, began, peak = _cpu_seconds(process.pid), time.monotonic(), _Peak(process.pid)
             _go_on(process)
-            parts = _until(process, DONE)
+            _until(process, DONE)
             seconds, cpu = time.monotonic() - began, _cpu_seconds(process.pid) - before
             gigabytes = peak.stop()
             _go_on(process)
@@ -61,19 +55,17 @@ def measure(command: Sequence[str]) -> Measured:
             raise RuntimeError(f"{' '.join(command)} failed:\n{errors.read()[-4000:]}") from None
         finally:
             process.kill()
-    return Measured(round(seconds, 2), round(cpu, 2), round(gigabytes, 2), json.loads(parts))
+    return Measured(round(seconds, 2), round(cpu, 2), round(gigabytes, 2))
 
 
 class _Ended(Exception):
     """The program ended before it said what it was to say."""
 
 
-def _until(process: subprocess.Popen[str], word: str) -> str:
+def _until(process: subprocess.Popen[str], word: str) -> None:
     assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith(word):
-            return line[len(word) :]
-    raise _Ended
+    if not any(line.startswith(word) for line in process.stdout):
+        raise _Ended
 
 
 def _go_on(process: subprocess.Popen[str]) -> None:

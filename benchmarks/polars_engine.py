@@ -9,10 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from benchmarks.measured import ready
-from features.events import USER_ORDER
+from conf.schema import Features
+from features.events import ARRIVAL_ORDER, USER_ORDER
 from features.sessions import FIELDS
 
-MAX_LENGTH = 8192
+MAX_LENGTH = Features().max_length
+GAP = timedelta(minutes=Features().session_gap_minutes)
 
 
 def main(clicks: str, out: Path) -> None:
@@ -22,7 +24,7 @@ def main(clicks: str, out: Path) -> None:
     with ready():
         events = pl.scan_parquet(f"{clicks}/*.parquet").sort("user_id", *USER_ORDER).collect()
         user, ts = pl.col("user_id"), pl.col("event_ts")
-        same = (user == user.shift()) & (ts - ts.shift() <= timedelta(minutes=30))
+        same = (user == user.shift()) & (ts - ts.shift() <= GAP)
         events = events.with_columns((~same.fill_null(False)).cum_sum().alias("_session"))
         (
             events.lazy()
@@ -38,10 +40,9 @@ def main(clicks: str, out: Path) -> None:
             .collect()
             .write_parquet(out / "sessions.parquet")
         )
-        arrival = ("arrival_date", "source_file", "ingest_seq")
         first = (
-            events.select("item_id", *arrival)
-            .sort(arrival)
+            events.select("item_id", *ARRIVAL_ORDER)
+            .sort(ARRIVAL_ORDER)
             .unique("item_id", keep="first", maintain_order=True)
         )
         items = first.lazy().with_row_index("item_index", 3).select("item_id", "item_index")
