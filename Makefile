@@ -11,7 +11,7 @@ STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
-setup:  ## make .venv: 5 to 8 minutes on a new machine, then nothing to do
+setup:  ## make .venv: some minutes on a new machine, then nothing to do
 	@tools/setup.sh
 
 demo: setup  ## the whole pipeline on public data: ingest, train, promote, score, report

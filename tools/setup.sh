@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv, the environment everything runs in: what `make setup` does.
 #
-#     tools/setup.sh        first time on a machine: 5 to 8 minutes, of which Horovod's compilation is 3 to 5
+#     tools/setup.sh        first time on a machine: 3 to 7 minutes, of which Horovod's compilation is 2 to 5
 #                           further clones: about a minute; with nothing to do: instant
 #
 # Each step leaves a stamp in .venv/.footfall with a hash of what it was made from, and is done again only when that changes.
@@ -48,7 +48,7 @@ fi
 rm -f "$stamps/everything"
 
 if ! done_already packages "$packages"; then
-    step "packages of requirements/dev.txt: about half a minute (4 GB in the cache of uv, shared by all clones)"
+    step "packages of requirements/dev.txt: about half a minute (from the cache of uv, shared by all clones)"
     rm -f "$stamps"/*    # what is not in the list goes, Horovod and Footfall among it
     "$uv/uv" pip sync --quiet requirements/dev.txt
     stamp packages "$packages"
