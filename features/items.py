@@ -1,12 +1,14 @@
 """`items`: one row an item, with an index that never changes."""
 
 from datetime import datetime
+from functools import partial
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as f
 
 from features.changes import difference
 from features.events import ARRIVAL_ORDER, happened_before
+from features.kernels import PLACES_SCHEMA, item_places
 from features.table import Column, Table
 
 COUNTED = ("event_count", "session_count")
@@ -81,17 +83,8 @@ def places(sessions: DataFrame, event_types: list[str] | None = None) -> DataFra
 
     To count those is to count sessions, without a second exchange for the distinct ones.
     """
-    fields = sessions.select(
-        f.arrays_zip("events.item_id", "events.event_ts", "events.event_type").alias("_events")
-    )
-    if event_types is not None:
-        fields = fields.withColumn(
-            "_events", f.filter("_events", lambda event: event["event_type"].isin(event_types))
-        )
-    ids = f.col("_events.item_id")
-    first = f.transform(ids, lambda item, place: f.array_position(ids, item) == place + 1)
-    zipped = f.arrays_zip("_events.item_id", "_events.event_ts", first.alias("is_first"))
-    return fields.select(f.inline(zipped)).where("item_id is not null")
+    arrays = sessions.select("events.item_id", "events.event_ts", "events.event_type")
+    return arrays.mapInArrow(partial(item_places, event_types=event_types), PLACES_SCHEMA)
 
 
 def changes_of_items(changes: DataFrame) -> DataFrame:

@@ -1,12 +1,14 @@
 """`sequences`: one row a user, the last behaviours as parallel arrays, as of a date."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 
 from pyspark.sql import Column as Expression
 from pyspark.sql import DataFrame, Window, WindowSpec
 from pyspark.sql import functions as f
 
 from features.events import EVENTS, USER_ORDER, happened_before
+from features.kernels import MODEL_INPUT_SCHEMA, SEQUENCE_SCHEMA, STEPS, model_input, newest_steps
 from features.sessions import FIELDS
 from features.table import Column, Table
 
@@ -72,16 +74,14 @@ def sequences(
 
     `sessions` as SESSIONS, `passive` as EVENTS or none, `items` with `item_id` and `item_index`.
     """
-    number = f.row_number().over(_by_start()).alias("session")
-    numbered = sessions.select("user_id", number, "start_ts", "events")
-    every = numbered.select("user_id", "session", "start_ts", f.posexplode("events").alias("place", "event"))
-    every = every.select("user_id", "session", "start_ts", "place", "event.*")
-    order: tuple[str, ...] = ("session", "place")  # the same order as USER_ORDER, and far less to carry
+    inside = sessions.select("user_id", "start_ts", f.posexplode("events").alias("place", "event"))
+    every = inside.select("user_id", f.lit(True).alias("is_active"), "start_ts", "place", "event.*")
+    order: tuple[str, ...] = ("start_ts", "place")  # the same order as USER_ORDER, and far less to carry
     if passive is not None:
         order = USER_ORDER
         every = every.drop("place").unionByName(_outside_sessions(passive))
     steps = _indexed(every.where(happened_before(as_of)), items)
-    return _gathered(steps, order, f.max("session"), max_length, buckets)
+    return _gathered(steps.withColumn("session_count", f.lit(None).cast("int")), order, max_length, buckets)
 
 
 def updated(
@@ -117,70 +117,49 @@ def updated(
         f.col("place").cast("bigint").alias("ingest_seq"),
         f.col("_step.event_types").alias("event_type"),
         f.col("_step.items").alias("item_index"),
-        f.col("_step.sessions").alias("session"),
+        (f.col("_step.sessions") > 0).alias("is_active"),
         f.col("_step.session_starts").alias("start_ts"),
         f.col("_step.quantities").alias("quantity"),
         f.col("_step.amounts").alias("amount"),
     )
     on_day = f.to_date("event_ts").alias("event_date")
     kept = rest.withColumn("event_date", on_day).join(days, ["user_id", "event_date"], "left_anti")
-    inside = sessions.select("user_id", f.lit(1).alias("session"), "start_ts", f.inline("events"))
+    inside = sessions.select("user_id", f.lit(True).alias("is_active"), "start_ts", f.inline("events"))
     anew = inside.unionByName(_outside_sessions(passive)).withColumn("event_date", on_day)
     anew = _indexed(anew.join(days, ["user_id", "event_date"], "left_semi"), items)
     steps = kept.unionByName(anew.select(*kept.columns)).drop("event_date")
-    counted = _session_counts(stored, changes)
     # Of a user's newest behaviours every later session is known: their numbers count down from the newest.
-    is_active = f.col("session") > 0
-    later = f.dense_rank().over(Window.partitionBy("user_id", is_active).orderBy(f.desc("start_ts")))
-    numbered = steps.join(counted, "user_id").withColumn(
-        "session", f.when(is_active, f.col("_sessions") - later + 1).otherwise(0)
-    )
-    return _gathered(numbered, USER_ORDER, f.max("_sessions"), max_length, buckets)
+    counted = steps.join(_session_counts(stored, changes), "user_id", "left")
+    return _gathered(counted, USER_ORDER, max_length, buckets)
 
 
 def _session_counts(stored: DataFrame, changes: DataFrame) -> DataFrame:
-    """How many sessions each user has now: `user_id`, `_sessions`."""
-    before = stored.select("user_id", f.col("session_count").alias("_sessions"))
-    since = changes.select("user_id", f.when(f.col("_is_in"), 1).otherwise(-1).alias("_sessions"))
-    return before.unionByName(since).groupBy("user_id").agg(f.sum("_sessions").cast("int").alias("_sessions"))
+    """How many sessions each user has now: `user_id`, `session_count`."""
+    before = stored.select("user_id", "session_count")
+    since = changes.select("user_id", f.when(f.col("_is_in"), 1).otherwise(-1).alias("session_count"))
+    total = f.sum("session_count").cast("int").alias("session_count")
+    return before.unionByName(since).groupBy("user_id").agg(total)
 
 
 def _outside_sessions(passive: DataFrame) -> DataFrame:
-    """Passive events as steps of a sequence: session 0, which starts with them."""
-    none = f.lit(0).alias("session")
-    return passive.select("user_id", none, f.col("event_ts").alias("start_ts"), *FIELDS)
+    """Passive events as steps of a sequence: in no session, which starts with them."""
+    return passive.select(
+        "user_id", f.lit(False).alias("is_active"), f.col("event_ts").alias("start_ts"), *FIELDS
+    )
 
 
 def _indexed(events: DataFrame, items: DataFrame) -> DataFrame:
     return events.join(items.select("item_id", "item_index"), "item_id", "left")
 
 
-def _gathered(
-    steps: DataFrame, order: tuple[str, ...], session_count: Expression, max_length: int, buckets: int
-) -> DataFrame:
-    """One row a user: the newest `max_length` of the steps, in `order`. `session_count` is an aggregate over them."""
-    rest = ("event_ts", "event_type", "item_index", "session", "start_ts", "quantity", "amount")
-    step = f.struct(*order, *(name for name in rest if name not in order))
-    grouped = steps.groupBy("user_id").agg(
-        f.sort_array(f.collect_list(step)).alias("_all"), session_count.cast("int").alias("session_count")
-    )
-    last = grouped.select(
-        "user_id",
-        "session_count",
-        f.slice("_all", -f.least(f.size("_all"), f.lit(max_length)), max_length).alias("_steps"),
-    )
-    fields = {
-        "items": lambda x: f.coalesce(x["item_index"], f.lit(NO_ITEM)),
-        "event_types": lambda x: x["event_type"],
-        "timestamps": lambda x: x["event_ts"],
-        "sessions": lambda x: x["session"].cast("int"),
-        "session_starts": lambda x: x["start_ts"],
-        "quantities": lambda x: f.coalesce(x["quantity"], f.lit(0.0)),
-        "amounts": lambda x: f.coalesce(x["amount"], f.lit(0.0)),
-    }
-    arrays = [f.transform("_steps", pick).alias(name) for name, pick in fields.items()]
-    length = f.size("_steps").alias("length")
-    return last.select("user_id", bucket_of(buckets), "session_count", length, *arrays)
+def _gathered(steps: DataFrame, order: tuple[str, ...], max_length: int, buckets: int) -> DataFrame:
+    """One row a user: the newest `max_length` of the steps, in `order`. One exchange, one sort; see `newest_steps`."""
+    made_of = (column for column, *_ in STEPS.values())
+    columns = dict.fromkeys(("user_id", "is_active", "start_ts", "session_count", *made_of))
+    by_user = steps.select(*columns, *(name for name in order if name not in columns)).repartition("user_id")
+    in_order = by_user.sortWithinPartitions("user_id", *order).select(*columns)
+    made = in_order.mapInArrow(partial(newest_steps, max_length=max_length), SEQUENCE_SCHEMA)
+    return made.select("user_id", bucket_of(buckets), "session_count", "length", *(c.name for c in ARRAYS))
 
 
 def as_model_input(sequences: DataFrame, event_types: list[str], as_of: datetime) -> DataFrame:
@@ -193,26 +172,10 @@ def as_model_input(sequences: DataFrame, event_types: list[str], as_of: datetime
     `ages` are days from the start of the behaviour's session to `as_of`, as float. A night's file may hold events from
     after its night (of clocks that run ahead): the table has them, a model does not see them.
     """
-    zipped = f.arrays_zip("items", "event_types", "sessions", "session_starts", "timestamps")
-    wanted = f.filter(
-        zipped,
-        lambda x: (
-            (x["items"] > NO_ITEM)
-            & (x["sessions"] > 0)
-            & x["event_types"].isin(event_types)
-            & (x["timestamps"] < f.lit(as_of))
-        ),
-    )
-    micros_a_day = 86_400_000_000.0
-    kept = sequences.select("user_id", wanted.alias("_kept")).where(f.size("_kept") > 0)
-    until = f.unix_micros(f.lit(as_of).cast("timestamp"))
-    return kept.select(
-        "user_id",
-        f.transform("_kept", lambda x: x["items"]).alias("items"),
-        f.transform("_kept", lambda x: x["sessions"]).alias("sessions"),
-        f.transform(
-            "_kept", lambda x: ((until - f.unix_micros(x["session_starts"])) / micros_a_day).cast("float")
-        ).alias("ages"),
+    until = int(as_of.replace(tzinfo=as_of.tzinfo or UTC).timestamp()) * 1_000_000 + as_of.microsecond
+    columns = sequences.select("user_id", "items", "event_types", "sessions", "session_starts", "timestamps")
+    return columns.mapInArrow(
+        partial(model_input, event_types=list(event_types), until=until), MODEL_INPUT_SCHEMA
     )
 
 

@@ -1,0 +1,210 @@
+"""Arrow kernels (what `mapInArrow` calls): loops over the elements of arrays, by NumPy over whole columns.
+
+Spark calls an interpreted lambda for each element of an array instead, which takes ten times as long.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+BLOCK_ROWS = 65_536  # rows that a kernel over sorted rows looks at together
+MICROS_A_DAY = 86_400_000_000.0
+UTC_MICROS = pa.timestamp("us", "UTC")
+
+SEQUENCE_SCHEMA = (
+    "user_id string, session_count int, length int, items array<int>, event_types array<string>, "
+    "timestamps array<timestamp>, sessions array<int>, session_starts array<timestamp>, "
+    "quantities array<double>, amounts array<double>"
+)
+STEPS = {
+    "items": ("item_index", pa.int32(), 0),
+    "event_types": ("event_type", pa.string(), None),
+    "timestamps": ("event_ts", UTC_MICROS, None),
+    "session_starts": ("start_ts", UTC_MICROS, None),
+    "quantities": ("quantity", pa.float64(), 0.0),
+    "amounts": ("amount", pa.float64(), 0.0),
+}
+"""Array of a sequence -> the column of steps that it is made of, its type, and what stands for null."""
+
+MODEL_INPUT_SCHEMA = "user_id string, items array<int>, sessions array<int>, ages array<float>"
+PLACES_SCHEMA = "item_id string, event_ts timestamp, is_first boolean"
+
+
+class Held(NamedTuple):
+    """What is kept of the user whose steps go on in the next block."""
+
+    user: str | None = None
+    sessions: int = 0  # so far
+    last_start: int | None = None  # of the newest of them, microseconds
+    tail: pa.Table | None = None  # the newest steps, numbered
+
+
+def newest_steps(batches: Iterable[pa.RecordBatch], max_length: int) -> Iterator[pa.RecordBatch]:
+    """The newest `max_length` steps of each user as parallel arrays, their sessions numbered from 1.
+
+    in   rows sorted by user, then in the order of the steps: user_id, is_active, start_ts, session_count and those of STEPS
+    out  SEQUENCE_SCHEMA, one row a user
+
+    Active steps with one `start_ts` are one session; others are in session 0. Where `session_count` is given, the newest
+    session has that number and the others count down from it. Memory is that of a block and of `max_length` steps.
+    """
+    held = Held()
+    for block in blocks(batches, BLOCK_ROWS):
+        is_new, sessions = _numbered(block, held)
+        steps = block.append_column("session", pa.array(sessions))
+        if held.tail is not None:
+            steps = pa.concat_tables([held.tail, steps])
+            is_new = np.concatenate([np.zeros(held.tail.num_rows, bool), is_new])
+        starts = np.flatnonzero(is_new[1:]) + 1
+        starts = np.concatenate([[0], starts])
+        last = int(starts[-1])
+        if last:
+            yield _as_arrays(steps.slice(0, last), starts[:-1], held, max_length)
+        held = _hold(steps.slice(last), held if last == 0 else Held(), max_length)
+    if held.tail is not None:
+        yield _as_arrays(held.tail, np.array([0]), held, max_length)
+
+
+def blocks(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """The rows of `batches` in tables of at least `rows`, the last one aside, each column in one piece; none is empty."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= rows:
+            yield pa.Table.from_batches(waiting).combine_chunks()
+            waiting = []
+    if sum(map(len, waiting)):
+        yield pa.Table.from_batches(waiting).combine_chunks()
+
+
+def _numbered(block: pa.Table, held: Held) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each step is its user's first, (rows,) bool, and the number of its session so far, (rows,) int32."""
+    users = block["user_id"].chunk(0)
+    is_new = np.ones(len(users), bool)
+    is_new[0] = users[0].as_py() != held.user
+    is_new[1:] = pc.not_equal(users[1:], users[:-1]).to_numpy(zero_copy_only=False)
+    at = np.flatnonzero(block["is_active"].to_numpy())
+    user, start = (
+        np.cumsum(is_new)[at],
+        _micros(block["start_ts"])[at],
+    )  # (active,) x 2; user 0 is the held one
+    first, opens = np.ones(len(at), bool), np.ones(len(at), bool)
+    first[1:] = user[1:] != user[:-1]
+    opens[1:] = first[1:] | (start[1:] != start[:-1])
+    goes_on = user == 0
+    if goes_on[:1].any():
+        opens[0] = start[0] != held.last_start
+    opened = np.cumsum(opens)
+    before = np.maximum.accumulate(np.where(first, opened - opens, 0))  # by the users ahead
+    sessions = np.zeros(len(users), np.int32)
+    sessions[at] = opened - before + np.where(goes_on, held.sessions, 0)
+    return is_new, sessions
+
+
+def _hold(steps: pa.Table, held: Held, max_length: int) -> Held:
+    """`steps` are all of one user, after those that were `held` of the same user before."""
+    sessions = steps["session"].to_numpy()
+    active = np.flatnonzero(sessions)
+    newest = int(_micros(steps["start_ts"])[active[-1]]) if len(active) else held.last_start
+    return Held(
+        steps["user_id"][0].as_py(),
+        max(held.sessions, int(sessions.max())),
+        newest,
+        steps.slice(max(0, steps.num_rows - max_length)).combine_chunks(),
+    )
+
+
+def _as_arrays(steps: pa.Table, starts: np.ndarray, held: Held, max_length: int) -> pa.RecordBatch:
+    """One row a user, whose steps begin at `starts`; the first of them is the one that was `held`."""
+    ends = np.append(starts[1:], steps.num_rows)
+    sessions = steps["session"].to_numpy()
+    found = np.maximum.reduceat(sessions, starts)
+    found[0] = max(found[0], held.sessions)
+    given = steps["session_count"].take(starts).to_numpy().astype(float)  # NaN: none is
+    in_all = np.where(np.isnan(given), found, np.nan_to_num(given)).astype(np.int32)
+    kept = np.minimum(ends - starts, max_length)
+    places = np.arange(kept.sum()) + np.repeat(ends - np.cumsum(kept), kept)
+    newest = steps.take(places).combine_chunks()
+    number = sessions[places] + np.repeat(in_all - found, kept)
+    columns = {
+        "user_id": pc.take(steps["user_id"].combine_chunks(), starts),
+        "session_count": pa.array(in_all),
+        "length": pa.array(kept.astype(np.int32)),
+        "sessions": lists(np.where(sessions[places] > 0, number, 0).astype(np.int32), kept),
+    }
+    for name, (column, kind, nothing) in STEPS.items():
+        values = newest[column].chunk(0).cast(kind)
+        columns[name] = lists(values if nothing is None else values.fill_null(nothing), kept)
+    order = [name.split()[0] for name in SEQUENCE_SCHEMA.split(", ")]
+    return pa.RecordBatch.from_arrays([columns[name] for name in order], order)
+
+
+def model_input(
+    batches: Iterable[pa.RecordBatch], event_types: list[str], until: int
+) -> Iterator[pa.RecordBatch]:
+    """Of each sequence the active behaviours of some types before a moment (`until`, microseconds): MODEL_INPUT_SCHEMA.
+
+    in   user_id, items, event_types, sessions, session_starts, timestamps: parallel arrays
+    out  user_id, items, sessions, ages: days from the session's start to the moment; users without any are left out
+    """
+    types = pa.array(event_types, pa.string())
+    for batch in batches:
+        items, sessions = (batch.column(name).flatten().to_numpy() for name in ("items", "sessions"))
+        wanted = (items > 0) & (sessions > 0) & (_micros(batch.column("timestamps").flatten()) < until)
+        wanted &= pc.is_in(batch.column("event_types").flatten(), types).to_numpy(zero_copy_only=False)
+        kept = counts_of(batch.column("items"), wanted)
+        starts = _micros(batch.column("session_starts").flatten())[wanted]
+        ages = ((until - starts) / MICROS_A_DAY).astype(np.float32)
+        some = pa.array(kept > 0)
+        arrays = [lists(values, kept) for values in (items[wanted], sessions[wanted], ages)]
+        yield pa.RecordBatch.from_arrays(
+            [column.filter(some) for column in (batch.column("user_id"), *arrays)],
+            ["user_id", "items", "sessions", "ages"],
+        )
+
+
+def item_places(batches: Iterable[pa.RecordBatch], event_types: list[str] | None) -> Iterator[pa.RecordBatch]:
+    """The events of sessions that name an item, and whether each is the first of its session to do so: PLACES_SCHEMA.
+
+    in   item_id, event_ts, event_type: parallel arrays, a row a session
+    """
+    for batch in batches:
+        items = batch.column("item_id").flatten()
+        wanted = pc.is_valid(items).to_numpy(zero_copy_only=False)
+        if event_types is not None:
+            types = pa.array(event_types, pa.string())
+            wanted = wanted & pc.is_in(batch.column("event_type").flatten(), types).to_numpy(
+                zero_copy_only=False
+            )
+        session = np.repeat(np.arange(len(batch)), batch.column("item_id").value_lengths().to_numpy())
+        items = items.filter(pa.array(wanted))
+        code = items.dictionary_encode().indices.to_numpy().astype(np.int64)
+        _, firsts = np.unique(session[wanted] * (len(items) + 1) + code, return_index=True)
+        is_first = np.zeros(len(items), bool)
+        is_first[firsts] = True
+        times = batch.column("event_ts").flatten().filter(pa.array(wanted))
+        yield pa.RecordBatch.from_arrays(
+            [items, times, pa.array(is_first)], ["item_id", "event_ts", "is_first"]
+        )
+
+
+def lists(values: np.ndarray | pa.Array, counts: np.ndarray) -> pa.ListArray:
+    """The values in lists of so many each."""
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return pa.ListArray.from_arrays(
+        pa.array(offsets), pa.array(values) if isinstance(values, np.ndarray) else values
+    )
+
+
+def counts_of(column: pa.ListArray, wanted: np.ndarray) -> np.ndarray:
+    """How many `wanted` elements each list of the column has, (rows,) int64."""
+    row = np.repeat(np.arange(len(column)), column.value_lengths().to_numpy())
+    return np.bincount(row[wanted], minlength=len(column))
+
+
+def _micros(times: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Times as microseconds since 1970, (rows,) int64."""
+    return times.cast(UTC_MICROS).cast(pa.int64()).to_numpy()
