@@ -15,19 +15,22 @@ MAPPED = {
 COLUMNS = "item_id string, title string, category string, attributes map<string,string>"
 
 
-def catalogue(records: DataFrame, source: ItemSource) -> DataFrame:
+def catalogue(records: DataFrame, source: ItemSource, wanted: DataFrame | None = None) -> DataFrame:
     """`item_id`, `title`, `category`, `attributes`, one row an item: the last record of the newest file.
 
     before                  after
     fields                  item_id  title  category  attributes
     {1, MILK, Own}          1        null   MILK      {brand: Own}
 
-    Takes `source_file`, `arrival_date`, `ingest_seq`, `fields`. A record without an id is passed over.
+    Takes `source_file`, `arrival_date`, `ingest_seq`, `fields`. A record without an id is passed over,
+    and so is one of an item that is not among those `wanted` (`item_id`), where these are given.
     """
     order = f.struct("arrival_date", "source_file", "ingest_seq").alias("_order")
     fields = records.select(order, "fields.*")
     sql = {name: f"cast(({getattr(source, name)}) as {kind})" for name, kind in MAPPED.items()}
     named = selected(fields, [f.col("_order")], source, sql).where("item_id is not null")
+    if wanted is not None:
+        named = named.join(wanted.select("item_id"), "item_id", "left_semi")
     newest = Window.partitionBy("item_id").orderBy(f.desc("_order"))
     return named.withColumn("_n", f.row_number().over(newest)).where("_n = 1").drop("_n", "_order")
 

@@ -67,7 +67,7 @@ def update_items(conf: Config, lake: Lake, upto: Standing, changes_since: Feed) 
     if said["catalogue"] != before.get("catalogue"):
         known = described(known.unionByName(unseen(new)), read_catalogue(conf, lake, files))
     elif added:
-        known = known.unionByName(described(unseen(new), read_catalogue(conf, lake, files)))
+        known = known.unionByName(described(unseen(new), read_catalogue(conf, lake, files, new)))
     changes = changed_items(sessions, changes_since(since) if since else None)
     rows = applied(known, changes, "item_id", COUNTED)
     facts = {"job": "sequence", "ds": conf.ds, **upto.facts(), "new": added, **said}
@@ -188,16 +188,20 @@ def arrived_catalogue(
     return whole, {"catalogue": digest, "catalogue_broken": broken}
 
 
-def read_catalogue(conf: Config, lake: Lake, files: list[RawFile]) -> DataFrame:
-    """What the source's catalogue says of items; empty where it has none."""
+def read_catalogue(
+    conf: Config, lake: Lake, files: list[RawFile], wanted: DataFrame | None = None
+) -> DataFrame:
+    """What the source's catalogue says of items, of those `wanted` or of all; empty where it has none."""
     source = conf.source.items
     if source is None or not files:
         return no_catalogue(lake.spark)
     arrived = lake.spark.createDataFrame(
         [(x.path, x.arrival_date) for x in files], "source_file string, arrival_date date"
     )
+    # Settled: Spark would parse each line again for every condition on a field of it.
     found = records(lake.spark, [file.path for file in files], source)
-    return catalogue(found.join(arrived, "source_file"), source)
+    found = settled(found.select("source_file", "ingest_seq", "fields"))
+    return catalogue(found.join(arrived, "source_file"), source, wanted)
 
 
 if __name__ == "__main__":

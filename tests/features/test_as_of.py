@@ -11,8 +11,8 @@ from features.changes import applied
 from features.formats import with_fields
 from features.items import COUNTED, ITEMS, described, hand_out_indices, items, unseen
 from features.questions import ask, candidates, histories
-from features.sequences import SEQUENCES, as_model_input, next_sessions, sequences
-from features.sessions import mark_sessions, to_sessions
+from features.sequences import SEQUENCES, as_model_input, next_sessions, sequences, updated
+from features.sessions import mark_sessions, on_days, to_sessions
 from features.users import USERS, users
 from tests.shop import DAY, at, event, events, rows_of
 
@@ -186,6 +186,18 @@ def test_the_table_and_the_function_show_a_model_the_same(spark, shop, letters):
         assert by_table == rows_of(histories(shop, known(spark), at(clock), conf))
 
 
+def test_a_night_of_letters_alone_makes_a_sequence_of_who_had_none_and_grows_that_of_who_had(spark, shop):
+    nothing, mail = shop.limit(0), {"event_type": "mail", "is_active": False}
+    letters = events(spark, event("ann", "12:00:00", "x", **mail), event("dora", "09:00:00", "y", **mail))
+    days = letters.select("user_id", "event_date")
+    stored = sequences(shop.where("user_id = 'ann'"), None, known(spark), None, 4, 8)
+    changes = nothing.withColumn("_is_in", f.lit(True))
+    ours = on_days(shop, [DAY]).where("user_id = 'ann'")
+    rows = updated(stored, changes, ours, letters, days, known(spark), 4, 8)
+    columns = ("user_id", "items", "sessions", "session_count")
+    assert rows_of(rows, *columns) == [("ann", [0, 5, 4, 4], [0, 3, 3, 3], 3), ("dora", [0], [0], 0)]
+
+
 def test_the_next_session_is_the_first_to_start_in_the_time_asked_about(spark, shop):
     def after(start: str, end: str, *types: str) -> list:
         return rows_of(next_sessions(shop, known(spark), list(types or ["purchase"]), at(start), at(end)))
@@ -231,3 +243,5 @@ def test_of_several_lines_of_an_item_the_last_of_the_newest_file_holds(spark):
         ("1", "Milk", "last", {"size": "1 l"}),
         ("2", None, None, None),
     ]
+    of_two = spark.createDataFrame([("2",), ("3",)], "item_id string")
+    assert [row.item_id for row in catalogue(with_fields(lines, source), source, of_two).collect()] == ["2"]
