@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
+PYTEST = $(PYTHON) -m pytest -v --durations=15 -n 2 --dist loadfile
 CODE = $(wildcard features models jobs conf reports)
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 
@@ -17,11 +18,11 @@ setup:  ## make .venv: some minutes on a new machine, then nothing to do
 demo: setup  ## the whole pipeline on public data: ingest, train, promote, score, report
 	$(PYTHON) -m jobs.demo
 
-test: setup lint  ## lint, then every test
-	$(PYTHON) -m pytest -v --durations=15
+test: setup lint  ## lint, then every test, two files at a time
+	$(PYTEST)
 
 test-quick: setup lint  ## lint, then the tests except those marked slow
-	$(PYTHON) -m pytest -v --durations=15 -m "not slow"
+	$(PYTEST) -m "not slow"
 
 bench-data: setup  ## sessions and sequences of 1, 10 and 50 million events, beside DuckDB and Polars
 	$(PYTHON) -m benchmarks.data $(SIZES)
