@@ -27,6 +27,7 @@ CHOICES = {
     "selection.target": ("buys", "spend", "returns"),
 }
 ABOVE_ZERO = (
+    "lease_seconds",
     "features.session_gap_minutes",
     "features.max_events_per_user_day",
     "features.max_length",
@@ -140,8 +141,13 @@ def check(config: Config) -> None:
         raise ConfigurationError(problem)
     if problem := next(expectations.problems(config.quality), None):
         raise ConfigurationError(problem)
-    if config.ds:
-        check_night(config.ds)
+    for key in ("ds", "start", "end"):
+        if day := _get(config, key):
+            check_day(key, day)
+    if config.start and config.end and config.start >= config.end:
+        raise ConfigurationError(
+            f"start must lie before end, which is not looked at any more, got {config.start} and {config.end}: set end"
+        )
 
 
 def check_shop(source: Source) -> None:
@@ -161,16 +167,18 @@ def check_shop(source: Source) -> None:
                 )
 
 
-def check_night(ds: str) -> None:
-    """Refuses a `ds` that is no day, or one from which no days can be counted back or on."""
+def check_day(key: str, given: str) -> None:
+    """Refuses what is no day, or one from which no days can be counted back or on."""
     try:
-        night = date.fromisoformat(ds)
+        day = date.fromisoformat(given)
     except ValueError:
-        night = None
-    if night is None or night.isoformat() != ds:  # Python also reads 20171228 and 2017-W52-4
-        raise ConfigurationError(f"ds must be a day as YYYY-MM-DD, got {ds!r}: set ds=2017-12-28")
-    if not FIRST_NIGHT <= night <= LAST_NIGHT:
-        raise ConfigurationError(f"ds must lie between {FIRST_NIGHT} and {LAST_NIGHT}, got {ds!r}: set ds")
+        day = None
+    if day is None or day.isoformat() != given:  # Python also reads 20171228 and 2017-W52-4
+        raise ConfigurationError(f"{key} must be a day as YYYY-MM-DD, got {given!r}: set {key}=2017-12-28")
+    if not FIRST_NIGHT <= day <= LAST_NIGHT:
+        raise ConfigurationError(
+            f"{key} must lie between {FIRST_NIGHT} and {LAST_NIGHT}, got {given!r}: set {key}"
+        )
 
 
 def quoted(override: str) -> str:

@@ -227,6 +227,9 @@ class Config:
     """What a job is told: `key=value` on its command line, over the YAML files of `conf/`."""
 
     ds: str = ""  # the night: the last day that is looked at, YYYY-MM-DD; most jobs need it
+    start: str = ""  # the first arrival date that `jobs/backfill.py` looks at, YYYY-MM-DD
+    end: str = ""  # the day after the last one
+    reingest: bool = False  # there: take in anew what is in the lake already
     raw: str = MISSING  # folder of the raw logs
     lake: str = MISSING  # folder of the Delta tables
     registry: str = MISSING  # MLflow tracking and registry URI
@@ -236,6 +239,8 @@ class Config:
     set_id: str | None = None  # an example set; none: that of `ds` and the rest of the configuration
     path: str = ""  # the file or folder that `jobs/check_source.py` looks at
     sample: int = 10_000  # lines that it reads of it
+    wait: bool = False  # where another job writes to the lake: wait until it is done; false: stop
+    lease_seconds: int = 120  # without a sign of life, after which a job that writes is taken for dead
     source: Source = field(default_factory=Source)
     spark: SparkSettings = field(default_factory=SparkSettings)
     features: Features = field(default_factory=Features)

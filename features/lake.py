@@ -1,7 +1,7 @@
 """The lake: Delta tables in one folder. The only module that reads or writes Delta."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,11 @@ from features.table import Table
 
 UNSUPPORTED = {"delta.enableDeletionVectors": ("true",), "delta.columnMapping.mode": ("name", "id")}
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+BARRED, TOLD = "footfall.barred", "footfall.told"  # properties of no meaning but that they change
+DEEPEST = 3  # folders below the lake's in which a table can lie
 Facts = dict[str, Any]
+Guard = Callable[[Table], None]
+"""Raises where a table may not be written to any more."""
 
 
 class UnsupportedTable(ValueError):
@@ -25,13 +29,17 @@ class Lake:
 
     Every write takes `facts`, a JSON object that goes into the commit (`userMetadata`): what was counted and which
     batches of input it covered. `lake.facts(TABLE)` gives those of the newest commit that has any.
+
+    Within `guarded` each commit is asked for before it begins, and again when it is done or has failed.
     """
 
     def __init__(self, spark: SparkSession, root: str):
         self.spark = spark
-        folder = spark._jvm.org.apache.hadoop.fs.Path(root)  # type: ignore[union-attr]
-        system = folder.getFileSystem(spark._jsc.hadoopConfiguration())
-        self.root = system.makeQualified(folder).toString()  # a relative path would be read as a table's name
+        self.root = root
+        hadoop, system = self.file_system()
+        # A relative path would be read as a table's name.
+        self.root = system.makeQualified(hadoop.Path(root)).toString()
+        self._guard: Guard | None = None
 
     def path(self, table: Table) -> str:
         return f"{self.root}/{table.name}"
@@ -92,13 +100,13 @@ class Lake:
 
     def append(self, table: Table, rows: DataFrame, facts: Facts) -> None:
         self._create(table)
-        with self._told(facts):
+        with self._committed(table, facts):
             self._spread(table, rows).write.format("delta").mode("append").save(self.path(table))
 
     def insert_new(self, table: Table, rows: DataFrame, facts: Facts) -> None:
         """Inserts the rows whose key is not there yet; the others stay as they are."""
         self._create(table)
-        with self._told(facts):
+        with self._committed(table, facts):
             self._merge(table, self._spread(table, rows)).whenNotMatchedInsertAll().execute()
 
     def replace(
@@ -118,7 +126,7 @@ class Lake:
         )
         self._create(table)
         values = {c.name: f"new.{c.name}" for c in table.columns}
-        with self._told(facts):
+        with self._committed(table, facts):
             (
                 self._merge(table, changes, within)
                 .whenMatchedDelete("new._gone")
@@ -130,7 +138,7 @@ class Lake:
     def replace_where(self, table: Table, rows: DataFrame, predicate: str, facts: Facts) -> None:
         """One commit in which `rows` take the place of all rows for which `predicate` holds."""
         self._create(table)
-        with self._told(facts):
+        with self._committed(table, facts):
             writer = self._spread(table, rows).write.format("delta").mode("overwrite")
             writer.option("replaceWhere", predicate).save(self.path(table))
 
@@ -139,7 +147,7 @@ class Lake:
     ) -> None:
         """One commit in which `rows` are all that the table holds, in their order and their partitions."""
         self._create(table)
-        with self._told(facts):
+        with self._committed(table, facts):
             writer = table.conform(rows).write.format("delta").mode("overwrite")
             if rows_per_file:
                 writer = writer.option("maxRecordsPerFile", rows_per_file)
@@ -149,8 +157,67 @@ class Lake:
         snapshot = self._snapshot(table)
         if snapshot.version() >= 0:
             self._refuse_unsupported(table, snapshot)
-            with self._told(facts):
+            with self._committed(table, facts):
                 self._delta(table).delete(condition)
+
+    def remove_matching(self, table: Table, rows: DataFrame, on: tuple[str, ...], facts: Facts) -> None:
+        """One commit that takes out the rows that are like one of `rows` in the columns `on`."""
+        if not self.exists(table):
+            return
+        same = f.expr(" and ".join(f"old.{name} = gone.{name}" for name in on))
+        with self._committed(table, facts):
+            gone = rows.select(*on).distinct().alias("gone")
+            self._delta(table).alias("old").merge(gone, same).whenMatchedDelete().execute()
+
+    def tell(self, table: Table, facts: Facts) -> None:
+        """A commit that changes nothing but what the newest facts are."""
+        if self.exists(table):
+            with self._committed(table, facts):
+                self._set_property(self.path(table), TOLD, json.dumps(facts, sort_keys=True))
+
+    @contextmanager
+    def guarded(self, guard: Guard) -> Iterator[None]:
+        """Within it `guard` has a say in each commit."""
+        before, self._guard = self._guard, guard
+        try:
+            yield
+        finally:
+            self._guard = before
+
+    def bar(self, said: str, only: Table | None = None) -> None:
+        """Lets every commit fail that is under way now, to all tables or one of them.
+
+        Delta refuses a commit whose table got other properties since it began.
+        """
+        hadoop, system = self.file_system()
+        tables = [only.name] if only else [f"*{'/*' * depth}" for depth in range(DEEPEST)]
+        for table in tables:
+            for log in system.globStatus(hadoop.Path(f"{self.root}/{table}/_delta_log")) or []:
+                self._set_property(log.getPath().getParent().toString(), BARRED, said)
+
+    def file_system(self) -> tuple[Any, Any]:
+        """Hadoop's classes of files, and the file system that the lake is in."""
+        hadoop = self.spark._jvm.org.apache.hadoop.fs  # type: ignore[union-attr]
+        return hadoop, hadoop.Path(self.root).getFileSystem(self.spark._jsc.hadoopConfiguration())
+
+    def lines(self, file: str) -> Iterator[str]:
+        """The lines of a file, read without a Spark job; none where it is not there."""
+        hadoop, system = self.file_system()
+        if not system.exists(hadoop.Path(file)):
+            return
+        stream = system.open(hadoop.Path(file))
+        try:
+            reader = self.spark._jvm.java.io.InputStreamReader(stream, "UTF-8")  # type: ignore[union-attr]
+            lines = self.spark._jvm.java.io.BufferedReader(reader)  # type: ignore[union-attr]
+            while (line := lines.readLine()) is not None:
+                yield line
+        finally:
+            stream.close()
+
+    def log_store(self) -> Any:
+        """What puts commits where they belong, of several with one number the first: Delta's, for the lake's file system."""
+        log = self.spark._jvm.org.apache.spark.sql.delta.DeltaLog  # type: ignore[union-attr]
+        return log.forTable(self.spark._jsparkSession, self.root).store()
 
     def _delta(self, table: Table) -> DeltaTable:
         return DeltaTable.forPath(self.spark, self.path(table))
@@ -168,20 +235,10 @@ class Lake:
 
         Its place and its form are those of Delta's protocol: one action a line of `_delta_log/<version>.json`.
         """
-        file = f"{self.path(table)}/_delta_log/{version:020d}.json"
-        path = self.spark._jvm.org.apache.hadoop.fs.Path(file)  # type: ignore[union-attr]
-        hadoop = self.spark._jsc.hadoopConfiguration()
-        if not path.getFileSystem(hadoop).exists(path):
-            return {}
-        stream = path.getFileSystem(hadoop).open(path)
-        try:
-            reader = self.spark._jvm.java.io.InputStreamReader(stream, "UTF-8")  # type: ignore[union-attr]
-            lines = self.spark._jvm.java.io.BufferedReader(reader)  # type: ignore[union-attr]
-            while (line := lines.readLine()) is not None:
-                if line.startswith('{"commitInfo"'):
-                    return json.loads(line)["commitInfo"]
-        finally:
-            stream.close()
+        log = f"{self.path(table)}/_delta_log"
+        for line in self.lines(f"{log}/{version:020d}.json"):
+            if line.startswith('{"commitInfo"'):
+                return json.loads(line)["commitInfo"]
         return {}
 
     def _create(self, table: Table) -> None:
@@ -205,10 +262,11 @@ class Lake:
         """Gives a table that is there already, as from a write that was stopped, the properties of its declaration."""
         for name, value in table.properties.items():
             if stored.get(name) != value:
-                quoted = value.replace("\\", "\\\\").replace("'", "\\'")
-                self.spark.sql(
-                    f"alter table delta.`{self.path(table)}` set tblproperties ('{name}' = '{quoted}')"
-                )
+                self._set_property(self.path(table), name, value)
+
+    def _set_property(self, path: str, name: str, value: str) -> None:
+        quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+        self.spark.sql(f"alter table delta.`{path}` set tblproperties ('{name}' = '{quoted}')")
 
     def _refuse_unsupported(self, table: Table, snapshot: Any) -> None:
         features = json.loads(snapshot.protocol().json())["protocol"].get("readerFeatures", ())
@@ -241,12 +299,17 @@ class Lake:
         return rows.hint("rebalance", *table.partition_by) if table.partition_by else rows.coalesce(1)
 
     @contextmanager
-    def _told(self, facts: Facts) -> Iterator[None]:
+    def _committed(self, table: Table, facts: Facts) -> Iterator[None]:
+        """Around a commit to `table`, which is there already: with its facts, and as long as its guard allows it."""
+        if self._guard:
+            self._guard(table)
         self.spark.conf.set(USER_METADATA, json.dumps(facts, sort_keys=True, default=str))
         try:
             yield
         finally:
             self.spark.conf.unset(USER_METADATA)
+            if self._guard:
+                self._guard(table)  # why it failed, if it met a bar
 
 
 def _configuration(snapshot: Any) -> dict[str, str]:

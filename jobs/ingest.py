@@ -29,7 +29,7 @@ from features.formats import SourceError
 from features.ingested_files import FILES, INGESTED_FILES, NewFile, counted
 from features.lake import Lake
 from features.quarantine import QUARANTINE, refused_records
-from features.raw import checked, files_up_to
+from features.raw import RawFile, checked, files_up_to
 from features.records import one_split_a_task, records
 from jobs.job import InputError, run, settled
 
@@ -40,7 +40,7 @@ def ingest(conf: Config, lake: Lake) -> dict[str, Any]:
     ds = date.fromisoformat(conf.ds)
     batch = last_batch(lake) + 1
     clear_unfinished(lake, batch)
-    fresh = new_files(conf, lake, ds)
+    fresh = new_files(conf, lake)
     if not fresh:
         return {"files": 0, "note": f"nothing new has arrived up to {ds}"} | dict.fromkeys(COUNTS, 0)
     files = lake.spark.createDataFrame(fresh, FILES)
@@ -66,14 +66,20 @@ def clear_unfinished(lake: Lake, batch: int) -> None:
             lake.delete(table, f"batch >= {batch}", {"job": "ingest", "cleared": batch})
 
 
-def new_files(conf: Config, lake: Lake, ds: date) -> list[NewFile]:
-    """Files that are not in the lake, by content, in the order of their arrival."""
+def arrived_files(conf: Config, lake: Lake) -> list[RawFile]:
+    """The files that arrived up to `ds`, from `start` on where that is given."""
     try:
-        arrived = files_up_to(lake.spark, conf.raw, conf.source.path, ds)
+        arrived = files_up_to(lake.spark, conf.raw, conf.source.path, date.fromisoformat(conf.ds))
     except FileNotFoundError as error:
         raise InputError(f"{error}: set raw= to the folder that {conf.source.path} is in") from None
     except ValueError as error:
         raise InputError(str(error)) from None
+    return [file for file in arrived if file.arrival_date.isoformat() >= conf.start]
+
+
+def new_files(conf: Config, lake: Lake) -> list[NewFile]:
+    """Files that are not in the lake, by content, in the order of their arrival."""
+    arrived = arrived_files(conf, lake)
     stored = lake.read(INGESTED_FILES).select("path", "size", "modified", "checksum").collect()
     known, checksums = {row[:3] for row in stored}, {row.checksum for row in stored}
     unseen = [

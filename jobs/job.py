@@ -1,6 +1,7 @@
 """What every job does around its paragraph: read the configuration, start Spark, say what came of it."""
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,13 +12,20 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from conf.load import ConfigurationError, load
 from conf.schema import Config
 from features.lake import Lake, UnsupportedTable
+from features.leases import WRITER, Holder, Lease, LeaseHeld, LeaseLost, holding, is_done, take
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 Step = Callable[[Config, Lake], dict[str, Any]]
+Leases = Callable[[Config], Sequence[str]]
 BAD_INPUT, UNTRUSTED = 2, 3
 FEW_ROWS = 100_000
+POLL = 2.0  # seconds between two looks at a lease
+UNTOLD = re.compile(
+    r"[+~]*(wait|lease_seconds|spark|registry|artifacts)\b"
+)  # they change nothing, or can hold a secret
+USER_OF_URI = re.compile(r"(?<=://)[^/@]*@")
 
 
 class InputError(ValueError):
@@ -28,23 +36,76 @@ class Untrusted(RuntimeError):
     """Data that does not meet an expectation marked `stop`."""
 
 
-def run(step: Step, needs: Sequence[str] = ("ds",)) -> None:
+def writer(conf: Config) -> Sequence[str]:
+    """The lease of all jobs that write, but for those that write a partition of their own."""
+    return [WRITER]
+
+
+def reader(conf: Config) -> Sequence[str]:
+    """No lease: a job that only reads waits for nobody."""
+    return []
+
+
+def run(step: Step, needs: Sequence[str] = ("ds",), leases: Leases = writer) -> None:
     """Runs one step as a command: `spark-submit jobs/STEP.py key=value …`.
 
-    A wrong configuration stops it before Spark starts. Ends with one line of facts; exit code 2 for what the user can
-    put right, 3 for data that is not trusted (jobs/quality.py), 1 for anything else that fails.
+    A wrong configuration stops it before Spark starts; so does, once it has, another run that holds one of `leases`.
+    Ends with one line of facts; exit code 2 for what the user can put right, 3 for data that is not trusted
+    (jobs/quality.py), 1 for anything else that fails.
     """
     conf = configure((*needs, "spark.master"))
     lake = open_lake(conf, step.__name__)
     try:
-        with progress(step.__name__, lake):
-            say(step, conf, lake)
-    except (InputError, UnsupportedTable) as error:
+        with leased(conf, lake, step.__name__, leases(conf)) as is_mine:
+            if is_mine:
+                with progress(step.__name__, lake):
+                    say(step, conf, lake)
+    except (InputError, UnsupportedTable, LeaseLost) as error:
         stop(str(error))
     except Untrusted as error:
         stop(str(error), UNTRUSTED)
     finally:
         lake.spark.stop()
+
+
+@contextmanager
+def leased(conf: Config, lake: Lake, job: str, names: Sequence[str]) -> Iterator[bool]:
+    """Within it the leases are held; false where another run with the same arguments has done the work meanwhile."""
+    if not names:
+        yield True
+        return
+    lease = awaited(conf, lake, names, Holder(job, told(sys.argv[1:]), conf.lease_seconds))
+    if lease is None:
+        yield False
+        return
+    with holding(lease):
+        yield True
+
+
+def awaited(conf: Config, lake: Lake, names: Sequence[str], holder: Holder) -> Lease | None:
+    """The leases, with `wait` as soon as they are free; none where a run with the same arguments has done the work."""
+    other: LeaseHeld | None = None
+    while True:
+        if other and other.held.is_by_twin(holder) and is_done(lake, other.held):
+            print(f"{holder.job}: done meanwhile by {other.held}", flush=True)
+            return None
+        try:
+            return take(lake, names, holder)
+        except LeaseHeld as found:
+            if not conf.wait:
+                why = "runs already with these arguments" if found.held.is_by_twin(holder) else "has to wait"
+                raise InputError(
+                    f"{holder.job} {why}: {found}. Run it again when that is done, or give wait=true, and it waits"
+                ) from None
+            if other is None or other.held.claim != found.held.claim:
+                print(f"{holder.job}: waiting, {found}", flush=True)
+            other = found
+        time.sleep(POLL)
+
+
+def told(arguments: Sequence[str]) -> str:
+    """A command's arguments as `leases` keeps them: those that say what is done, in an order of their own."""
+    return " ".join(sorted(USER_OF_URI.sub("", each) for each in arguments if not UNTOLD.match(each)))
 
 
 def configure(needs: Sequence[str] = ()) -> Config:

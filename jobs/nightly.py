@@ -11,9 +11,9 @@ from typing import Any
 from conf.schema import Config
 from features.lake import Lake
 from jobs.ingest import ingest
-from jobs.job import run, say
+from jobs.job import run, say, writer
 from jobs.quality import quality
-from jobs.score import score
+from jobs.score import own_partition, score
 from jobs.sequence import sequence
 from jobs.sessionize import sessionize
 
@@ -23,5 +23,10 @@ def nightly(conf: Config, lake: Lake) -> dict[str, Any]:
     return {"ds": conf.ds, "events": facts["ingest"]["events"], "predictions": facts["score"]["predictions"]}
 
 
+def all_night(conf: Config) -> list[str]:
+    """The leases of all its steps, from its first to its last."""
+    return [*writer(conf), *own_partition(conf)]
+
+
 if __name__ == "__main__":
-    run(nightly)
+    run(nightly, leases=all_night)

@@ -30,7 +30,7 @@ from features.sequences import SEQUENCES
 from features.sessions import SESSIONS
 from features.summaries import binned, gaps, predictions_in_words, recent_baskets
 from features.users import USERS
-from jobs.job import run
+from jobs.job import reader, run
 from models.registry import CHAMPION, Registry, connect
 from reports import render
 from reports.facts import DURATION_MINUTES, EVENTS_PER_SESSION, GAP_HOURS, GAP_LABELS
@@ -315,4 +315,4 @@ def _lines(path: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    run(report)
+    run(report, leases=reader)

@@ -17,6 +17,7 @@ from conf.schema import Config
 from features.examples import end_of
 from features.items import ITEMS
 from features.lake import Lake
+from features.leases import scoring
 from features.predictions import PREDICTIONS, to_predictions
 from features.quality import QUALITY
 from features.questions import histories
@@ -55,6 +56,11 @@ def score(conf: Config, lake: Lake) -> dict[str, Any]:
     return counts | {"champion": f"{name} v{number}"}
 
 
+def own_partition(conf: Config) -> list[str]:
+    """The lease of what is written: other nights and tasks are scored beside it."""
+    return [scoring(conf.ds, conf.task.name)]
+
+
 def histories_as_of(conf: Config, lake: Lake) -> tuple[DataFrame, int]:
     """The histories of users at the end of `ds`, and the version of `sequences` they are from: -1 for a past night."""
     as_of = end_of(conf.ds)
@@ -79,4 +85,4 @@ def check_conserved(users: DataFrame, rows: DataFrame) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    run(score)
+    run(score, leases=own_partition)

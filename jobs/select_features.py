@@ -34,7 +34,7 @@ from features.selection import Component, Selected, load_selected, write_selecte
 from features.sessions import SESSIONS
 from features.user_features import USER_FEATURES, user_features
 from jobs.featurize import check_begun
-from jobs.job import InputError, run
+from jobs.job import InputError, reader, run
 from reports.selection import render
 
 LEAST = 50  # rows of training, and of validation
@@ -229,4 +229,4 @@ def written(conf: Config, selected: Selected, found: Findings, facts: dict[str, 
 
 
 if __name__ == "__main__":
-    run(select_features)
+    run(select_features, leases=reader)

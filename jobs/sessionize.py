@@ -39,7 +39,7 @@ def sessionize(conf: Config, lake: Lake) -> dict[str, Any]:
     active, dates = overview(days)
     bots = settled(bots_among(conf, lake, days, dates, batches))
     near = on_days(lake.read(SESSIONS), dates_around(days, gap))
-    redone = settled(touched(days, near, bots, gap))
+    redone = settled(touched(days, near, bots, gap) if batches.after else near.limit(0))
     every = events_inside(redone).unionByName(arrived.select("user_id", *FIELDS))
     has_bots = not bots.isEmpty()
     kept = without(every, bots) if has_bots else every
@@ -48,7 +48,11 @@ def sessionize(conf: Config, lake: Lake) -> dict[str, Any]:
     capped = every.count() - kept.count() if has_bots else 0
     counts = check_conserved(active, capped, old, made)
     facts = {"job": "sessionize", "ds": conf.ds, **batches.facts(), **counts}
-    if old.sessions:
+    if not batches.after:
+        lake.replace_where(
+            SESSIONS, new, "true", facts
+        )  # of a table that is to be made anew, all rows make way
+    elif old.sessions:
         starts = sorted({*old.dates, *made.dates})
         lake.replace(SESSIONS, redone, new, facts, within=f.col("old.start_date").isin(starts))
     else:

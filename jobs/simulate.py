@@ -44,7 +44,7 @@ from features.world.lines import catalogue
 from features.world.part import block_of, make_part
 from features.world.shape import World
 from features.world.size import world_of
-from jobs.job import InputError, run
+from jobs.job import InputError, reader, run
 
 RELEASE = 1  # of what a seed comes to: raised with every change of it
 MARK = "_simulated.json"
@@ -248,4 +248,4 @@ def _size(path: Path) -> int | None:
 
 
 if __name__ == "__main__":
-    run(simulate, needs=())
+    run(simulate, needs=(), leases=reader)

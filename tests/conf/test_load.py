@@ -98,6 +98,13 @@ def test_a_night_lies_in_this_age(ds):
     assert f"ds must lie between 1970-01-01 and 2200-01-01, got '{ds}'" in refusal(f"ds={ds}")
 
 
+@pytest.mark.parametrize("key", ["start", "end"])
+def test_a_range_is_of_days_and_does_not_end_before_it_begins(key):
+    assert f"{key} must be a day as YYYY-MM-DD, got 'may'" in refusal(f"{key}=may")
+    for end in ("2026-11-02", "2026-11-01"):
+        assert "start must lie before end" in refusal("start=2026-11-02", f"end={end}")
+
+
 def test_what_a_job_needs_must_be_given():
     assert refusal(needs=("ds",)) == "ds is missing: give ds=… on the command line"
     assert load(["ds=2026-11-02"], ("ds",)).ds == "2026-11-02"

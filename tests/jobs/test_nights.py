@@ -1,9 +1,7 @@
 """Two nights of a small shop: what a person may rely on from the raw logs to the sequences."""
 
 import gzip
-import random
 import shutil
-from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -212,49 +210,6 @@ def test_two_nights_equal_one_rebuild(week, spark):
     rebuilt = shop(week.folder, TUESDAY, BOTS, lake="rebuilt")
     night(spark, rebuilt)
     assert contents(Lake(spark, rebuilt.lake), *DERIVED) == contents(week.lake, *DERIVED)
-
-
-def random_users(seed: int, count: int) -> dict[str, list[dict]]:
-    """Arrival date -> lines: users with gaps about the session's, ties, late events, bots' days, letters, repeats."""
-    chance = random.Random(seed)
-    nights = ["2026-11-02", "2026-11-03", "2026-11-04"]
-    files: dict[str, list[dict]] = {ds: [] for ds in nights}
-    for user in range(count):
-        moment = datetime(2026, 11, 1, chance.randrange(24), chance.randrange(60))
-        for number in range(chance.randrange(1, 14)):
-            moment += timedelta(minutes=chance.choice([0, 0, 1, 29, 30, 30, 31, 45, 300]))
-            moment += timedelta(seconds=chance.choice([0, 0, 0, -1, 1]))
-            earliest = max(nights[0], f"{moment:%Y-%m-%d}")
-            ds = chance.choice([ds for ds in nights if ds >= earliest] or nights[-1:])
-            kind = chance.choice(["purchase", "purchase", "purchase", "mail"])
-            item = chance.choice([None, *(f"item {n}" for n in range(user % 7 + 1))])
-            more = {"item_id": item, "amount": chance.choice([None, 0.1, 2.35]), "quantity": 1}
-            made = line(f"user {user}", f"{moment:%Y-%m-%dT%H:%M:%S}Z", f"{user}-{number}", kind, **more)
-            for arrival in {ds, chance.choice([ds, ds, ds, nights[-1]])}:
-                files[arrival].append(made)
-    for lines in files.values():
-        chance.shuffle(lines)
-    return files
-
-
-def test_nights_equal_one_rebuild_whatever_arrives_when(spark, tmp_path):
-    """Users do not meet in a session: each of the forty is a case of its own."""
-    files = random_users(seed=2026, count=40)
-    for ds, lines in files.items():
-        half = len(lines) // 2
-        write_log(tmp_path / "raw", ds, *lines[:half], name="a.json.gz")
-        write_log(tmp_path / "raw", ds, *lines[half:], name="b.json")
-    rules = ("features.max_events_per_user_day=8", "features.max_length=9")
-    nightly = [shop(tmp_path, ds, *rules) for ds in files]
-    said = [night(spark, conf) for conf in nightly]
-    assert sum(each["ingest"]["duplicates"] for each in said) > 0
-    assert said[-1]["sessionize"]["capped"] > 0
-    assert said[-1]["sessionize"]["sessions_replaced"] > 0
-    rebuilt = shop(tmp_path, nightly[-1].ds, *rules, lake="rebuilt")
-    night(spark, rebuilt)
-    one, other = Lake(spark, rebuilt.lake), Lake(spark, nightly[-1].lake)
-    assert contents(one, *DERIVED) == contents(other, *DERIVED)
-    assert rows_of(one.read(EVENTS).drop("batch")) == rows_of(other.read(EVENTS).drop("batch"))
 
 
 class Killed(Lake):
