@@ -25,6 +25,7 @@ CHOICES = {
     "model.loss": ("sampled_softmax", "softmax"),
     "train.launcher": ("local",),
     "selection.target": ("buys", "spend", "returns"),
+    "privacy.ids": ("keyed", "plain"),
 }
 ABOVE_ZERO = (
     "features.session_gap_minutes",

@@ -1,7 +1,8 @@
 """Take in the raw log files that have arrived up to a night.
 
 Reads the files of the source below `raw`, writes `events`, `quarantine` and, last, `ingested_files`. A file is taken in
-once, whatever its name; a record that cannot be read is set aside with a reason. Safe to run again, and after a kill.
+once, whatever its name; a record that cannot be read is set aside with a reason. Ids of users are replaced by keyed hashes
+(`privacy.ids`). Safe to run again, and after a kill.
 
     spark-submit jobs/ingest.py ds=2017-12-28 raw=var/demo/raw lake=var/demo/lake source=complete_journey
 """
@@ -28,10 +29,12 @@ from features.events import (
 from features.formats import SourceError
 from features.ingested_files import FILES, INGESTED_FILES, NewFile, counted
 from features.lake import Lake
+from features.privacy import pseudonymous, under
 from features.quarantine import QUARANTINE, refused_records
 from features.raw import checked, files_up_to
 from features.records import one_split_a_task, records
 from jobs.job import InputError, run, settled
+from jobs.keys import keys_of
 
 COUNTS = ("records", "events", "duplicates", "quarantined")
 
@@ -39,19 +42,21 @@ COUNTS = ("records", "events", "duplicates", "quarantined")
 def ingest(conf: Config, lake: Lake) -> dict[str, Any]:
     ds = date.fromisoformat(conf.ds)
     batch = last_batch(lake) + 1
-    clear_unfinished(lake, batch)
     fresh = new_files(conf, lake, ds)
+    keys = keys_of(conf, lake)
+    clear_unfinished(lake, batch)
     if not fresh:
         return {"files": 0, "note": f"nothing new has arrived up to {ds}"} | dict.fromkeys(COUNTS, 0)
     files = lake.spark.createDataFrame(fresh, FILES)
     with one_split_a_task(lake.spark):
-        read = read_records(conf, lake, fresh, files).persist(StorageLevel.DISK_ONLY)
+        plain = read_records(conf, lake, fresh, files)
+        read = (pseudonymous(plain, conf.source, keys) if keys else plain).persist(StorageLevel.DISK_ONLY)
         repeated = settled(repeated_ids(read, stored_on_their_days(lake, read)))
         parsed = mark_duplicates(read, repeated)
         report = counted(files, parsed, conf.source.name, batch).collect()
     counts = check_conserved(report)
     facts = {"job": "ingest", "ds": conf.ds, "batch": batch, **counts}
-    lake.append(EVENTS, to_events(parsed, conf.source, batch), facts)
+    lake.append(under(EVENTS, keys), to_events(parsed, conf.source, batch), facts)
     if counts["quarantined"]:
         lake.insert_new(QUARANTINE, refused_records(parsed, files, ds, batch), facts)
     lake.append(INGESTED_FILES, lake.spark.createDataFrame(report, INGESTED_FILES.schema), facts)

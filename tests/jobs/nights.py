@@ -19,7 +19,7 @@ from features.users import USERS
 from jobs.ingest import ingest
 from jobs.sequence import sequence
 from jobs.sessionize import sessionize
-from tests.conftest import SPARK
+from tests.conftest import PLAIN, SPARK
 from tests.shop import rows_of
 
 STEPS = (ingest, sessionize, sequence)
@@ -35,7 +35,7 @@ def shop(folder: Path, ds: str, *more: str, lake: str = "lake") -> Config:
         f"registry=sqlite:///{folder / 'mlflow.db'}",
         f"artifacts={folder / 'artifacts'}",
     ]
-    return load([*SPARK, "source=plain", f"ds={ds}", *places, *more])
+    return load([*SPARK, "source=plain", PLAIN, f"ds={ds}", *places, *more])
 
 
 def night(spark: SparkSession, conf: Config) -> dict[str, dict[str, Any]]:
