@@ -29,7 +29,7 @@ from features.events import (
 from features.formats import SourceError
 from features.ingested_files import FILES, INGESTED_FILES, NewFile, counted
 from features.lake import Lake
-from features.privacy import pseudonymous, under
+from features.privacy import Keys, pseudonymous, under
 from features.quarantine import QUARANTINE, refused_records
 from features.raw import checked, files_up_to
 from features.records import one_split_a_task, records
@@ -49,8 +49,7 @@ def ingest(conf: Config, lake: Lake) -> dict[str, Any]:
         return {"files": 0, "note": f"nothing new has arrived up to {ds}"} | dict.fromkeys(COUNTS, 0)
     files = lake.spark.createDataFrame(fresh, FILES)
     with one_split_a_task(lake.spark):
-        plain = read_records(conf, lake, fresh, files)
-        read = (pseudonymous(plain, conf.source, keys) if keys else plain).persist(StorageLevel.DISK_ONLY)
+        read = read_records(conf, lake, fresh, files, keys).persist(StorageLevel.DISK_ONLY)
         repeated = settled(repeated_ids(read, stored_on_their_days(lake, read)))
         parsed = mark_duplicates(read, repeated)
         report = counted(files, parsed, conf.source.name, batch).collect()
@@ -98,8 +97,8 @@ def new_files(conf: Config, lake: Lake, ds: date) -> list[NewFile]:
     return fresh
 
 
-def read_records(conf: Config, lake: Lake, fresh: list[NewFile], files: DataFrame) -> DataFrame:
-    """Every record of the whole files, parsed, with `reason`."""
+def read_records(conf: Config, lake: Lake, fresh: list[NewFile], files: DataFrame, keys: Keys) -> DataFrame:
+    """Every record of the whole files, parsed, with `reason`, and with keyed hashes for ids before anything is kept of it."""
     whole = [file.path for file in fresh if file.problem is None]
     arrival = files.select(f.col("path").alias("source_file"), "arrival_date")
     try:
@@ -108,6 +107,8 @@ def read_records(conf: Config, lake: Lake, fresh: list[NewFile], files: DataFram
         parsed = judge_times(parse(lines, conf.source), conf.features.late_days)
     except SourceError as error:
         raise InputError(str(error)) from None
+    if keys:
+        parsed = pseudonymous(parsed, conf.source, keys)
     if conf.source.event_id is None and conf.source.identical_rows == "distinct":
         parsed = number_identical_rows(parsed)
     return parsed

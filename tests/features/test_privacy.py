@@ -11,6 +11,7 @@ from features.events import parse
 from features.privacy import beside, derived, fingerprint, keyed, keyed_id, pseudonymous, replaced
 from features.records import one_split_a_task, records
 from tests.shop import rows_of
+from tools.generate_docs import TABLES
 
 KEY, NEXT = bytes(range(32)), bytes(range(1, 33))
 SOURCE = load(["source=plain", "source.id_attributes=[login]", "source.event_id=null"]).source
@@ -99,3 +100,9 @@ def test_accepted_records_have_no_text_and_refused_ones_the_hash_in_place_of_the
     assert rows[0].attributes == {"login": a7, "page": "a7"}
     text_hash = hashlib.sha256(lines[0].encode()).hexdigest()
     assert rows[0].event_id == keyed_id(text_hash, (KEY,)), "else ids could be tried on it"
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_every_table_says_of_which_columns_its_log_keeps_statistics_and_none_is_of_a_person(table):
+    assert table.statistics, "else Delta takes the first 32 columns"
+    assert not {"user_id", "entity", "text", "event_id", "session_id", "attributes"} & set(table.statistics)

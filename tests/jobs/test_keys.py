@@ -57,6 +57,8 @@ def test_no_byte_of_the_lake_holds_an_id_unless_ids_are_plain(spark, tmp_path, b
     for user in (ANN, BOB):
         assert holding(tmp_path / "lake", user) == []
         assert holding(tmp_path / "plain", user), "the search finds what is there"
+        hashed = keyed_id(user, parsed((tmp_path / "lake.key").read_text(), ""))
+        assert not [name for name in holding(tmp_path / "lake", hashed) if name.endswith(".json")]
     assert not holding(tmp_path / "lake", (tmp_path / "lake.key").read_text().strip())
 
 
