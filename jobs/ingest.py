@@ -98,7 +98,7 @@ def new_files(conf: Config, lake: Lake, ds: date) -> list[NewFile]:
 
 
 def read_records(conf: Config, lake: Lake, fresh: list[NewFile], files: DataFrame, keys: Keys) -> DataFrame:
-    """Every record of the whole files, parsed, with `reason`, and with keyed hashes for ids before anything is kept of it."""
+    """Every record of the whole files, parsed, with `reason`, and with keyed hashes before anything is kept of it."""
     whole = [file.path for file in fresh if file.problem is None]
     arrival = files.select(f.col("path").alias("source_file"), "arrival_date")
     try:
