@@ -230,6 +230,8 @@ class Privacy:
     ids: str = "keyed"  # `keyed`: a keyed hash of each; `plain`: as they came
     key_file: str | None = None  # of the key; none: beside the lake's folder, `.key` behind its name
     key_variable: str | None = None  # an environment variable that holds the key, in place of a file
+    unread_days: int = 30  # nights for which the text of a refused record without a user is kept
+    retention_hours: int = 168  # for which versions of a table can be read, and an unused example set stays
 
 
 @dataclass
@@ -246,6 +248,7 @@ class Config:
     set_id: str | None = None  # an example set; none: that of `ds` and the rest of the configuration
     path: str = ""  # the file or folder that `jobs/check_source.py` looks at
     sample: int = 10_000  # lines that it reads of it
+    users: str = ""  # the file of ids, one a line, that `jobs/erase.py` erases
     source: Source = field(default_factory=Source)
     spark: SparkSettings = field(default_factory=SparkSettings)
     features: Features = field(default_factory=Features)

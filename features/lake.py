@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -53,6 +54,11 @@ class Lake:
         """Number of the newest commit; none where the table does not exist."""
         newest = self._snapshot(table).version()
         return None if newest < 0 else newest
+
+    def written_at(self, table: Table) -> datetime | None:
+        """When the newest commit was made; none where the table does not exist."""
+        snapshot = self._snapshot(table)
+        return None if snapshot.version() < 0 else datetime.fromtimestamp(snapshot.timestamp() / 1000, UTC)
 
     def facts(self, table: Table) -> Facts:
         """What the newest commit with facts says; empty where there is none."""
@@ -151,6 +157,55 @@ class Lake:
             self._refuse_unsupported(table, snapshot)
             with self._told(facts):
                 self._delta(table).delete(condition)
+
+    def describe(self, table: Table) -> None:
+        """Gives a table that is there the properties of its declaration."""
+        self._describe(table, self.properties(table))
+
+    def update(self, table: Table, condition: str, values: dict[str, str], facts: Facts) -> None:
+        """One commit in which the rows for which `condition` holds get new values, column -> SQL."""
+        with self._told(facts):
+            self._delta(table).update(condition, {name: f.expr(sql) for name, sql in values.items()})
+
+    def remove(self, table: Table, whose: DataFrame, condition: str, facts: Facts) -> None:
+        """One commit without the rows, `old`, that meet `condition` with a row of `whose`, `new`.
+
+        Delta writes a condition into its log: this one names columns, and what is in `whose` stays out of it.
+        """
+        with self._told(facts):
+            self._delta(table).alias("old").merge(whose.alias("new"), condition).whenMatchedDelete().execute()
+
+    def vacuum(self, table: Table, hours: float) -> None:
+        """Deletes the files that no version of the last `hours` needs, those of writes that failed among them.
+
+        It makes no version: who follows a table's changes would take it for one.
+        """
+        settings = (
+            "retentionDurationCheck.enabled",
+            "vacuum.logging.enabled",
+        )  # the first refuses less than a week
+        for name in settings:
+            self.spark.conf.set(f"spark.databricks.delta.{name}", "false")
+        try:
+            self._delta(table).vacuum(hours)
+        finally:
+            for name in settings:
+                self.spark.conf.unset(f"spark.databricks.delta.{name}")
+
+    def drop(self, folder: str) -> None:
+        """Deletes a folder of the lake, tables and all."""
+        system, path = self._folder(folder)
+        system.delete(path, True)
+
+    def folders(self, folder: str) -> list[str]:
+        """The names of the folders in a folder of the lake."""
+        system, path = self._folder(folder)
+        found = system.listStatus(path) if system.exists(path) else []
+        return sorted(status.getPath().getName() for status in found if status.isDirectory())
+
+    def _folder(self, name: str) -> tuple[Any, Any]:
+        path = self.spark._jvm.org.apache.hadoop.fs.Path(f"{self.root}/{name}")  # type: ignore[union-attr]
+        return path.getFileSystem(self.spark._jsc.hadoopConfiguration()), path
 
     def _delta(self, table: Table) -> DeltaTable:
         return DeltaTable.forPath(self.spark, self.path(table))

@@ -4,6 +4,7 @@ The key itself is in no table, no log and no query plan. The lake keeps its fing
 """
 
 import hmac
+import re
 from dataclasses import replace
 
 from pyspark.sql import Column as Expression
@@ -19,6 +20,7 @@ Keys = tuple[bytes, ...]
 
 DIGITS = 32  # hexadecimal, of a keyed hash: its first 128 bits
 FINGERPRINT = "footfall.key"
+WORD = ("(?<![A-Za-z0-9])", "(?![A-Za-z0-9])")  # before and behind a pattern that matches no part of a word
 LONG = 6  # characters of an id that is replaced inside of words too
 BLOCK = 64  # bytes of SHA-256, to which HMAC fills up its key
 
@@ -115,14 +117,17 @@ def replaced(text: Expression, pairs: Expression) -> Expression:
 
     def without(given: Expression, pair: Expression) -> Expression:
         plain = pair["plain"]
-        word = f.concat(
-            f.lit("(?<![A-Za-z0-9])"),
-            f.regexp_replace(plain, r"([^A-Za-z0-9])", r"\\$1"),
-            f.lit("(?![A-Za-z0-9])"),
-        )
+        literal = f.regexp_replace(plain, r"([^A-Za-z0-9])", r"\\$1")
+        word = f.concat(f.lit(WORD[0]), literal, f.lit(WORD[1]))
         shorter = f.regexp_replace(given, word, pair["keyed"])
         longer = f.replace(given, plain, pair["keyed"])
         blank = f.coalesce(f.trim(plain), f.lit("")) == ""
         return f.when(blank, given).when(f.length(plain) < LONG, shorter).otherwise(longer)
 
     return f.aggregate(pairs, text, without)
+
+
+def pattern_of(plain: str) -> str:
+    """A regular expression, as Java reads it, that finds an id in a text by the rule of `replaced`."""
+    literal = re.sub("([^A-Za-z0-9])", r"\\\1", plain)
+    return literal if len(plain) >= LONG else literal.join(WORD)

@@ -16,7 +16,8 @@ QUARANTINE = Table(
         Column(
             "reason",
             "string",
-            "not_a_record, not_text, no_events, no_id, no_user, no_time, unknown_type, too_late, from_future, broken_file",
+            "not_a_record, not_text, no_events, no_id, no_user, no_time, unknown_type, too_late, from_future, erased, "
+            "broken_file",
         ),
         Column("user_id", "string", "whose it is; null: it says no user that could be read", nullable=True),
         Column("text", "string", "the record as it came, but with user_id where it has the id of the user"),
@@ -62,3 +63,7 @@ def refused_records(parsed: DataFrame, files: DataFrame, ds: date, batch: int) -
     )
     both = records.unionByName(broken)
     return both.withColumns({"ingest_date": f.lit(ds), "batch": f.lit(batch).cast("bigint")})
+
+
+UNREAD = "reason != 'broken_file' and text != '' and (user_id is null or not contains(text, user_id))"
+"""SQL: a record of which it is not known whose it is, or in which the user's id may still stand in another spelling."""

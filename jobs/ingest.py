@@ -17,6 +17,7 @@ from pyspark.sql import functions as f
 
 from conf.schema import Config
 from features.batches import last_batch
+from features.erased_users import ERASED_USERS, refuse_erased
 from features.events import (
     EVENTS,
     judge_times,
@@ -34,7 +35,7 @@ from features.quarantine import QUARANTINE, refused_records
 from features.raw import checked, files_up_to
 from features.records import one_split_a_task, records
 from jobs.job import InputError, run, settled
-from jobs.keys import keys_of
+from jobs.keys import keys_of, keys_of_erased
 
 COUNTS = ("records", "events", "duplicates", "quarantined")
 
@@ -107,11 +108,12 @@ def read_records(conf: Config, lake: Lake, fresh: list[NewFile], files: DataFram
         parsed = judge_times(parse(lines, conf.source), conf.features.late_days)
     except SourceError as error:
         raise InputError(str(error)) from None
-    if keys:
-        parsed = pseudonymous(parsed, conf.source, keys)
+    if lake.exists(ERASED_USERS):
+        erased = lake.read(ERASED_USERS)
+        parsed = refuse_erased(parsed, erased, conf.source, keys_of_erased(conf, lake, keys))
     if conf.source.event_id is None and conf.source.identical_rows == "distinct":
         parsed = number_identical_rows(parsed)
-    return parsed
+    return pseudonymous(parsed, conf.source, keys) if keys else parsed
 
 
 def stored_on_their_days(lake: Lake, read: DataFrame) -> DataFrame:

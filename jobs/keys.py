@@ -5,9 +5,10 @@ import secrets
 from pathlib import Path
 
 from conf.schema import Config
+from features.erased_users import ERASED_USERS
 from features.events import EVENTS
 from features.lake import Lake
-from features.privacy import Keys, fingerprint, held_fingerprint
+from features.privacy import Keys, derived, fingerprint, held_fingerprint
 from jobs.job import InputError
 
 BYTES = 32  # of a key
@@ -30,6 +31,16 @@ def keys_of(conf: Config, lake: Lake) -> Keys:
             f"{conf.lake} holds plain ids, and privacy.ids is keyed: set privacy.ids=plain, or give lake= a new folder "
             "and take the raw logs in anew"
         )
+    return matching(conf, held)
+
+
+def keys_of_erased(conf: Config, lake: Lake, keys: Keys) -> Keys:
+    """The keys of `erased_users`: of `keys_of`, and where ids are plain of the same place."""
+    return derived(keys or matching(conf, held_fingerprint(lake, ERASED_USERS)), "erased")
+
+
+def matching(conf: Config, held: str | None) -> Keys:
+    """The keys where the configuration says that they are; refuses others than those of a table that `held` is from."""
     keys, place = found(conf, held)
     if held and fingerprint(keys) != held:
         raise InputError(
@@ -54,7 +65,12 @@ def found(conf: Config, held: str | None) -> tuple[Keys, str]:
                 f"there is no {path}, expected the key with the fingerprint {held}, which made the ids in {conf.lake}: "
                 "put it back, or set privacy.key_file to where it is"
             )
-        make(path)
+        write(path, (secrets.token_bytes(BYTES),))
+        print(
+            f"keys: made the key of the users' ids, {path}: keep a copy apart from the lake; nothing new can be taken in "
+            "without it",
+            flush=True,
+        )
     return parsed(path.read_text(), str(path)), str(path)
 
 
@@ -71,18 +87,13 @@ def key_file(conf: Config) -> Path:
     return path
 
 
-def make(path: Path) -> None:
-    """A new key in a file that only its owner reads, on the disk before anything is made with it."""
+def write(path: Path, keys: Keys) -> None:
+    """Keys in a file that only its owner reads, on the disk before anything is made with them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.token_hex(BYTES) + "\n")
+        file.write("".join(key.hex() + "\n" for key in keys))
         file.flush()
         os.fsync(file.fileno())
-    print(
-        f"keys: made the key of the users' ids, {path}: keep a copy apart from the lake; nothing new can be taken in "
-        "without it",
-        flush=True,
-    )
 
 
 def parsed(text: str, place: str) -> Keys:

@@ -60,3 +60,13 @@ def conf(tmp_path: Path) -> Config:
             f"artifacts={tmp_path / 'artifacts'}",
         ]
     )
+
+
+@pytest.fixture
+def bare(spark: SparkSession) -> Iterator[None]:
+    """Parquet without compression: what stands in it can be found in its bytes."""
+    codec = "spark.sql.parquet.compression.codec"
+    before = spark.conf.get(codec)
+    spark.conf.set(codec, "uncompressed")
+    yield
+    spark.conf.set(codec, before or "snappy")

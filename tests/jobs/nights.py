@@ -50,3 +50,9 @@ def contents(lake: Lake, *tables: Table) -> dict[str, list[tuple[Any, ...]]]:
 
 def versions(lake: Lake, *tables: Table) -> dict[str, int | None]:
     return {table.name: lake.version(table) for table in tables or (*TAKEN_IN, *DERIVED)}
+
+
+def holding(folder: Path, word: str) -> list[str]:
+    """The files below a folder in which a word stands, in whatever byte; of Parquet where it is `bare`."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path.name for path in files if word.encode() in path.read_bytes())

@@ -15,7 +15,7 @@ from features.sessions import SESSIONS
 from jobs.ingest import ingest
 from jobs.job import InputError
 from jobs.keys import keys_of, parsed
-from tests.jobs.nights import night, shop
+from tests.jobs.nights import holding, night, shop
 from tests.shop import line, rows_of, write_log
 
 MONDAY, TUESDAY = "2026-11-02", "2026-11-03"
@@ -31,23 +31,6 @@ LINES = (
 
 def keyed_shop(folder: Path, ds: str, *more: str):
     return shop(folder, ds, "privacy.ids=keyed", *more)
-
-
-def holding(folder: Path, word: str) -> list[str]:
-    """The files below a folder in which a word stands, in whatever byte."""
-    return sorted(
-        path.name for path in folder.rglob("*") if path.is_file() and word.encode() in path.read_bytes()
-    )
-
-
-@pytest.fixture
-def bare(spark):
-    """Parquet as it is: what stands in it can be found in its bytes."""
-    codec = "spark.sql.parquet.compression.codec"
-    before = spark.conf.get(codec)
-    spark.conf.set(codec, "uncompressed")
-    yield
-    spark.conf.set(codec, before)
 
 
 def test_no_byte_of_the_lake_holds_an_id_unless_ids_are_plain(spark, tmp_path, bare):
