@@ -53,6 +53,7 @@ def test_a_rotated_lake_is_as_if_it_had_been_made_with_the_new_key(spark, tmp_pa
         TUESDAY,
         logged(ANN, TUESDAY, "10:00:00", "mail"),
         logged(BOB, TUESDAY, "09:00:00", "odd"),
+        logged(BOB, TUESDAY, "09:30:00"),
     )
     write_log(
         tmp_path / "raw",
