@@ -39,7 +39,6 @@ from jobs.sequence import sequence
 from models.registry import connect
 
 WHERE = (
-    EVENTS,
     QUARANTINE,
     SESSIONS,
     SEQUENCES,
@@ -47,8 +46,9 @@ WHERE = (
     USER_FEATURES.table,
     USER_ITEM_FEATURES.table,
     PREDICTIONS,
+    EVENTS,
 )
-"""Every table that has users, in the order in which they leave."""
+"""Every table that has users, in the order in which they leave: events, by which visitors are known to be them, come last."""
 OF_USER = {
     QUARANTINE.name: "old.user_id = new.user_id or old.text rlike new.pattern",
     PREDICTIONS.name: "old.entity = new.user_id",
