@@ -48,7 +48,7 @@ WHERE = (
     PREDICTIONS,
     EVENTS,
 )
-"""Every table that has users, in the order in which they leave: events, by which visitors are known to be them, come last."""
+"""Every table that has users, in the order in which they leave: events, which know visitors to be them, come last."""
 OF_USER = {
     QUARANTINE.name: "old.user_id = new.user_id or old.text rlike new.pattern",
     PREDICTIONS.name: "old.entity = new.user_id",
