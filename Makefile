@@ -7,7 +7,7 @@ PYTEST = $(PYTHON) -m pytest -v --durations=15 -n 2 --dist loadfile
 CODE = $(wildcard features models jobs conf reports)
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 
-.PHONY: help setup demo test test-quick bench-data lint format wheel docs ui requirements clean
+.PHONY: help setup demo test test-long test-quick bench-data lint format wheel docs ui requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -18,11 +18,14 @@ setup:  ## make .venv: some minutes on a new machine, then nothing to do
 demo: setup  ## the whole pipeline on public data: ingest, train, promote, score, report
 	$(PYTHON) -m jobs.demo
 
-test: setup lint  ## lint, then every test, two files at a time
-	$(PYTEST)
+test: setup lint  ## lint, then the tests, two files at a time
+	$(PYTEST) -m "not long"
+
+test-long: setup  ## the tests that `make test` leaves out: a kill at each of a night's commits
+	$(PYTEST) -m long
 
 test-quick: setup lint  ## lint, then the tests except those marked slow
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not long"
 
 bench-data: setup  ## sessions and sequences of 1, 10 and 50 million events, beside DuckDB and Polars
 	$(PYTHON) -m benchmarks.data $(SIZES)

@@ -25,6 +25,7 @@ CHOICES = {
     "model.loss": ("sampled_softmax", "softmax"),
     "train.launcher": ("local",),
     "selection.target": ("buys", "spend", "returns"),
+    "privacy.ids": ("keyed", "plain"),
 }
 ABOVE_ZERO = (
     "lease_seconds",
@@ -70,6 +71,8 @@ SHARES = ("selection.correlation", "selection.variance")
 STAGES = ("view_types", "cart_types", "purchase_types")
 AT_LEAST = {
     "features.late_days": 0,
+    "privacy.unread_days": 0,
+    "privacy.retention_hours": 0,
     "task.length": 2,
     "task.positions": 2,
 }  # an example: a context and a target

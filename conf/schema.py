@@ -57,6 +57,7 @@ class Source(Records):
     quantity: str = "cast(null as double)"  # how many pieces
     amount: str = "cast(null as double)"  # money of the whole line, in the shop's currency
     attributes: str = "map()"  # anything else worth keeping: map<string,string>
+    id_attributes: list[str] = field(default_factory=list)  # attributes that are ids of a user as well
     event_types: dict[str, bool] = MISSING  # each type the source knows -> active (makes sessions) or passive
     shop_timezone: str = "UTC"  # zone of the shop's clock, for features of hour and day
     view_types: list[str] = field(default_factory=list)  # types that are a look at an item; none: `view`
@@ -223,6 +224,17 @@ class Quality:
 
 
 @dataclass
+class Privacy:
+    """What stands in the lake for the ids of users."""
+
+    ids: str = "keyed"  # `keyed`: a keyed hash of each; `plain`: as they came
+    key_file: str | None = None  # of the key; none: beside the lake's folder, `.key` behind its name
+    key_variable: str | None = None  # an environment variable that holds the key, in place of a file
+    unread_days: int = 30  # nights for which the text of a refused record without a user is kept
+    retention_hours: int = 168  # for which versions of a table can be read, and an unused example set stays
+
+
+@dataclass
 class Config:
     """What a job is told: `key=value` on its command line, over the YAML files of `conf/`."""
 
@@ -241,6 +253,7 @@ class Config:
     sample: int = 10_000  # lines that it reads of it
     wait: bool = False  # where another job writes to the lake: wait until it is done; false: stop
     lease_seconds: int = 120  # without a sign of life, after which a job that writes is taken for dead
+    users: str = ""  # the file of ids, one a line, that `jobs/erase.py` erases
     source: Source = field(default_factory=Source)
     spark: SparkSettings = field(default_factory=SparkSettings)
     features: Features = field(default_factory=Features)
@@ -251,3 +264,4 @@ class Config:
     simulate: Simulate = field(default_factory=Simulate)
     selection: Selection = field(default_factory=Selection)
     quality: Quality = field(default_factory=Quality)
+    privacy: Privacy = field(default_factory=Privacy)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -61,6 +62,11 @@ class Lake:
         """Number of the newest commit; none where the table does not exist."""
         newest = self._snapshot(table).version()
         return None if newest < 0 else newest
+
+    def written_at(self, table: Table) -> datetime | None:
+        """When the newest commit was made; none where the table does not exist."""
+        snapshot = self._snapshot(table)
+        return None if snapshot.version() < 0 else datetime.fromtimestamp(snapshot.timestamp() / 1000, UTC)
 
     def facts(self, table: Table) -> Facts:
         """What the newest commit with facts says; empty where there is none."""
@@ -160,20 +166,59 @@ class Lake:
             with self._committed(table, facts):
                 self._delta(table).delete(condition)
 
-    def remove_matching(self, table: Table, rows: DataFrame, on: tuple[str, ...], facts: Facts) -> None:
-        """One commit that takes out the rows that are like one of `rows` in the columns `on`."""
-        if not self.exists(table):
-            return
-        same = f.expr(" and ".join(f"old.{name} = gone.{name}" for name in on))
-        with self._committed(table, facts):
-            gone = rows.select(*on).distinct().alias("gone")
-            self._delta(table).alias("old").merge(gone, same).whenMatchedDelete().execute()
-
     def tell(self, table: Table, facts: Facts) -> None:
         """A commit that changes nothing but what the newest facts are."""
         if self.exists(table):
             with self._committed(table, facts):
                 self._set_property(self.path(table), TOLD, json.dumps(facts, sort_keys=True))
+
+    def describe(self, table: Table) -> None:
+        """Gives a table that is there the properties of its declaration."""
+        self._describe(table, self.properties(table))
+
+    def update(self, table: Table, condition: str, values: dict[str, str], facts: Facts) -> None:
+        """One commit in which the rows for which `condition` holds get new values, column -> SQL."""
+        with self._committed(table, facts):
+            self._delta(table).update(condition, {name: f.expr(sql) for name, sql in values.items()})
+
+    def remove(self, table: Table, whose: DataFrame, condition: str, facts: Facts) -> None:
+        """One commit without the rows, `old`, that meet `condition` with a row of `whose`, `new`; none without a table.
+
+        Delta writes a condition into its log: this one names columns, and what is in `whose` stays out of it.
+        """
+        if not self.exists(table):
+            return
+        with self._committed(table, facts):
+            self._delta(table).alias("old").merge(whose.alias("new"), condition).whenMatchedDelete().execute()
+
+    def vacuum(self, table: Table, hours: float) -> None:
+        """Deletes the files that no version of the last `hours` needs, those of writes that failed among them.
+
+        It makes no version: who follows a table's changes would take it for one.
+        """
+        if self._guard:
+            self._guard(table)
+        # The first refuses less than a week.
+        settings = ("retentionDurationCheck.enabled", "vacuum.logging.enabled")
+        for name in settings:
+            self.spark.conf.set(f"spark.databricks.delta.{name}", "false")
+        try:
+            self._delta(table).vacuum(hours)
+        finally:
+            for name in settings:
+                self.spark.conf.unset(f"spark.databricks.delta.{name}")
+
+    def drop(self, folder: str) -> None:
+        """Deletes a folder of the lake, tables and all."""
+        hadoop, system = self.file_system()
+        system.delete(hadoop.Path(f"{self.root}/{folder}"), True)
+
+    def folders(self, folder: str) -> list[str]:
+        """The names of the folders in a folder of the lake."""
+        hadoop, system = self.file_system()
+        path = hadoop.Path(f"{self.root}/{folder}")
+        found = system.listStatus(path) if system.exists(path) else []
+        return sorted(status.getPath().getName() for status in found if status.isDirectory())
 
     @contextmanager
     def guarded(self, guard: Guard) -> Iterator[None]:

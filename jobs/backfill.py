@@ -72,11 +72,10 @@ def take_out(conf: Config, lake: Lake, newest: str) -> int:
         facts = {"job": "backfill", "start": conf.start, "end": conf.end, "ds": newest, "files": count}
         for table in DERIVED:
             lake.tell(table, facts)
-        lake.remove_matching(
-            EVENTS, files.withColumnRenamed("path", "source_file"), ("source_file", "batch"), facts
-        )
-        lake.remove_matching(QUARANTINE, files, ("checksum",), facts)
-        lake.remove_matching(INGESTED_FILES, files, ("checksum",), facts | {"batch": batch})
+        same_file = "old.source_file = new.path and old.batch = new.batch"
+        lake.remove(EVENTS, files, same_file, facts)
+        lake.remove(QUARANTINE, files, "old.checksum = new.checksum", facts)
+        lake.remove(INGESTED_FILES, files, "old.checksum = new.checksum", facts | {"batch": batch})
     return count
 
 

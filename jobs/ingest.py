@@ -1,7 +1,8 @@
 """Take in the raw log files that have arrived up to a night.
 
 Reads the files of the source below `raw`, writes `events`, `quarantine` and, last, `ingested_files`. A file is taken in
-once, whatever its name; a record that cannot be read is set aside with a reason. Safe to run again, and after a kill.
+once, whatever its name; a record that cannot be read is set aside with a reason. Ids of users are replaced by keyed hashes
+(`privacy.ids`). Safe to run again, and after a kill.
 
     spark-submit jobs/ingest.py ds=2017-12-28 raw=var/demo/raw lake=var/demo/lake source=complete_journey
 """
@@ -16,6 +17,7 @@ from pyspark.sql import functions as f
 
 from conf.schema import Config
 from features.batches import last_batch
+from features.erased_users import ERASED_USERS, refuse_erased
 from features.events import (
     EVENTS,
     judge_times,
@@ -28,10 +30,12 @@ from features.events import (
 from features.formats import SourceError
 from features.ingested_files import FILES, INGESTED_FILES, NewFile, counted
 from features.lake import Lake
+from features.privacy import Keys, pseudonymous, under
 from features.quarantine import QUARANTINE, refused_records
 from features.raw import RawFile, checked, files_up_to
 from features.records import one_split_a_task, records
 from jobs.job import InputError, run, settled
+from jobs.keys import keys_of, keys_of_erased
 
 COUNTS = ("records", "events", "duplicates", "quarantined")
 
@@ -39,19 +43,20 @@ COUNTS = ("records", "events", "duplicates", "quarantined")
 def ingest(conf: Config, lake: Lake) -> dict[str, Any]:
     ds = date.fromisoformat(conf.ds)
     batch = last_batch(lake) + 1
-    clear_unfinished(lake, batch)
     fresh = new_files(conf, lake)
+    keys = keys_of(conf, lake)
+    clear_unfinished(lake, batch)
     if not fresh:
         return {"files": 0, "note": f"nothing new has arrived up to {ds}"} | dict.fromkeys(COUNTS, 0)
     files = lake.spark.createDataFrame(fresh, FILES)
     with one_split_a_task(lake.spark):
-        read = read_records(conf, lake, fresh, files).persist(StorageLevel.DISK_ONLY)
+        read = read_records(conf, lake, fresh, files, keys).persist(StorageLevel.DISK_ONLY)
         repeated = settled(repeated_ids(read, stored_on_their_days(lake, read)))
         parsed = mark_duplicates(read, repeated)
         report = counted(files, parsed, conf.source.name, batch).collect()
     counts = check_conserved(report)
     facts = {"job": "ingest", "ds": conf.ds, "batch": batch, **counts}
-    lake.append(EVENTS, to_events(parsed, conf.source, batch), facts)
+    lake.append(under(EVENTS, keys), to_events(parsed, conf.source, batch), facts)
     if counts["quarantined"]:
         lake.insert_new(QUARANTINE, refused_records(parsed, files, ds, batch), facts)
     lake.append(INGESTED_FILES, lake.spark.createDataFrame(report, INGESTED_FILES.schema), facts)
@@ -99,8 +104,8 @@ def new_files(conf: Config, lake: Lake) -> list[NewFile]:
     return fresh
 
 
-def read_records(conf: Config, lake: Lake, fresh: list[NewFile], files: DataFrame) -> DataFrame:
-    """Every record of the whole files, parsed, with `reason`."""
+def read_records(conf: Config, lake: Lake, fresh: list[NewFile], files: DataFrame, keys: Keys) -> DataFrame:
+    """Every record of the whole files, parsed, with `reason`, and with keyed hashes before anything is kept of it."""
     whole = [file.path for file in fresh if file.problem is None]
     arrival = files.select(f.col("path").alias("source_file"), "arrival_date")
     try:
@@ -109,9 +114,12 @@ def read_records(conf: Config, lake: Lake, fresh: list[NewFile], files: DataFram
         parsed = judge_times(parse(lines, conf.source), conf.features.late_days)
     except SourceError as error:
         raise InputError(str(error)) from None
+    if lake.exists(ERASED_USERS):
+        erased = lake.read(ERASED_USERS)
+        parsed = refuse_erased(parsed, erased, conf.source, keys_of_erased(conf, lake, keys))
     if conf.source.event_id is None and conf.source.identical_rows == "distinct":
         parsed = number_identical_rows(parsed)
-    return parsed
+    return pseudonymous(parsed, conf.source, keys) if keys else parsed
 
 
 def stored_on_their_days(lake: Lake, read: DataFrame) -> DataFrame:

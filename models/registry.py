@@ -5,9 +5,10 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import packages_distributions
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -32,7 +33,7 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 MODEL_CODE = Path(__file__).with_name("registered_model.py")
 SAVED_MODEL = "artifacts/saved_model"  # inside a logged model
 SQLITE = "sqlite:///"
-PAGE = 1000  # versions asked for at a time
+PAGE = 1000  # versions, models or runs asked for at a time
 TENSORFLOW = packages_distributions()["tensorflow"][0]  # tensorflow or tensorflow-cpu
 SIGNATURE = ModelSignature(
     inputs=Schema(
@@ -145,6 +146,22 @@ class Registry:
         wanted = [version for version in found if set_id is None or version.tags.get("set_id") == set_id]
         return sorted(wanted, key=lambda version: version.version)
 
+    def all_versions(self) -> list[Version]:
+        """The versions of every task."""
+        tasks = sorted(model.name for model in self._pages(self.client.search_registered_models))
+        return [version for task in tasks for version in self.versions(task)]
+
+    def named_sets(self) -> dict[str, list[str]]:
+        """Example set -> the runs, whether they are done or not, and the registered versions that name it."""
+        named: dict[str, list[str]] = {}
+        for run in self._pages(partial(self.client.search_runs, [self.experiment_id])):
+            if set_id := run.data.params.get("examples.set_id"):
+                named.setdefault(set_id, []).append(f"run {run.info.run_id}")
+        for version in self.all_versions():
+            if set_id := version.tags.get("set_id"):
+                named.setdefault(set_id, []).append(f"{version.task} v{version.version}")
+        return named
+
     def by_alias(self, task: str, alias: str) -> Version | None:
         """The version that has the alias, or None."""
         return next((version for version in self.versions(task) if alias in version.aliases), None)
@@ -184,13 +201,13 @@ class Registry:
         return {}
 
     def _search(self, task: str) -> list[Any]:
-        pages = [self.client.search_model_versions(f"name='{task}'", max_results=PAGE)]
+        return self._pages(partial(self.client.search_model_versions, f"name='{task}'"))
+
+    def _pages(self, search: Callable[..., Any]) -> list[Any]:
+        """All that a search finds."""
+        pages = [search(max_results=PAGE)]
         while pages[-1].token:
-            pages.append(
-                self.client.search_model_versions(
-                    f"name='{task}'", max_results=PAGE, page_token=pages[-1].token
-                )
-            )
+            pages.append(search(max_results=PAGE, page_token=pages[-1].token))
         return [entry for page in pages for entry in page]
 
 

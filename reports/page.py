@@ -192,7 +192,8 @@ def user(row: Mapping[str, Any]) -> dict[str, Any]:
     ]
     predictions = rows(row, "predictions")
     again = sum(bool(prediction.get("bought_before")) for prediction in predictions)
-    return {**row, "baskets": baskets, "predictions": predictions, "again": again}
+    name = words.short(str(row.get("user_id", "")))
+    return {**row, "name": name, "baskets": baskets, "predictions": predictions, "again": again}
 
 
 def quality(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from features.lake import Lake
 from jobs.job import open_lake
 
 SPARK = ["spark.master='local[2]'", "spark.shuffle_partitions=2"]
+PLAIN = "privacy.ids=plain"  # of a test that is not about keys: users keep their names
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +52,7 @@ def conf(tmp_path: Path) -> Config:
         [
             *SPARK,
             "source=plain",
+            PLAIN,
             "ds=2026-11-02",
             f"raw={tmp_path / 'raw'}",
             f"lake={tmp_path / 'lake'}",
@@ -58,3 +60,13 @@ def conf(tmp_path: Path) -> Config:
             f"artifacts={tmp_path / 'artifacts'}",
         ]
     )
+
+
+@pytest.fixture
+def bare(spark: SparkSession) -> Iterator[None]:
+    """Parquet without compression: what stands in it can be found in its bytes."""
+    codec = "spark.sql.parquet.compression.codec"
+    before = spark.conf.get(codec)
+    spark.conf.set(codec, "uncompressed")
+    yield
+    spark.conf.set(codec, before or "snappy")

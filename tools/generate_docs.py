@@ -21,6 +21,7 @@ import yaml
 from conf import schema
 from conf.load import ABOVE_ZERO, AT_LEAST, CHOICES, load
 from features.behaviour_features import BEHAVIOUR_FEATURES
+from features.erased_users import ERASED_USERS
 from features.events import EVENTS
 from features.examples import rows_table, vocabulary_table
 from features.feature import Categorical, Family, Feature, Numeric
@@ -46,6 +47,7 @@ TABLES = (
     EVENTS,
     QUARANTINE,
     INGESTED_FILES,
+    ERASED_USERS,
     SESSIONS,
     SEQUENCES,
     ITEMS,

@@ -19,7 +19,7 @@ from features.users import USERS
 from jobs.ingest import ingest
 from jobs.sequence import sequence
 from jobs.sessionize import sessionize
-from tests.conftest import SPARK
+from tests.conftest import PLAIN, SPARK
 from tests.shop import rows_of
 
 STEPS = (ingest, sessionize, sequence)
@@ -35,7 +35,7 @@ def shop(folder: Path, ds: str, *more: str, lake: str = "lake") -> Config:
         f"registry=sqlite:///{folder / 'mlflow.db'}",
         f"artifacts={folder / 'artifacts'}",
     ]
-    return load([*SPARK, "source=plain", f"ds={ds}", *places, *more])
+    return load([*SPARK, "source=plain", PLAIN, f"ds={ds}", *places, *more])
 
 
 def night(spark: SparkSession, conf: Config) -> dict[str, dict[str, Any]]:
@@ -50,3 +50,9 @@ def contents(lake: Lake, *tables: Table) -> dict[str, list[tuple[Any, ...]]]:
 
 def versions(lake: Lake, *tables: Table) -> dict[str, int | None]:
     return {table.name: lake.version(table) for table in tables or (*TAKEN_IN, *DERIVED)}
+
+
+def holding(folder: Path, word: str) -> list[str]:
+    """The files below a folder in which a word stands, in whatever byte; of Parquet where it is `bare`."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path.name for path in files if word.encode() in path.read_bytes())

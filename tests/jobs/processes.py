@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.conftest import PLAIN
+
 ROOT = Path(__file__).parents[2]
 QUICK = "--driver-java-options '-XX:TieredStopAtLevel=1' pyspark-shell"
 
@@ -25,7 +27,7 @@ def start(
         f"artifacts={folder / 'artifacts'}",
     )
     return subprocess.Popen(
-        [sys.executable, *command, "source=plain", "spark.shuffle_partitions=2", *places, *arguments],
+        [sys.executable, *command, "source=plain", PLAIN, "spark.shuffle_partitions=2", *places, *arguments],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT), "PYSPARK_SUBMIT_ARGS": QUICK},
         stdout=subprocess.PIPE,
@@ -37,5 +39,5 @@ def start(
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Exit code and what was said; a signal is negative."""
-    said, _ = process.communicate(timeout=300)
+    said, _ = process.communicate(timeout=1200)
     return process.returncode, said

@@ -57,7 +57,7 @@ class Cluster:
         command += ["--executor-memory", "1g", "--conf", f"spark.pyspark.python={PYTHON}"]
         command += [str(ROOT / job), "spark=standalone", f"spark.master={self.url}", *arguments]
         return subprocess.run(
-            command, cwd=self.work, env=ELSEWHERE, capture_output=True, text=True, timeout=500
+            command, cwd=self.work, env=ELSEWHERE, capture_output=True, text=True, timeout=1500
         )
 
 

@@ -75,7 +75,11 @@ def test_a_night_on_a_cluster_equals_the_night_on_one_machine(spark, tmp_path):
     write_logs(raw)
     register_champion(registry, artifacts, tmp_path)
     shop = ["source=plain", f"ds={NIGHT}", f"raw={raw}", f"registry={registry}", f"artifacts={artifacts}"]
-    shop += ["spark.shuffle_partitions=2", "features.user_buckets=2"]
+    shop += [
+        "spark.shuffle_partitions=2",
+        "features.user_buckets=2",
+        f"privacy.key_file={tmp_path / 'ids.key'}",
+    ]
 
     here = Lake(spark, str(tmp_path / "here"))
     nightly(load([*shop, "spark.master=local[2]", f"lake={here.root}"]), here)

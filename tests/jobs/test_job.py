@@ -18,7 +18,7 @@ def command(*arguments: str, folder: Path = ROOT, **environment: str) -> subproc
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
 

@@ -52,7 +52,7 @@ def test_no_rank_outlives_the_launcher(tmp_path, how):
     assert not wait_for(lambda: [pid for pid in pids if is_running(pid)], lambda running: not running)
 
 
-def wait_for(look, enough, seconds: float = 60):
+def wait_for(look, enough, seconds: float = 300):
     end = time.monotonic() + seconds
     while not enough(seen := look()) and time.monotonic() < end:
         time.sleep(0.1)

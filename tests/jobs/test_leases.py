@@ -39,7 +39,7 @@ class Shop:
                 process.wait()
 
 
-def asleep(process: subprocess.Popen, seconds: float = 200) -> None:
+def asleep(process: subprocess.Popen, seconds: float = 1200) -> None:
     """Waits until a process has been stopped by its signal."""
     for _ in range(round(seconds * 10)):
         if Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":

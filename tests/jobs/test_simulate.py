@@ -24,7 +24,7 @@ from jobs.ingest import ingest
 from jobs.job import InputError
 from jobs.sessionize import sessionize
 from jobs.simulate import cut, description, facts_of, folder_of, shop_of, simulate, spread, write_part
-from tests.conftest import SPARK
+from tests.conftest import PLAIN, SPARK
 from tests.features.world.worlds import a_world
 from tests.jobs.test_job import NO_JAVA, command
 from tests.shop import rows_of
@@ -53,7 +53,7 @@ SHOP = [
 
 
 def shop(folder: Path, *more: str) -> Config:
-    return load([*SPARK, *SHOP, f"raw={folder / 'raw'}", f"lake={folder / 'lake'}", *more])
+    return load([*SPARK, PLAIN, *SHOP, f"raw={folder / 'raw'}", f"lake={folder / 'lake'}", *more])
 
 
 @pytest.fixture(scope="module")

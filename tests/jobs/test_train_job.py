@@ -29,7 +29,7 @@ def job(shop: Path, *arguments: str, **environment: str) -> subprocess.Completed
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
     )
 
 

@@ -55,6 +55,16 @@ def register(registry, saved_model):
     return register
 
 
+def test_a_set_is_named_by_runs_done_or_not_and_by_versions(tmp_path, saved_model):
+    registry = connect(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"))
+    assert registry.named_sets() == {}
+    with registry.run("gru", {"examples": {"set_id": "one"}}) as run:
+        assert registry.named_sets() == {"one": [f"run {run.id}"]}
+        version = registry.register(run, "next_item", saved_model, TAGS | {"set_id": "other"})
+    assert registry.named_sets() == {"one": [f"run {run.id}"], "other": ["next_item v1"]}
+    assert registry.all_versions() == [version]
+
+
 def test_a_version_has_its_tags_and_its_run(registry, register):
     version = register("tags")
     assert registry.versions("tags") == [version]

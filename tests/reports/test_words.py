@@ -104,3 +104,8 @@ def test_the_labels_of_gaps_are_their_edges():
         (fractions.get(n) or float(n)) * {"h": 1, "d": 24}[unit] for n, unit in map(str.split, GAP_LABELS)
     ]
     assert tuple(read) == GAP_HOURS
+
+
+def test_a_keyed_id_is_told_by_its_first_digits_and_a_plain_one_as_it_is():
+    assert words.short("5bdcc146bf60754e6a042426089575c7") == "5bdcc146"
+    assert words.short("annabel") == "annabel"

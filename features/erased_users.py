@@ -1,0 +1,48 @@
+"""`erased_users`: who was erased, under a hash of its own, so that an ingest does not bring them back.
+
+The hash has other keys than `user_id`: what others keep of the lake, such as predictions, cannot be compared with it.
+"""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as f
+
+from conf.schema import Source
+from features.privacy import Keys, beside, keyed
+from features.table import Column, Table
+
+ERASED_USERS = Table(
+    name="erased_users",
+    meaning="One user who was erased, and of whom nothing is taken in any more.",
+    columns=(
+        Column("user", "string", "keyed hash of the id, by other keys than user_id", unit="128 bits"),
+        Column("erased_on", "date", "when"),
+    ),
+    key=("user",),
+    statistics=("erased_on",),
+)
+
+
+def refuse_erased(parsed: DataFrame, erased: DataFrame, source: Source, keys: Keys) -> DataFrame:
+    """Refuses the records of erased users, and keeps nothing of what they say.
+
+    before (ann was erased)            after
+    user_id  text            reason    user_id  text            reason
+    ann      {"user":"ann"…  null      null                     erased
+    bob      {"user":"bob"…  null      bob      {"user":"bob"…  null
+
+    Before ids are hashed. A record is a user's as well where one of the source's `id_attributes` says so.
+    """
+    marked = beside(parsed, keys)
+    is_erased = f.lit(False)
+    for number, found in enumerate(("user_id", *(f"attributes.`{name}`" for name in source.id_attributes))):
+        known = erased.select(f.col("user").alias(f"_user_{number}"))
+        same = keyed(f.col(found)) == f.col(f"_user_{number}")
+        marked = marked.join(f.broadcast(known), same, "left")
+        is_erased = is_erased | f.col(f"_user_{number}").isNotNull()
+    values = {
+        "reason": f.when(is_erased, "erased").otherwise(f.col("reason")),
+        "user_id": f.when(~is_erased, f.col("user_id")),
+        "text": f.when(is_erased, "").otherwise(f.col("text")),
+        "attributes": f.when(is_erased, f.expr("map()")).otherwise(f.col("attributes")),
+    }
+    return marked.withColumns(values).select(*parsed.columns)

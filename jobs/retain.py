@@ -1,0 +1,104 @@
+"""Keep nothing longer than is wanted.
+
+Blanks the text of refused records of which no user could be read, `privacy.unread_days` after their night. Deletes example
+sets that no run and no registered version names, and files of all other tables that only older versions need, both once
+`privacy.retention_hours` have passed; an example set that a training reads is named by its run. Safe to run again, and
+after a kill.
+
+    spark-submit jobs/retain.py ds=2017-12-28 lake=var/demo/lake
+"""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from conf.schema import Config
+from features.batches import newest, standing
+from features.erased_users import ERASED_USERS
+from features.events import EVENTS
+from features.examples import rows_table, vocabulary_table
+from features.ingested_files import INGESTED_FILES
+from features.item_features import ITEM_FEATURES
+from features.items import ITEMS
+from features.lake import Lake
+from features.predictions import PREDICTIONS
+from features.promotions import PROMOTIONS
+from features.quality import QUALITY
+from features.quarantine import QUARANTINE, UNREAD
+from features.sequences import SEQUENCES
+from features.sessions import SESSIONS
+from features.user_features import USER_FEATURES
+from features.user_item_features import USER_ITEM_FEATURES
+from features.users import USERS
+from jobs.job import run
+from models.registry import connect
+
+TABLES = (
+    EVENTS,
+    QUARANTINE,
+    INGESTED_FILES,
+    ERASED_USERS,
+    SESSIONS,
+    SEQUENCES,
+    ITEMS,
+    USERS,
+    USER_FEATURES.table,
+    ITEM_FEATURES.table,
+    USER_ITEM_FEATURES.table,
+    QUALITY,
+    PREDICTIONS,
+    PROMOTIONS,
+)
+"""Those whose older versions go. Example sets are none of them: they are written once, and go as a whole."""
+
+
+def retain(conf: Config, lake: Lake) -> dict[str, Any]:
+    blanked = blank_unread(conf, lake)
+    dropped = drop_example_sets(conf, lake)
+    waiting = () if is_followed(lake) else (SESSIONS,)
+    for table in TABLES:
+        if lake.exists(table) and table not in waiting:
+            lake.vacuum(table, conf.privacy.retention_hours)
+    counts: dict[str, Any] = {"texts_blanked": blanked, "example_sets_removed": len(dropped)}
+    if waiting:
+        counts["note"] = "older versions of sessions stay until jobs/sequence.py has followed them"
+    return counts
+
+
+def blank_unread(conf: Config, lake: Lake) -> int:
+    """Blanks the text of old records of which no user could be read; returns of how many."""
+    last = date.fromisoformat(conf.ds) - timedelta(days=conf.privacy.unread_days)
+    old = f"ingest_date < '{last}' and {UNREAD}"
+    if many := lake.read(QUARANTINE).where(old).count():
+        lake.update(QUARANTINE, old, {"text": "''"}, lake.facts(QUARANTINE) | {"job": "retain"})
+    return many
+
+
+def drop_example_sets(conf: Config, lake: Lake) -> list[str]:
+    """Deletes example sets that are old enough and that nothing names; returns them."""
+    before = datetime.now(UTC) - timedelta(hours=conf.privacy.retention_hours)
+    old = [
+        each
+        for each in lake.folders("examples")
+        if all(
+            (lake.written_at(table) or before) <= before
+            for table in (rows_table(each), vocabulary_table(each))
+        )
+    ]
+    named = connect(conf.registry, conf.artifacts).named_sets() if old else {}
+    if not named.keys() & set(lake.folders("examples")):
+        return []  # a registry that knows none of them is another lake's, as a rule
+    unnamed = [each for each in old if each not in named]
+    for each in unnamed:
+        lake.drop(f"examples/{each}")
+    return unnamed
+
+
+def is_followed(lake: Lake) -> bool:
+    """Whether the tables that follow the changes of `sessions`, by files of older versions, have come to the newest."""
+    upto = newest(lake)
+    behind = (standing(lake, table) for table in (ITEMS, SEQUENCES, USERS))
+    return all(each in (upto, None) for each in behind)
+
+
+if __name__ == "__main__":
+    run(retain)
