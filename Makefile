@@ -21,7 +21,7 @@ demo: setup  ## the whole pipeline on public data: ingest, train, promote, score
 test: setup lint  ## lint, then the tests, two files at a time
 	$(PYTEST) -m "not long"
 
-test-long: setup  ## the tests that `make test` leaves out: a kill at each commit of a night and of a reingest
+test-long: setup  ## the tests that `make test` leaves out: more of a kind, a kill at each commit among them
 	$(PYTEST) -m long
 
 test-quick: setup lint  ## lint, then the tests except those marked slow

@@ -86,6 +86,7 @@ class Lease:
     claim: str
     seconds: int
     names: tuple[str, ...]
+    before: tuple[Held, ...]  # who had them, and whose signs are there until it is held
 
     def guard(self, table: Table) -> None:
         """Refuses a commit to `table` where another has taken its lease."""
@@ -119,10 +120,7 @@ def take(lake: Lake, names: Sequence[str], holder: Holder) -> Lease:
     ):  # after anything else the file stays: who was to be barred may not be, and the next one does it
         remove(lake, alive(claim))
         raise
-    for held in before:
-        if held:
-            clear(lake, held)
-    return Lease(lake, claim, holder.seconds, tuple(names))
+    return Lease(lake, claim, holder.seconds, tuple(names), tuple(filter(None, before)))
 
 
 def take_one(lake: Lake, name: str, claim: str, holder: Holder) -> Held | None:
@@ -154,12 +152,19 @@ def holding(lease: Lease) -> Iterator[None]:
     is_done = False
     try:
         with kept_alive(lease), lease.lake.guarded(lease.guard):
+            for held in lease.before:
+                clear(lease.lake, held)
             yield
         is_done = True
     finally:
         if is_done:
             touch(lease.lake, done(lease.claim))
-        remove(lease.lake, alive(lease.claim))
+        release(lease)
+
+
+def release(lease: Lease) -> None:
+    """Lets others take the leases at once."""
+    remove(lease.lake, alive(lease.claim))
 
 
 @contextmanager

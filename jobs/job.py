@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from conf.load import ConfigurationError, load
 from conf.schema import Config
 from features.lake import Lake, UnsupportedTable
-from features.leases import WRITER, Holder, Lease, LeaseHeld, LeaseLost, holding, is_done, take
+from features.leases import WRITER, Holder, Lease, LeaseHeld, LeaseLost, holding, is_done, release, take
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -85,12 +85,20 @@ def leased(conf: Config, lake: Lake, job: str, names: Sequence[str]) -> Iterator
 def awaited(conf: Config, lake: Lake, names: Sequence[str], holder: Holder) -> Lease | None:
     """The leases, with `wait` as soon as they are free; none where a run with the same arguments has done the work."""
     other: LeaseHeld | None = None
-    while True:
-        if other and other.held.is_by_twin(holder) and is_done(lake, other.held):
-            print(f"{holder.job}: done meanwhile by {other.held}", flush=True)
-            return None
+
+    def is_done_meanwhile() -> bool:
+        if not (other and other.held.is_by_twin(holder) and is_done(lake, other.held)):
+            return False
+        print(f"{holder.job}: done meanwhile by {other.held}", flush=True)
+        return True
+
+    while not is_done_meanwhile():
         try:
-            return take(lake, names, holder)
+            lease = take(lake, names, holder)
+            if not is_done_meanwhile():  # between the two looks
+                return lease
+            release(lease)
+            return None
         except LeaseHeld as found:
             if not conf.wait:
                 why = "runs already with these arguments" if found.held.is_by_twin(holder) else "has to wait"
@@ -101,6 +109,7 @@ def awaited(conf: Config, lake: Lake, names: Sequence[str], holder: Holder) -> L
                 print(f"{holder.job}: waiting, {found}", flush=True)
             other = found
         time.sleep(POLL)
+    return None
 
 
 def told(arguments: Sequence[str]) -> str:

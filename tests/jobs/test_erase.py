@@ -70,7 +70,7 @@ def predicted(lake: Lake, *entities: str) -> None:
     lake.replace_where(PREDICTIONS, frame, "ds = '2026-11-03'", {"predictions": len(rows)})
 
 
-@pytest.fixture(params=["keyed", "plain"])
+@pytest.fixture(params=["keyed", pytest.param("plain", marks=pytest.mark.long)])
 def erased(request, spark, tmp_path, bare):
     """A lake of two nights from which Ann was erased, and what was said of it."""
     for ds in (MONDAY, TUESDAY):

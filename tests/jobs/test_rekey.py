@@ -38,6 +38,7 @@ class Killed(Lake):
         super().overwrite(table, rows, facts, rows_per_file)
 
 
+@pytest.mark.long
 def test_a_rotated_lake_is_as_if_it_had_been_made_with_the_new_key(spark, tmp_path, bare):
     twice = logged(ANN, MONDAY, "10:00:00")
     write_log(

@@ -5,11 +5,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from features.lake import Lake
+from features.leases import WRITER, Holder, holding, take
+from jobs import job
 from jobs.job import told
 from tests.jobs.nights import DERIVED, TAKEN_IN, contents, night, shop
 from tests.jobs.processes import ended, start
@@ -109,6 +112,7 @@ def test_the_same_job_stops_or_waits_and_another_one_too(spark, meeting):
     assert is_undisturbed(spark, meeting)
 
 
+@pytest.mark.long
 def test_a_holder_that_dies_is_followed_at_once(spark, meeting):
     first = meeting.start("nightly", interrupted=("SIGKILL", "after", "sessions"))
     assert ended(first)[0] == -signal.SIGKILL
@@ -129,6 +133,26 @@ def test_a_holder_that_stalls_past_its_expiry_in_its_last_commit_of_an_ingest_do
     code, said = ended(first)
     assert code == 2 and "error: the lease writer was taken by nightly" in said, said
     assert is_undisturbed(spark, meeting)
+
+
+def test_who_waits_sees_that_the_work_was_done_between_two_looks(spark, tmp_path, monkeypatch, capsys):
+    lake, holder = Lake(spark, str(tmp_path / "lake")), Holder("nightly", "", 60)
+    at_work = ExitStack()
+    at_work.enter_context(holding(take(lake, [WRITER], holder)))
+    looks = []
+
+    def take_when_the_other_is_done(*arguments):
+        looks.append(1)
+        if len(looks) == 2:
+            at_work.close()
+        return take(*arguments)
+
+    monkeypatch.setattr(job, "take", take_when_the_other_is_done)
+    monkeypatch.setattr(job, "POLL", 0)
+    conf = shop(tmp_path, NIGHT, "wait=true")
+    assert job.awaited(conf, lake, [WRITER], holder) is None
+    assert "done meanwhile by nightly" in capsys.readouterr().out
+    assert take(lake, [WRITER], holder), "it is free again"
 
 
 def test_what_is_told_of_a_command_has_no_secrets_and_an_order_of_its_own():
