@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -119,8 +120,9 @@ def land(raw: Path, lives: list[list[Deed]], disorders: list[Disorder]) -> Itera
         yield
 
 
+@pytest.mark.long
 @settings(
-    max_examples=2,
+    max_examples=3,
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],  # to look for the smallest shop that fails would take an hour
