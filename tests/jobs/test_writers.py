@@ -82,6 +82,7 @@ def is_undisturbed(spark, meeting: Shop) -> bool:
     return one == other
 
 
+@pytest.mark.long  # a loaded machine may start the second when the first is done
 def test_two_at_once_on_a_lake_that_is_not_there_yet(spark, meeting):
     both = [meeting.start("nightly", "wait=true") for _ in range(2)]
     (first, one), (second, other) = (ended(process) for process in both)
