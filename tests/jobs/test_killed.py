@@ -14,12 +14,10 @@ from tests.jobs.nights import DERIVED, TAKEN_IN, contents, night, shop
 from tests.jobs.processes import ended, start
 from tests.shop import line, write_log
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 MONDAY, TUESDAY = "2026-11-02", "2026-11-03"
 COMMITS = 8
 """Of Tuesday: to events, quarantine, ingested_files, sessions, items, sequences, users and quality."""
-ALWAYS = {("after", 2), ("before", 5)}
-"""A night taken in and no more, items without sequences."""
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +54,8 @@ def again(spark, folder: Path, lake: str) -> None:
         nightly(conf, at)
 
 
-@pytest.mark.parametrize(
-    ("when", "where"),
-    [
-        pytest.param(when, where, marks=[] if (when, where) in ALWAYS else pytest.mark.long)
-        for when in ("before", "after")
-        for where in range(COMMITS)
-    ],
-)
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("where", range(COMMITS))
 def test_killed_at_a_commit_and_run_again_is_never_killed(spark, tuesday, when, where):
     lake = f"{when} {where}"
     shutil.copytree(tuesday / "lake", tuesday / lake)
@@ -75,7 +67,6 @@ def test_killed_at_a_commit_and_run_again_is_never_killed(spark, tuesday, when, 
     assert contents(one, *TAKEN_IN, *DERIVED, QUALITY) == contents(other, *TAKEN_IN, *DERIVED, QUALITY)
 
 
-@pytest.mark.long
 def test_no_commit_is_left_out(tuesday):
     shutil.copytree(tuesday / "lake", tuesday / "counted")
     interrupted = ("SIGKILL", "before", str(COMMITS))
