@@ -58,8 +58,7 @@ def newest_steps(batches: Iterable[pa.RecordBatch], max_length: int) -> Iterator
         if held.tail is not None:
             steps = pa.concat_tables([held.tail, steps])
             is_new = np.concatenate([np.zeros(held.tail.num_rows, bool), is_new])
-        starts = np.flatnonzero(is_new[1:]) + 1
-        starts = np.concatenate([[0], starts])
+        starts = np.concatenate([[0], np.flatnonzero(is_new[1:]) + 1])
         last = int(starts[-1])
         if last:
             yield _as_arrays(steps.slice(0, last), starts[:-1], held, max_length)
@@ -87,10 +86,8 @@ def _numbered(block: pa.Table, held: Held) -> tuple[np.ndarray, np.ndarray]:
     is_new[0] = users[0].as_py() != held.user
     is_new[1:] = pc.not_equal(users[1:], users[:-1]).to_numpy(zero_copy_only=False)
     at = np.flatnonzero(block["is_active"].to_numpy())
-    user, start = (
-        np.cumsum(is_new)[at],
-        _micros(block["start_ts"])[at],
-    )  # (active,) x 2; user 0 is the held one
+    user = np.cumsum(is_new)[at]  # (active,); 0 is the held one
+    start = _micros(block["start_ts"])[at]  # (active,)
     first, opens = np.ones(len(at), bool), np.ones(len(at), bool)
     first[1:] = user[1:] != user[:-1]
     opens[1:] = first[1:] | (start[1:] != start[:-1])

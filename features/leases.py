@@ -115,9 +115,8 @@ def take(lake: Lake, names: Sequence[str], holder: Holder) -> Lease:
     touch(lake, alive(claim))  # before the lease: who finds that finds its holder alive
     try:
         before = [take_one(lake, name, claim, holder) for name in sorted(names)]
-    except (
-        LeaseHeld
-    ):  # after anything else the file stays: who was to be barred may not be, and the next one does it
+    except LeaseHeld:
+        # After anything else the file stays: who was to be barred may not be, and the next one does it.
         remove(lake, alive(claim))
         raise
     return Lease(lake, claim, holder.seconds, tuple(names), tuple(filter(None, before)))

@@ -41,9 +41,8 @@ def backfill(conf: Config, lake: Lake) -> dict[str, Any]:
         )
     last = (date.fromisoformat(conf.end) - timedelta(days=1)).isoformat()
     then = replace(conf, ds=last)
-    now = replace(
-        conf, ds=max(last, lake.facts(SEQUENCES).get("ds", last))
-    )  # the tables stay those of the newest
+    # The tables stay those of the newest night.
+    now = replace(conf, ds=max(last, lake.facts(SEQUENCES).get("ds", last)))
     taken_out = take_out(then, lake, now.ds) if conf.reingest else 0
     facts = say(ingest, then, lake)
     for step in (sessionize, sequence):

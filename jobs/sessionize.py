@@ -49,9 +49,7 @@ def sessionize(conf: Config, lake: Lake) -> dict[str, Any]:
     counts = check_conserved(active, capped, old, made)
     facts = {"job": "sessionize", "ds": conf.ds, **batches.facts(), **counts}
     if not batches.after:
-        lake.replace_where(
-            SESSIONS, new, "true", facts
-        )  # of a table that is to be made anew, all rows make way
+        lake.replace_where(SESSIONS, new, "true", facts)  # made anew: all rows make way
     elif old.sessions:
         starts = sorted({*old.dates, *made.dates})
         lake.replace(SESSIONS, redone, new, facts, within=f.col("old.start_date").isin(starts))
