@@ -81,7 +81,7 @@ def sequences(
         order = USER_ORDER
         every = every.drop("place").unionByName(_outside_sessions(passive))
     steps = _indexed(every.where(happened_before(as_of)), items)
-    return _gathered(steps.withColumn("session_count", f.lit(None).cast("int")), order, max_length, buckets)
+    return gathered(steps.withColumn("session_count", f.lit(None).cast("int")), order, max_length, buckets)
 
 
 def updated(
@@ -130,7 +130,7 @@ def updated(
     steps = kept.unionByName(anew.select(*kept.columns)).drop("event_date")
     # Of a user's newest behaviours every later session is known: their numbers count down from the newest.
     counted = steps.join(_session_counts(stored, changes), "user_id", "left")
-    return _gathered(counted, USER_ORDER, max_length, buckets)
+    return gathered(counted, USER_ORDER, max_length, buckets)
 
 
 def _session_counts(stored: DataFrame, changes: DataFrame) -> DataFrame:
@@ -152,11 +152,14 @@ def _indexed(events: DataFrame, items: DataFrame) -> DataFrame:
     return events.join(items.select("item_id", "item_index"), "item_id", "left")
 
 
-def _gathered(steps: DataFrame, order: tuple[str, ...], max_length: int, buckets: int) -> DataFrame:
+def gathered(steps: DataFrame, order: tuple[str, ...], max_length: int, buckets: int) -> DataFrame:
     """One row a user: the newest `max_length` of the steps, in `order`. One exchange, one sort; see `newest_steps`."""
     made_of = (column for column, *_ in STEPS.values())
     columns = dict.fromkeys(("user_id", "is_active", "start_ts", "session_count", *made_of))
-    by_user = steps.select(*columns, *(name for name in order if name not in columns)).repartition("user_id")
+    # Not by user_id itself: Spark leaves such an exchange out above a join by user_id, and nothing tells it that users must
+    # stay together when it turns to a broadcast on the way and reads that join's exchange as it lies on each machine.
+    by_user = steps.select(*columns, *(name for name in order if name not in columns))
+    by_user = by_user.repartition(f.xxhash64("user_id"))
     in_order = by_user.sortWithinPartitions("user_id", *order).select(*columns)
     made = in_order.mapInArrow(partial(newest_steps, max_length=max_length), SEQUENCE_SCHEMA)
     return made.select("user_id", bucket_of(buckets), "session_count", "length", *(c.name for c in ARRAYS))

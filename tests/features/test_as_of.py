@@ -11,7 +11,7 @@ from features.changes import applied
 from features.formats import with_fields
 from features.items import COUNTED, ITEMS, described, hand_out_indices, items, unseen
 from features.questions import ask, candidates, histories
-from features.sequences import SEQUENCES, as_model_input, next_sessions, sequences, updated
+from features.sequences import SEQUENCES, as_model_input, gathered, next_sessions, sequences, updated
 from features.sessions import mark_sessions, on_days, to_sessions
 from features.users import USERS, users
 from tests.shop import DAY, at, event, events, rows_of
@@ -245,3 +245,29 @@ def test_of_several_lines_of_an_item_the_last_of_the_newest_file_holds(spark):
     ]
     of_two = spark.createDataFrame([("2",), ("3",)], "item_id string")
     assert [row.item_id for row in catalogue(with_fields(lines, source), source, of_two).collect()] == ["2"]
+
+
+def test_a_user_has_one_sequence_also_where_spark_finds_on_the_way_that_a_side_of_a_join_is_small(spark):
+    """It then reads the other side's exchange as its tasks wrote it: a user's steps are in several partitions."""
+    settings = {
+        "spark.sql.autoBroadcastJoinThreshold": "-1",
+        "spark.sql.adaptive.autoBroadcastJoinThreshold": "10MB",
+        "spark.sql.adaptive.coalescePartitions.enabled": "false",
+    }
+    before = {name: spark.conf.get(name, None) for name in settings}
+    clocks, rest = ("start_ts", "event_ts"), ("true is_active", "'buy' event_type", "3 item_index")
+    steps = spark.range(0, 200, 1, 4).selectExpr(
+        "string(id % 10) user_id",
+        *(f"timestamp_seconds(id) {name}" for name in clocks),
+        *(*rest, "1.0d quantity", "2.0d amount"),
+    )
+    late = spark.range(100).groupBy(f.expr("id % 50")).agg(f.max(f.expr("string(id % 10)")).alias("user_id"))
+    counts = late.groupBy("user_id").agg(f.count("*").cast("int").alias("session_count"))
+    try:
+        for name, value in settings.items():
+            spark.conf.set(name, value)
+        made = gathered(steps.join(counts, "user_id", "left"), ("event_ts",), 100, 4)
+        assert rows_of(made, "user_id", "length") == [(str(user), 20) for user in range(10)]
+    finally:
+        for name, value in before.items():
+            spark.conf.unset(name) if value is None else spark.conf.set(name, value)

@@ -81,6 +81,7 @@ def test_a_night_s_expectations_are_kept_with_what_was_seen(three_nights):
     assert seen["session_ids_repeated"] == ("sessions", 0.0, True, 3)
     assert seen["users_out_of_shape"] == ("users", 0.0, True, 3)
     assert seen["item_index_least"] == ("items", 3.0, True, 1)
+    assert seen["sequence_users_repeated"] == ("sequences", 0.0, True, 3)
     assert seen["records_against_week"] == ("ingested_files", None, None, 1), "there was no week before"
     assert seen["drift_amount"] == ("sessions", None, None, 3), "too few to tell"
 
