@@ -4,7 +4,7 @@
 
 - pyspark/jars gets Delta's jars (spark/jars.txt): fetched by the Ivy that pyspark ships, their SHA-256
   compared, kept in the user's cache.
-- pyspark/conf gets spark/spark-defaults.conf and spark/log4j2.properties.
+- pyspark/conf gets spark/spark-defaults.conf, spark/log4j2.properties and spark/spark-env.sh.
 - bin/find-spark-home is replaced: pyspark's own asks whichever `python3` is on the PATH, and fails where
   that one has no pyspark.
 - Python sets defaults for the process's environment when it starts (a .pth file): PYSPARK_PYTHON, so that a
@@ -109,7 +109,8 @@ def install_conf() -> None:
     defaults = (SETTINGS / "spark-defaults.conf").read_text()
     defaults += f"\n# This environment's Python\nspark.pyspark.python               {sys.executable}\n"
     write(SPARK_HOME / "conf" / "spark-defaults.conf", defaults.encode())
-    write(SPARK_HOME / "conf" / "log4j2.properties", (SETTINGS / "log4j2.properties").read_bytes())
+    for name in ("log4j2.properties", "spark-env.sh"):
+        write(SPARK_HOME / "conf" / name, (SETTINGS / name).read_bytes())
 
 
 def install_python() -> None:
