@@ -307,6 +307,64 @@ shop,e2,snowplow_ecommerce_action,u1,2022-12-22 13:25:47.677000+00:00,[],
     {"app_id": "shop", "price": "12.0"},
     ("source.format=csv", "source.header=true"),
 )  # fmt: skip
+ENRICHED = load(["source=snowplow_enriched"]).source
+
+
+def of_enriched(event_id: str, action: str | None, *contexts: tuple[str, dict], **more: str) -> str:
+    """A line of the enriched stream: every column, most of them empty."""
+    iglu, ecommerce = "iglu:com.snowplowanalytics.snowplow", "com.snowplowanalytics.snowplow.ecommerce"
+    said = {
+        "app_id": "shop",
+        "event_id": event_id,
+        "event_name": "snowplow_ecommerce_action" if action else "page_view",
+        "domain_userid": "u1",
+        "derived_tstamp": "2022-12-22 13:25:47.677",
+        "contexts": json.dumps(
+            {
+                "schema": f"{iglu}/contexts/jsonschema/1-0-0",
+                "data": [
+                    {"schema": f"iglu:{name}/jsonschema/1-0-0", "data": data} for name, data in contexts
+                ],
+            }
+        ),
+    }
+    if action:
+        data = {
+            "schema": f"iglu:{ecommerce}/snowplow_ecommerce_action/jsonschema/1-0-2",
+            "data": {"type": action},
+        }
+        said["unstruct_event"] = json.dumps(
+            {"schema": f"{iglu}/unstruct_event/jsonschema/1-0-0", "data": data}
+        )
+    said |= more
+    names = [column.split()[0] for column in ENRICHED.schema.split(",")]
+    return "\t".join(said.get(name, "") for name in names) + "\n"
+
+
+PRODUCT, SESSION = (
+    f"com.snowplowanalytics.snowplow{name}" for name in (".ecommerce/product", "/client_session")
+)
+SNOWPLOW_ENRICHED = Shown(
+    "snowplow_enriched",
+    of_enriched("e1", "product_view", ("com.example/page", {"id": "9"}), (PRODUCT, HAT))
+    + of_enriched("e2", "transaction", (PRODUCT, HAT), (PRODUCT, CAP))
+    + of_enriched("e3", None, (SESSION, {"userId": "m1"}), domain_userid="")
+    + of_enriched("e4", None, contexts="", user_id='a "quoted" name')
+    + of_enriched("e5", "teleport")
+    + of_enriched("e6", None, domain_userid="")
+    + "shop\tweb\tbroken off\n",
+    [
+        ("u1", "2022-12-22 13:25:47.677000", "view", "1236", None, None),
+        ("u1", "2022-12-22 13:25:47.677000", "purchase", "1236", 1.0, 12.0),
+        ("u1", "2022-12-22 13:25:47.677000", "purchase", "1237", 3.0, 15.0),
+        ("m1", "2022-12-22 13:25:47.677000", "page", None, None, None),
+        ("u1", "2022-12-22 13:25:47.677000", "page", None, None, None),
+        "unknown_type",
+        "no_user",
+        "not_a_record",
+    ],
+    {"app_id": "shop", "category": "Hats", "currency": "EUR", "price": "12"},
+)
 ACCESS_LOG = Shown(
     "access_log",
     r"""203.0.113.9 - ann [02/Nov/2026:10:00:00 +0100] "GET /product/77?a=b HTTP/1.1" 200 5120 "https://a.example" "Moz"
@@ -342,7 +400,7 @@ ACCESS_LOG = Shown(
 )
 SHOWN = [
     REES46, RETAILROCKET, OTTO, YOOCHOOSE_CLICKS, YOOCHOOSE_BUYS, TAOBAO, ONLINE_RETAIL, ONLINE_RETAIL_II, GA4, SNOWPLOW,
-    ATOMIC_EVENTS, ACCESS_LOG,
+    ATOMIC_EVENTS, SNOWPLOW_ENRICHED, ACCESS_LOG,
 ]  # fmt: skip
 
 
