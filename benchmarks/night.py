@@ -27,6 +27,7 @@ from rich.table import Table as Page
 FOLDER = Path("var/bench/night")
 BIN = Path(sys.executable).parent
 STEP = "step"
+WIDTH = 120  # of what goes to a file
 FOUND = "benchmark: "
 MOST_ROWS, MOST_SECONDS = 0.03, 0.10  # of a night, by those of the load: what is aimed at
 
@@ -57,6 +58,8 @@ class Took:
 
 def main(millions: float, days: int) -> None:
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDTH)
     raw = simulated(millions, days, console)
     dates = sorted(path.name for path in (raw / "events").iterdir())
     shutil.rmtree(FOLDER / "lake", ignore_errors=True)
@@ -161,18 +164,20 @@ def tasks(lines: Iterable[str]) -> Iterator[tuple[float, Cost]]:
 
 
 def costs(marks: Sequence[tuple[float, str]], done: Iterable[tuple[float, Cost]]) -> dict[str, Cost]:
-    """What was done up to the last mark of each table, from the one of another table before it.
+    """What was done up to the last mark of each table, from the one of another table before it, or from the first.
 
     marks            done          after
-    0 s              1 s  5 rows   events    3 s  7 rows
-    2 s  events      3 s  2 rows   sessions  2 s  1 row
-    3 s  events      4 s  1 row
-    5 s  sessions
+    0 s              0 s  9 rows   events    3 s  7 rows
+    2 s  events      1 s  5 rows   sessions  2 s  1 row
+    3 s  events      3 s  2 rows
+    5 s  sessions    4 s  1 row
     """
     found: dict[str, Cost] = defaultdict(Cost)
     for (begin, _), (end, table) in pairwise(marks):
         found[table].seconds += end - begin
     for at, cost in done:
+        if at <= marks[0][0]:
+            continue
         table = next((name for end, name in marks if end >= at), marks[-1][1])
         found[table] = added([found[table], cost])
     return dict(found)

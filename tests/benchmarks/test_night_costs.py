@@ -8,7 +8,12 @@ MARKS = [(0.0, ""), (2.0, "events"), (3.0, "events"), (4.5, "sessions"), (5.0, "
 
 
 def test_what_is_done_before_a_commit_counts_for_its_table_and_so_does_the_time():
-    done = [(1.0, Cost(rows_read=5)), (3.0, Cost(rows_read=2, bytes_written=7)), (4.0, Cost(rows_read=1))]
+    done = [
+        (0.0, Cost(rows_read=9)),
+        (1.0, Cost(rows_read=5)),
+        (3.0, Cost(rows_read=2, bytes_written=7)),
+        (4.0, Cost(rows_read=1)),
+    ]
     assert costs(MARKS, done) == {
         "events": Cost(seconds=3.0, rows_read=7, bytes_written=7),
         "sessions": Cost(seconds=2.0, rows_read=1),
