@@ -9,7 +9,9 @@ from typing import Any
 from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
+from pyspark.sql.types import StructType
 
+from features.stored import Stored, differences, is_newer, properties_of
 from features.table import Table
 
 UNSUPPORTED = {"delta.enableDeletionVectors": ("true",), "delta.columnMapping.mode": ("name", "id")}
@@ -22,7 +24,7 @@ Guard = Callable[[Table], None]
 
 
 class UnsupportedTable(ValueError):
-    """A table with a feature that readers of its plain Parquet files would misread, or with other columns than declared."""
+    """A table with a feature that readers of its plain Parquet files would misread, or of another release's columns."""
 
 
 class Lake:
@@ -91,6 +93,16 @@ class Lake:
     def properties(self, table: Table) -> dict[str, str]:
         return _configuration(self._snapshot(table))
 
+    def stored(self, table: Table) -> Stored:
+        """What a table that is there is, of whichever release."""
+        snapshot = self._snapshot(table)
+        self._refuse_unplain(table, snapshot)
+        return _stored(snapshot)
+
+    def written(self, table: Table) -> DataFrame:
+        """The rows of a table that is there, with the columns that it has, of whichever release."""
+        return self.spark.read.format("delta").load(self.path(table))
+
     def changes(self, table: Table, after: int, upto: int) -> DataFrame:
         """The rows that the commits `(after, upto]` put in and took out, with `_is_in`: false for one that was taken out.
 
@@ -158,6 +170,34 @@ class Lake:
             if rows_per_file:
                 writer = writer.option("maxRecordsPerFile", rows_per_file)
             writer.save(self.path(table))
+
+    def rewrite(self, table: Table, rows: DataFrame, facts: Facts) -> None:
+        """One commit in which `rows` are all that the table holds, in their columns, whichever it had.
+
+        Delta then says of every column that it may be null: `declare` comes next.
+        """
+        with self._committed(table, facts):
+            writer = self._spread(table, rows).write.format("delta").mode("overwrite")
+            writer.option("overwriteSchema", "true").partitionBy(*table.partition_by).save(self.path(table))
+
+    def declare(self, table: Table) -> None:
+        """One commit, without facts, after which columns, NOT NULLs and properties are those of the table's declaration.
+
+        A column that was not there is null in every row: such a one must be nullable. Rows are not looked at. SQL can add
+        columns one by one, and cannot say NOT NULL of one that is there.
+        """
+        jvm: Any = self.spark._jvm
+        delta = jvm.org.apache.spark.sql.delta
+        with self._committed(table, None):
+            log = delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(table))
+            transaction = log.startTransaction()
+            told = json.loads(transaction.metadata().json())
+            said = told["metaData"]
+            said |= {"schemaString": table.schema.json(), "description": table.meaning}
+            said["configuration"] |= properties_of(table)
+            transaction.updateMetadata(delta.actions.Action.fromJson(json.dumps(told)), False)
+            no_files = jvm.scala.jdk.javaapi.CollectionConverters.asScala(jvm.java.util.ArrayList()).toSeq()
+            transaction.commit(no_files, getattr(getattr(delta, "DeltaOperations$ManualUpdate$"), "MODULE$"))
 
     def delete(self, table: Table, condition: str, facts: Facts) -> None:
         snapshot = self._snapshot(table)
@@ -296,10 +336,7 @@ class Lake:
         builder = builder.comment(table.meaning)
         if table.partition_by:
             builder = builder.partitionedBy(*table.partition_by)
-        properties = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
-        if table.statistics:
-            properties["delta.dataSkippingStatsColumns"] = ",".join(table.statistics)
-        for name, value in (properties | table.properties).items():
+        for name, value in properties_of(table).items():
             builder = builder.property(name, value)
         builder.execute()
 
@@ -314,6 +351,20 @@ class Lake:
         self.spark.sql(f"alter table delta.`{path}` set tblproperties ('{name}' = '{quoted}')")
 
     def _refuse_unsupported(self, table: Table, snapshot: Any) -> None:
+        self._refuse_unplain(table, snapshot)
+        stored = _stored(snapshot)
+        faults = ", ".join(differences(table, stored))
+        if is_newer(stored):
+            raise UnsupportedTable(
+                f"{self.path(table)} was written by a newer release: {faults}. Use that one"
+            )
+        if faults:
+            raise UnsupportedTable(
+                f"{self.path(table)} was written by another release: {faults}. jobs/migrate.py brings the lake to this "
+                "one; with dry_run=true it says how, and changes nothing"
+            )
+
+    def _refuse_unplain(self, table: Table, snapshot: Any) -> None:
         features = json.loads(snapshot.protocol().json())["protocol"].get("readerFeatures", ())
         bad = [
             f"{name}={value}"
@@ -322,11 +373,6 @@ class Lake:
         ]
         if "deletionVectors" in features:
             bad.append("the feature deletionVectors")  # it outlives its property, and may be in use
-        if other := _other_columns(table, snapshot):
-            raise UnsupportedTable(
-                f"{self.path(table)} was written by another release: {other}. Make the lake anew from the raw logs, in a "
-                "folder of its own: what it derives is the same, and its files are read again"
-            )
         if bad:
             raise UnsupportedTable(
                 f"{self.path(table)} has {', '.join(bad)}, with which its Parquet files do not hold its rows: "
@@ -344,11 +390,12 @@ class Lake:
         return rows.hint("rebalance", *table.partition_by) if table.partition_by else rows.coalesce(1)
 
     @contextmanager
-    def _committed(self, table: Table, facts: Facts) -> Iterator[None]:
+    def _committed(self, table: Table, facts: Facts | None) -> Iterator[None]:
         """Around a commit to `table`, which is there already: with its facts, and as long as its guard allows it."""
         if self._guard:
             self._guard(table)
-        self.spark.conf.set(USER_METADATA, json.dumps(facts, sort_keys=True, default=str))
+        if facts is not None:
+            self.spark.conf.set(USER_METADATA, json.dumps(facts, sort_keys=True, default=str))
         try:
             yield
         finally:
@@ -361,6 +408,12 @@ def _configuration(snapshot: Any) -> dict[str, str]:
     return json.loads(snapshot.metadata().json())["metaData"]["configuration"]
 
 
+def _stored(snapshot: Any) -> Stored:
+    told = json.loads(snapshot.metadata().json())["metaData"]
+    schema = StructType.fromJson(json.loads(told["schemaString"]))
+    return Stored(schema, tuple(told["partitionColumns"]), told["configuration"])
+
+
 def _rows_written(metrics: dict[str, str]) -> int:
     counts = (
         ("numTargetRowsInserted", "numTargetRowsUpdated")
@@ -368,27 +421,3 @@ def _rows_written(metrics: dict[str, str]) -> int:
         else ("numOutputRows",)
     )
     return sum(int(metrics.get(name, 0)) for name in counts)
-
-
-def _other_columns(table: Table, snapshot: Any) -> str:
-    """In which columns a stored table differs from its declaration; empty where it does not."""
-    stored = {column["name"]: column["type"] for column in json.loads(snapshot.schema().json())["fields"]}
-    declared = {column["name"]: column["type"] for column in json.loads(table.schema.json())["fields"]}
-    faults = [f"it has no {name}" for name in declared if name not in stored]
-    faults += [f"it has {name}, which nothing reads" for name in stored if name not in declared]
-    faults += [
-        f"{name} is of another type"
-        for name in declared
-        if name in stored and _kind(stored[name]) != _kind(declared[name])
-    ]
-    return ", ".join(faults)
-
-
-def _kind(of: Any) -> Any:
-    """A type as Spark writes it in JSON, without what is said of nulls and metadata."""
-    if isinstance(of, list):
-        return [_kind(each) for each in of]
-    if isinstance(of, dict):
-        unsaid = ("nullable", "metadata", "containsNull", "valueContainsNull")
-        return {name: _kind(value) for name, value in of.items() if name not in unsaid}
-    return of

@@ -13,42 +13,16 @@ from typing import Any
 
 from conf.schema import Config
 from features.batches import newest, standing
-from features.erased_users import ERASED_USERS
-from features.events import EVENTS
 from features.examples import rows_table, vocabulary_table
-from features.ingested_files import INGESTED_FILES
-from features.item_features import ITEM_FEATURES
 from features.items import ITEMS
 from features.lake import Lake
-from features.predictions import PREDICTIONS
-from features.promotions import PROMOTIONS
-from features.quality import QUALITY
 from features.quarantine import QUARANTINE, UNREAD
 from features.sequences import SEQUENCES
 from features.sessions import SESSIONS
-from features.user_features import USER_FEATURES
-from features.user_item_features import USER_ITEM_FEATURES
+from features.tables import TABLES
 from features.users import USERS
 from jobs.job import run
 from models.registry import connect
-
-TABLES = (
-    EVENTS,
-    QUARANTINE,
-    INGESTED_FILES,
-    ERASED_USERS,
-    SESSIONS,
-    SEQUENCES,
-    ITEMS,
-    USERS,
-    USER_FEATURES.table,
-    ITEM_FEATURES.table,
-    USER_ITEM_FEATURES.table,
-    QUALITY,
-    PREDICTIONS,
-    PROMOTIONS,
-)
-"""Those whose older versions go. Example sets are none of them: they are written once, and go as a whole."""
 
 
 def retain(conf: Config, lake: Lake) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class Interrupted(Lake):
     commits = 0
 
     @contextmanager
-    def _committed(self, table: Table, facts: Facts) -> Iterator[None]:
+    def _committed(self, table: Table, facts: Facts | None) -> Iterator[None]:
         is_it = self.where in (table.name, str(Interrupted.commits))
         Interrupted.commits += 1
         self.interrupt(is_it and self.when == "before")
