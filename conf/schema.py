@@ -254,6 +254,7 @@ class Config:
     wait: bool = False  # where another job writes to the lake: wait until it is done; false: stop
     lease_seconds: int = 120  # without a sign of life, after which a job that writes is taken for dead
     users: str = ""  # the file of ids, one a line, that `jobs/erase.py` erases
+    dry_run: bool = False  # of `jobs/migrate.py`: say what is to be done, and do nothing
     source: Source = field(default_factory=Source)
     spark: SparkSettings = field(default_factory=SparkSettings)
     features: Features = field(default_factory=Features)
