@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 from pyspark.sql.types import StructType
 
-from features.stored import Stored, differences, is_newer, properties_of
+from features.stored import STATISTICS, Stored, differences, is_newer, properties_of
 from features.table import Table
 
 UNSUPPORTED = {"delta.enableDeletionVectors": ("true",), "delta.columnMapping.mode": ("name", "id")}
@@ -176,9 +176,17 @@ class Lake:
 
         Delta then says of every column that it may be null: `declare` comes next.
         """
+        self._keep_statistics(table)
         with self._committed(table, facts):
             writer = self._spread(table, rows).write.format("delta").mode("overwrite")
             writer.option("overwriteSchema", "true").partitionBy(*table.partition_by).save(self.path(table))
+
+    def _keep_statistics(self, table: Table) -> None:
+        """Statistics of the declared columns that are there: Delta refuses to drop a column of which it keeps some."""
+        stored = self.stored(table)
+        kept = ",".join(name for name in table.statistics if name in stored.schema.names)
+        if kept and stored.properties.get(STATISTICS) != kept:
+            self._set_property(self.path(table), STATISTICS, kept)
 
     def declare(self, table: Table) -> None:
         """One commit, without facts, after which columns, NOT NULLs and properties are those of the table's declaration.

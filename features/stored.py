@@ -11,6 +11,8 @@ FORMAT = 1
 """Of the lake's tables. A release whose tables an earlier one would misread has a higher number."""
 FORMATTED = "footfall.format"  # the property of a table that says by which it was made; none: before there were numbers
 
+STATISTICS = "delta.dataSkippingStatsColumns"
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -29,7 +31,7 @@ def properties_of(table: Table) -> dict[str, str]:
     """Every property that a table is made with."""
     own = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none", FORMATTED: str(FORMAT)}
     if table.statistics:
-        own["delta.dataSkippingStatsColumns"] = ",".join(table.statistics)
+        own[STATISTICS] = ",".join(table.statistics)
     return own | table.properties
 
 

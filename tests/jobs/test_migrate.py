@@ -37,6 +37,7 @@ def make_older(lake: Lake, table: Table, *without: str, flat: bool = False, **co
         table,
         columns=kept + other,
         partition_by=() if flat else table.partition_by,
+        statistics=tuple(name for name in table.statistics if name not in without),
         properties={},
     )
     rows = lake.written(table)
