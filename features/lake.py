@@ -181,13 +181,6 @@ class Lake:
             writer = self._spread(table, rows).write.format("delta").mode("overwrite")
             writer.option("overwriteSchema", "true").partitionBy(*table.partition_by).save(self.path(table))
 
-    def _keep_statistics(self, table: Table) -> None:
-        """Statistics of the declared columns that are there: Delta refuses to drop a column of which it keeps some."""
-        stored = self.stored(table)
-        kept = ",".join(name for name in table.statistics if name in stored.schema.names)
-        if kept and stored.properties.get(STATISTICS) != kept:
-            self._set_property(self.path(table), STATISTICS, kept)
-
     def declare(self, table: Table) -> None:
         """One commit, without facts, after which columns, NOT NULLs and properties are those of the table's declaration.
 
@@ -353,6 +346,13 @@ class Lake:
         for name, value in table.properties.items():
             if stored.get(name) != value:
                 self._set_property(self.path(table), name, value)
+
+    def _keep_statistics(self, table: Table) -> None:
+        """Statistics of the declared columns that are there: Delta refuses to drop a column of which it keeps some."""
+        stored = self.stored(table)
+        kept = ",".join(name for name in table.statistics if name in stored.schema.names)
+        if kept and stored.properties.get(STATISTICS) != kept:
+            self._set_property(self.path(table), STATISTICS, kept)
 
     def _set_property(self, path: str, name: str, value: str) -> None:
         quoted = value.replace("\\", "\\\\").replace("'", "\\'")

@@ -10,7 +10,6 @@ from features.table import Column, Table
 FORMAT = 1
 """Of the lake's tables. A release whose tables an earlier one would misread has a higher number."""
 FORMATTED = "footfall.format"  # the property of a table that says by which it was made; none: before there were numbers
-
 STATISTICS = "delta.dataSkippingStatsColumns"
 
 
