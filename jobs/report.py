@@ -29,6 +29,7 @@ from features.quarantine import QUARANTINE
 from features.sequences import SEQUENCES
 from features.sessions import SESSIONS
 from features.summaries import binned, gaps, predictions_in_words, recent_baskets
+from features.table import Table
 from features.users import USERS
 from jobs.job import reader, run
 from models.registry import CHAMPION, Registry, connect
@@ -254,25 +255,30 @@ def promotions(lake: Lake) -> list[dict[str, Any]]:
 def nights(lake: Lake, seconds: dict[str, float]) -> list[dict[str, Any]]:
     """What each night did, as its commits tell, and how long it took, where the steps' `seconds` say so."""
     told: dict[str, dict[str, Any]] = {}
-    for facts in lake.history(INGESTED_FILES):
+    for facts in told_by("ingest", lake, INGESTED_FILES):
         told[facts["ds"]] = {
             "ds": facts["ds"],
             **{n: facts[n] for n in ("events", "duplicates", "quarantined")},
         }
-    for facts in lake.history(SESSIONS):
+    for facts in told_by("sessionize", lake, SESSIONS):
         if night := told.get(facts.get("ds", "")):
             night["sessions_new"] = facts["sessions"] - facts["sessions_replaced"]
             night["sessions_replaced"] = facts["sessions_replaced"]
-    for facts in lake.history(SEQUENCES):
+    for facts in told_by("sequence", lake, SEQUENCES):
         if night := told.get(facts.get("ds", "")):
             night["users"] = facts.get("users", facts["rows"])
-    for facts in lake.history(PREDICTIONS):
+    for facts in told_by("score", lake, PREDICTIONS):
         if night := told.get(facts.get("ds", "")):
             night["predictions"] = facts["predictions"]
     took = {ds: seconds.get(f"night_{ds}") for ds in told} | {
         min(told, default=""): seconds.get("first_load")
     }
     return [told[ds] | {"seconds": took[ds]} for ds in sorted(told)]
+
+
+def told_by(job: str, lake: Lake, table: Table) -> list[dict[str, Any]]:
+    """What the commits of a job say: others, as of an erasure, say what they have to."""
+    return [facts for facts in lake.history(table) if facts.get("job") == job]
 
 
 def quality(lake: Lake) -> dict[str, Any]:
