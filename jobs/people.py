@@ -86,4 +86,4 @@ def sessions_as_of(conf: Config, lake: Lake, as_of: datetime, version: int | Non
     apart = handed_over(events_inside(sessions.join(everyone, "user_id", "left_semi")), back)
     gap = timedelta(minutes=conf.features.session_gap_minutes)
     others = sessions.join(everyone, "user_id", "left_anti")
-    return others.unionByName(to_sessions(mark_sessions(apart, gap)))
+    return others.unionByName(to_sessions(mark_sessions(apart, gap))).select(*sessions.columns)
