@@ -41,6 +41,18 @@ class ItemSource(Records):
 
 
 @dataclass
+class IdentitySource(Records):
+    """Where it is said who the visitors are that log in: an identity map beside the logs, one login a record."""
+
+    anonymous_id: str = MISSING  # who it was so far, as `user_id` of the logs has it: Spark SQL expression
+    user_id: str = MISSING  # who that is, likewise
+    valid_from: str = MISSING  # from when on it is known: timestamp, text or number, as `source.event_ts`
+    timezone: str = "UTC"  # zone of times without an offset
+    time_unit: str | None = None  # of a `valid_from` that is a number since 1970: s, ms, us or ns
+    time_format: str | None = None  # of a `valid_from` that is text; none: ISO 8601
+
+
+@dataclass
 class Source(Records):
     """One log format: how a raw record becomes a row of `events`. Expressions are Spark SQL over the record's fields."""
 
@@ -64,6 +76,7 @@ class Source(Records):
     cart_types: list[str] = field(default_factory=list)  # types that put an item into the cart; none: `cart`
     purchase_types: list[str] = field(default_factory=list)  # types that buy an item; none: `purchase`
     items: ItemSource | None = None
+    identities: IdentitySource | None = None
 
 
 @dataclass

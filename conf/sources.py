@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 
 import yaml
 
-from conf.schema import Records, Source
+from conf.schema import IdentitySource, Records, Source
 
 FORMATS = ("json_lines", "json", "csv", "tsv", "parquet", "regex")
 OF_COLUMNS = ("csv", "tsv")
@@ -54,12 +54,20 @@ def problems(source: Source) -> Iterator[str]:
     yield from problems_of_records(source, "source")
     if source.items is not None:
         yield from problems_of_records(source.items, "source.items")
-    if source.timezone not in available_timezones() and not OFFSET.fullmatch(source.timezone):
-        yield f"source.timezone must be a zone such as Europe/Berlin or an offset, got {source.timezone!r}"
-    if source.time_unit is not None and source.time_unit not in UNITS:
-        yield f"source.time_unit must be one of {', '.join(UNITS)}, got {source.time_unit!r}"
+    yield from problems_of_times(source, "source")
+    if source.identities is not None:
+        yield from problems_of_records(source.identities, "source.identities")
+        yield from problems_of_times(source.identities, "source.identities")
     if not source.event_types:
         yield "source.event_types must name the types of events, got none"
+
+
+def problems_of_times(dated: Source | IdentitySource, key: str) -> Iterator[str]:
+    """What makes no sense in how times are written."""
+    if dated.timezone not in available_timezones() and not OFFSET.fullmatch(dated.timezone):
+        yield f"{key}.timezone must be a zone such as Europe/Berlin or an offset, got {dated.timezone!r}"
+    if dated.time_unit is not None and dated.time_unit not in UNITS:
+        yield f"{key}.time_unit must be one of {', '.join(UNITS)}, got {dated.time_unit!r}"
 
 
 def problems_of_records(records: Records, key: str) -> Iterator[str]:

@@ -3,6 +3,8 @@
 The hash has other keys than `user_id`: what others keep of the lake, such as predictions, cannot be compared with it.
 """
 
+from collections.abc import Sequence
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
@@ -32,9 +34,24 @@ def refuse_erased(parsed: DataFrame, erased: DataFrame, source: Source, keys: Ke
 
     Before ids are hashed. A record is a user's as well where one of the source's `id_attributes` says so.
     """
+    ids = ("user_id", *(f"attributes.`{name}`" for name in source.id_attributes))
+    refused = _refused(parsed, erased, ids, keys)
+    attributes = f.when(f.col("_is_erased"), f.expr("map()")).otherwise(f.col("attributes"))
+    return refused.withColumn("attributes", attributes).select(*parsed.columns)
+
+
+def refuse_erased_logins(parsed: DataFrame, erased: DataFrame, keys: Keys) -> DataFrame:
+    """Refuses the logins of erased users and of erased anonymous ids, and keeps nothing of what they say."""
+    refused = _refused(parsed, erased, ("user_id", "anonymous_id"), keys)
+    anonymous = f.when(~f.col("_is_erased"), f.col("anonymous_id"))
+    return refused.withColumn("anonymous_id", anonymous).select(*parsed.columns)
+
+
+def _refused(parsed: DataFrame, erased: DataFrame, ids: Sequence[str], keys: Keys) -> DataFrame:
+    """Records with `_is_erased`, where one of the columns `ids` has an erased user; without user and text there."""
     marked = beside(parsed, keys)
     is_erased = f.lit(False)
-    for number, found in enumerate(("user_id", *(f"attributes.`{name}`" for name in source.id_attributes))):
+    for number, found in enumerate(ids):
         known = erased.select(f.col("user").alias(f"_user_{number}"))
         same = keyed(f.col(found)) == f.col(f"_user_{number}")
         marked = marked.join(f.broadcast(known), same, "left")
@@ -43,6 +60,5 @@ def refuse_erased(parsed: DataFrame, erased: DataFrame, source: Source, keys: Ke
         "reason": f.when(is_erased, "erased").otherwise(f.col("reason")),
         "user_id": f.when(~is_erased, f.col("user_id")),
         "text": f.when(is_erased, "").otherwise(f.col("text")),
-        "attributes": f.when(is_erased, f.expr("map()")).otherwise(f.col("attributes")),
     }
-    return marked.withColumns(values).select(*parsed.columns)
+    return marked.withColumns({"_is_erased": is_erased} | values)

@@ -16,8 +16,8 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from conf.schema import Source
-from features.formats import SourceError, selected, understood
+from conf.schema import IdentitySource, Source
+from features.formats import SourceError, key_of, selected, understood
 from features.table import Column, Table
 
 EVENTS = Table(
@@ -97,7 +97,10 @@ def parse(records: DataFrame, source: Source) -> DataFrame:
     kept += [f.lit(source.name).alias("source"), f.col("_record.fault").alias("_fault")]
     named = selected(records.select(of_reader, "fields.*"), kept, source, _expressions(source))
     typed = named.withColumns(
-        {"event_ts": in_utc(named, source), "attributes": f.coalesce("attributes", f.expr("map()"))}
+        {
+            "event_ts": in_utc(named, source, "event_ts"),
+            "attributes": f.coalesce("attributes", f.expr("map()")),
+        }
     )
     return typed.withColumn("reason", _first_reason(source)).drop("_fault")
 
@@ -110,10 +113,10 @@ def _expressions(source: Source) -> dict[str, str]:
     return {name: f"cast(({sql}) as {types[name]})" if types[name] else sql for name, sql in given.items()}
 
 
-def in_utc(named: DataFrame, source: Source) -> Expression:
-    """The column `event_ts` as an instant.
+def in_utc(named: DataFrame, source: Source | IdentitySource, name: str) -> Expression:
+    """A column of times as instants.
 
-    event_ts (timezone: Europe/Berlin)   kind                         after
+    time (timezone: Europe/Berlin)       kind                         after
     2026-11-02T10:00:00Z                 text with an offset          2026-11-02 10:00:00
     2026-11-02T10:00:00                  text without one             2026-11-02 09:00:00
     2026-11-02                           date, or local timestamp     2026-11-01 23:00:00
@@ -121,7 +124,7 @@ def in_utc(named: DataFrame, source: Source) -> Expression:
 
     Raises `SourceError` for a number without `time_unit` and for what is no time.
     """
-    kind, value = named.schema["event_ts"].dataType, f.col("event_ts")
+    kind, value = named.schema[name].dataType, f.col(name)
     if isinstance(kind, TimestampType):
         return value
     if isinstance(kind, TimestampNTZType | DateType):
@@ -131,11 +134,10 @@ def in_utc(named: DataFrame, source: Source) -> Expression:
     if isinstance(kind, StringType):
         return _of_text(value, source)
     if isinstance(kind, NumericType) and source.time_unit:
-        return _of_number(value, kind, source.time_unit)
-    idea = (
-        "say source.time_unit: s, ms, us or ns" if isinstance(kind, NumericType) else "change source.event_ts"
-    )
-    raise SourceError(f"source.event_ts gives a {kind.simpleString()}, expected a timestamp or text: {idea}")
+        return _of_number(name, kind, source.time_unit)
+    key, unit = key_of(source, name), key_of(source, "time_unit")
+    idea = f"say {unit}: s, ms, us or ns" if isinstance(kind, NumericType) else f"change {key}"
+    raise SourceError(f"{key} gives a {kind.simpleString()}, expected a timestamp or text: {idea}")
 
 
 def judge_times(parsed: DataFrame, late_days: int) -> DataFrame:
@@ -152,8 +154,13 @@ def judge_times(parsed: DataFrame, late_days: int) -> DataFrame:
         "reason",
         f.when(f.col("reason").isNotNull(), f.col("reason"))
         .when(f.col("event_ts") < arrival - f.lit(timedelta(days=late_days)), "too_late")
-        .when(f.col("event_ts") > arrival + f.lit(timedelta(days=1, hours=1)), "from_future"),
+        .when(is_from_future(f.col("event_ts")), "from_future"),
     )
+
+
+def is_from_future(time: Expression) -> Expression:
+    """Whether it lies behind the end of its file's arrival date, and an hour that a clock may be fast."""
+    return time > f.col("arrival_date").cast("timestamp") + f.lit(timedelta(days=1, hours=1))
 
 
 def number_identical_rows(parsed: DataFrame) -> DataFrame:
@@ -216,9 +223,9 @@ def to_events(parsed: DataFrame, source: Source, batch: int) -> DataFrame:
     )
 
 
-def _of_text(value: Expression, source: Source) -> Expression:
+def _of_text(value: Expression, source: Source | IdentitySource) -> Expression:
     if source.time_format:
-        with understood("source.time_format", source.time_format):
+        with understood(key_of(source, "time_format"), source.time_format):
             form = f.lit(source.time_format)
             SparkSession.active().sql("select 1").select(f.try_to_timestamp(f.lit("2026"), form)).collect()
         instant = f.try_to_timestamp(value, f.lit(source.time_format))
@@ -228,13 +235,14 @@ def _of_text(value: Expression, source: Source) -> Expression:
     return f.when(zoned, instant).otherwise(f.to_utc_timestamp(instant, source.timezone))
 
 
-def _of_number(value: Expression, kind: NumericType, unit: str) -> Expression:
+def _of_number(name: str, kind: NumericType, unit: str) -> Expression:
     """One that is too large for a timestamp is null; a fraction of a microsecond is cut off."""
+    value = f.col(name)
     if not isinstance(kind, IntegralType):
         exact = value.cast("decimal(38,9)") * f.lit(MICROS[unit]).cast("decimal(12,4)")
         return f.timestamp_micros(f.floor(exact).try_cast("bigint"))
     if unit == "ns":
-        return f.timestamp_micros(f.expr("(event_ts - pmod(event_ts, 1000)) div 1000"))
+        return f.timestamp_micros(f.expr(f"({name} - pmod({name}, 1000)) div 1000"))
     return f.timestamp_micros(f.try_multiply(value.cast("bigint"), f.lit(MICROS[unit])))
 
 

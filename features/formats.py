@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 from pyspark.sql.types import ArrayType, DataType, StringType, StructType
 
-from conf.schema import ItemSource, Records
+from conf.schema import IdentitySource, ItemSource, Records
 from conf.sources import groups_of
 
 SEPARATORS = {"csv": (",", '"'), "tsv": ("\t", "")}
@@ -280,8 +280,9 @@ def separators(source: Records) -> tuple[str, str]:
 
 
 def key_of(source: Records, name: str) -> str:
-    """The dotted key of a field of a source, or of its items."""
-    return f"source.items.{name}" if isinstance(source, ItemSource) else f"source.{name}"
+    """The dotted key of a field of a source, of its items or of its identity map."""
+    part = {ItemSource: "items.", IdentitySource: "identities."}.get(type(source), "")
+    return f"source.{part}{name}"
 
 
 def quoted(name: str) -> str:

@@ -16,8 +16,8 @@ QUARANTINE = Table(
         Column(
             "reason",
             "string",
-            "not_a_record, not_text, no_events, no_id, no_user, no_time, unknown_type, too_late, from_future, erased, "
-            "broken_file",
+            "not_a_record, not_text, no_events, no_id, no_user, no_time, unknown_type, too_late, from_future, cycle, "
+            "erased, broken_file",
         ),
         Column("user_id", "string", "whose it is; null: it says no user that could be read", nullable=True),
         Column("text", "string", "the record as it came, but with user_id where it has the id of the user"),

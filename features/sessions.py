@@ -129,6 +129,12 @@ def without(events: DataFrame, bots: DataFrame) -> DataFrame:
     return events.join(bots.alias("_bot"), (events.user_id == f.col("_bot.user_id")) & day, "left_anti")
 
 
+def without_events(events: DataFrame, gone: DataFrame) -> DataFrame:
+    """The events that are not among those `gone` (`event_id`, `event_date`)."""
+    dated = events.withColumn("event_date", f.to_date("event_ts"))
+    return dated.join(gone, ["event_id", "event_date"], "left_anti").select(*events.columns)
+
+
 def mark_sessions(events: DataFrame, gap: timedelta) -> DataFrame:
     """Numbers each user's sessions: a gap longer than `gap` starts a new one.
 

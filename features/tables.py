@@ -2,6 +2,7 @@
 
 from features.erased_users import ERASED_USERS
 from features.events import EVENTS
+from features.identities import IDENTITIES, IDENTITY_FILES
 from features.ingested_files import INGESTED_FILES
 from features.item_features import ITEM_FEATURES
 from features.items import ITEMS
@@ -19,6 +20,8 @@ TABLES = (
     EVENTS,
     QUARANTINE,
     INGESTED_FILES,
+    IDENTITIES,
+    IDENTITY_FILES,
     ERASED_USERS,
     SESSIONS,
     SEQUENCES,

@@ -12,11 +12,13 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
-from conf.schema import Config
+from conf.schema import Config, Records
 from features.batches import last_batch
 from features.events import EVENTS
+from features.identities import IDENTITIES, IDENTITY_FILES
 from features.ingested_files import INGESTED_FILES
 from features.items import ITEMS
 from features.lake import Lake
@@ -24,6 +26,7 @@ from features.quarantine import QUARANTINE
 from features.raw import checked
 from features.sequences import SEQUENCES
 from features.sessions import SESSIONS
+from features.table import Table
 from features.users import USERS
 from jobs.ingest import arrived_files, clear_unfinished, ingest
 from jobs.job import InputError, run, say, settled
@@ -58,24 +61,32 @@ def take_out(conf: Config, lake: Lake, newest: str) -> int:
     """
     batch = last_batch(lake)
     clear_unfinished(lake, batch + 1)
-    paths = [file.path for file in arrived_files(conf, lake)]
-    if not paths or not lake.exists(INGESTED_FILES):
-        return 0
-    there = checked(lake.spark, paths, conf.source).select("checksum").distinct()
-    known = lake.read(INGESTED_FILES).where(f.col("arrival_date").between(conf.start, conf.ds))
-    files = settled(known.join(there, "checksum", "left_semi").select("checksum", "path", "batch"))
-    count = files.count()
-    if left := known.count() - count:
-        print(f"backfill: {left} files are not there any more as they came, and stay as they are", flush=True)
-    if count:
+    files = files_again(conf, lake, conf.source, INGESTED_FILES)
+    of_logins = files_again(conf, lake, conf.source.identities, IDENTITY_FILES)
+    if count := files.count() + of_logins.count():
         facts = {"job": "backfill", "start": conf.start, "end": conf.end, "ds": newest, "files": count}
         for table in DERIVED:
             lake.tell(table, facts)
         same_file = "old.source_file = new.path and old.batch = new.batch"
         lake.remove(EVENTS, files, same_file, facts)
-        lake.remove(QUARANTINE, files, "old.checksum = new.checksum", facts)
+        lake.remove(IDENTITIES, of_logins, same_file, facts)
+        lake.remove(QUARANTINE, files.union(of_logins), "old.checksum = new.checksum", facts)
+        lake.remove(IDENTITY_FILES, of_logins, "old.checksum = new.checksum", facts)
         lake.remove(INGESTED_FILES, files, "old.checksum = new.checksum", facts | {"batch": batch})
     return count
+
+
+def files_again(conf: Config, lake: Lake, source: Records | None, known_files: Table) -> DataFrame:
+    """The files of the range that are in the lake, and still there as they came: `checksum`, `path`, `batch`."""
+    known = lake.read(known_files).where(f.col("arrival_date").between(conf.start, conf.ds))
+    arrived = arrived_files(conf, lake, source) if source and lake.exists(known_files) else []
+    if source is None or not arrived:
+        return known.select("checksum", "path", "batch").limit(0)
+    there = checked(lake.spark, [file.path for file in arrived], source).select("checksum").distinct()
+    files = settled(known.join(there, "checksum", "left_semi").select("checksum", "path", "batch"))
+    if left := known.count() - files.count():
+        print(f"backfill: {left} files are not there any more as they came, and stay as they are", flush=True)
+    return files
 
 
 if __name__ == "__main__":

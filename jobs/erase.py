@@ -2,9 +2,9 @@
 
 Reads the ids in the file `users`, one a line, as `source.user_id` gives them. Puts them on the list that each ingest
 applies; removes their rows, those in quarantine and predictions too, and those of visitors who were them
-(`source.id_attributes`); then every file in which they stood. Counts of items go down by them. Prints a certificate, and
-writes it beside `users`, of what was removed and of what lies out of reach. Safe to run again, and after a kill. No other
-job may run beside it: files go that an older version of a table needs.
+(`source.id_attributes`, `identities`); then every file in which they stood. Counts of items go down by them. Prints a
+certificate, and writes it beside `users`, of what was removed and of what lies out of reach. Safe to run again, and after a
+kill. No other job may run beside it: files go that an older version of a table needs.
 
     spark-submit jobs/erase.py users=erase.txt source=plain raw=var/shop/raw lake=var/shop/lake
 """
@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as f
 
 from conf.schema import Config
+from features.batches import last_batch
 from features.erased_users import ERASED_USERS
 from features.events import EVENTS
+from features.identities import IDENTITIES
 from features.items import ITEMS
 from features.lake import Lake
 from features.predictions import PREDICTIONS
@@ -35,6 +37,7 @@ from features.user_item_features import USER_ITEM_FEATURES
 from features.users import USERS
 from jobs.job import InputError, run
 from jobs.keys import keys_of, keys_of_erased, matching
+from jobs.people import owners
 from jobs.sequence import sequence
 from models.registry import connect
 
@@ -47,13 +50,18 @@ WHERE = (
     USER_ITEM_FEATURES.table,
     PREDICTIONS,
     EVENTS,
+    IDENTITIES,
 )
-"""Every table that has users, in the order in which they leave: events, which know visitors to be them, come last."""
+"""Every table that has users, in the order in which they leave: what knows visitors to be them comes last."""
 OF_USER = {
+    EVENTS.name: "old.user_id = new.user_id and coalesce(old.event_ts >= new.since, true) "
+    "and coalesce(old.event_ts < new.until, true)",
+    IDENTITIES.name: "old.user_id = new.user_id or (old.anonymous_id = new.user_id and new.is_given)",
     QUARANTINE.name: "old.user_id = new.user_id or old.text rlike new.pattern",
     PREDICTIONS.name: "old.entity = new.user_id",
 }
 """Which rows are theirs, where it is not `user_id` alone that says so; see `Lake.remove`."""
+FORMS = "user_id string, pattern string, is_given boolean, since timestamp, until timestamp"
 NEVER_REACHED = (
     "copies and exports of tables, backups, pages of reports",
     "an id inside of an item_id, an event_id or an attribute that source.id_attributes does not name",
@@ -64,8 +72,9 @@ NEVER_REACHED = (
 def erase(conf: Config, lake: Lake) -> dict[str, Any]:
     ids = ids_in(conf.users)
     keys = keys_of(conf, lake)
+    visits = visits_of(conf, lake, ids, keys)
     hashes = listed(conf, lake, ids, keys)
-    whose = forms_of(conf, lake, ids, keys)
+    whose = forms_of(conf, lake, ids, keys, visits)
     raw_files = files_naming(lake, whose)
     held = {table.name: theirs(lake, table, whose).count() for table in WHERE}
     for table in WHERE:
@@ -119,19 +128,44 @@ def listed(conf: Config, lake: Lake, ids: list[str], keys: Keys) -> list[str]:
     return hashes
 
 
-def forms_of(conf: Config, lake: Lake, ids: list[str], keys: Keys) -> DataFrame:
-    """Users as tables have them, `user_id`, and as a text may: a `pattern` of each spelling, JSON's and a URL's too."""
-    rows: list[tuple[str, str | None]] = [
-        (keyed_id(each, keys), pattern_of(spelled))
+def visits_of(conf: Config, lake: Lake, ids: list[str], keys: Keys) -> list[Row]:
+    """When the users were visitors who had not logged in: `anonymous_id`, `since`, `until`.
+
+    Refuses to erase one who logged in as a user who is to stay, and whose history this is.
+    """
+    if not lake.exists(IDENTITIES):
+        return []
+    places = [(keyed_id(each, keys), place) for place, each in enumerate(ids, 1)]
+    given = f.broadcast(lake.spark.createDataFrame(places, "given string, place int"))
+    known = owners(lake, last_batch(lake))
+    of_others = known.join(given.select("given"), f.col("user_id") == f.col("given"), "left_anti")
+    staying = of_others.join(given, f.col("anonymous_id") == f.col("given")).agg(f.min("place")).first()[0]  # type: ignore[index]
+    if staying:
+        raise InputError(
+            f"users={conf.users}: number {staying} of its ids, sorted, logged in as a user who is not among them: give "
+            "that user's id too, or leave this one out"
+        )
+    return known.join(given, f.col("user_id") == f.col("given"), "left_semi").collect()
+
+
+def forms_of(conf: Config, lake: Lake, ids: list[str], keys: Keys, visits: list[Row]) -> DataFrame:
+    """Users as tables have them, `user_id`, and as a text may: a `pattern` of each spelling, JSON's and a URL's too.
+
+    Whether they are those that were given; and `since` and `until` when an id is theirs, null where there is no limit.
+    """
+    rows: list[tuple[Any, ...]] = [
+        (keyed_id(each, keys), pattern_of(spelled), True, None, None)
         for each in ids
         for spelled in sorted({each, json.dumps(each)[1:-1], quote(each)})
     ]
-    users = lake.spark.createDataFrame(rows, "user_id string, pattern string")
+    rows += [(v.anonymous_id, pattern_of(v.anonymous_id), False, v.since, v.until) for v in visits]
+    users = lake.spark.createDataFrame(rows, FORMS)
     for name in conf.source.id_attributes:
         named = f.col("attributes")[name] == f.col("new.user_id")
         records = lake.read(EVENTS).alias("old").join(f.broadcast(users.alias("new")), named, "left_semi")
-        rows += [(row.user_id, None) for row in records.select("user_id").distinct().collect()]
-    return lake.spark.createDataFrame(rows, "user_id string, pattern string")
+        visitors = records.select("user_id").distinct().collect()
+        rows += [(row.user_id, None, False, None, None) for row in visitors]
+    return lake.spark.createDataFrame(rows, FORMS)
 
 
 def condition_of(table: Table) -> str:

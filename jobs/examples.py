@@ -1,8 +1,8 @@
 """Make the example set of a task for the models of a night.
 
-Reads `sessions` and `items` as of `ds` less `promote.holdout_days`, writes `examples/<set_id>`: the vocabulary, then, in
-one commit, the packed rows. A set that is there is left as it is; none is made after a check (jobs/quality.py) that found
-what must not be.
+Reads `sessions` and `items` as of `ds` less `promote.holdout_days`, of people as they were known before the validation
+days, writes `examples/<set_id>`: the vocabulary, then, in one commit, the packed rows. A set that is there is left as it
+is; none is made after a check (jobs/quality.py) that found what must not be.
 
     spark-submit jobs/examples.py ds=2017-12-27 promote.holdout_days=27 task=next_item
 """
@@ -28,6 +28,7 @@ from features.quality import QUALITY
 from features.questions import ask, candidates
 from features.sessions import SESSIONS
 from jobs.job import InputError, run
+from jobs.people import sessions_as_of
 from jobs.trust import trusted
 
 
@@ -38,7 +39,7 @@ def examples(conf: Config, lake: Lake) -> dict[str, Any]:
         return {"set_id": set_id, "note": "it is there already"} | written["counts"]
     in_spite = trusted(conf, lake.facts(QUALITY))
     cut = Cut.of(conf)
-    sessions, known = lake.read(SESSIONS), lake.read(ITEMS)
+    sessions, known = sessions_as_of(conf, lake, cut.validation_from), lake.read(ITEMS)
     words = candidates(sessions, known, cut.as_of, cut.validation_from, conf).persist()
     size = words.agg(f.max("item_index")).first()[0]  # type: ignore[index]
     if size is None:

@@ -25,12 +25,14 @@ from features.sessions import SESSIONS
 from features.user_features import USER_FEATURES, user_features
 from features.user_item_features import USER_ITEM_FEATURES, user_item_features
 from jobs.job import InputError, run
+from jobs.people import sessions_as_of
 
 
 def featurize(conf: Config, lake: Lake) -> dict[str, Any]:
     as_of = end_of(conf.ds)
     versions = {table.name: lake.version(table) for table in (SESSIONS, ITEMS)}
-    sessions, items = lake.read(SESSIONS, versions["sessions"]), lake.read(ITEMS, versions["items"])
+    sessions = sessions_as_of(conf, lake, as_of, versions["sessions"])
+    items = lake.read(ITEMS, versions["items"])
     check_begun(sessions, as_of, "ds")
     past = history(sessions, as_of, conf.source).persist(StorageLevel.DISK_ONLY)
     known = pairs(past).persist(StorageLevel.DISK_ONLY)

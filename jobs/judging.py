@@ -11,8 +11,8 @@ from conf.schema import Config
 from features.items import ITEMS
 from features.lake import Lake
 from features.questions import ask
-from features.sessions import SESSIONS
 from jobs.job import InputError
+from jobs.people import sessions_as_of
 from models.metrics import per_user
 from models.scoring import RANK_FACTS_SCHEMA, rank_facts
 
@@ -42,7 +42,7 @@ def judge(
     `candidates` are item indices, of those seen before `as_of`. The driver holds them, and a few numbers for each user and
     model; scores stay with the workers. Raises `InputError` where nobody came back.
     """
-    sessions, known = lake.read(SESSIONS), lake.read(ITEMS)
+    sessions, known = sessions_as_of(conf, lake, as_of), lake.read(ITEMS)
     asked = ask(sessions, known, as_of, until, conf).where("targets is not null")
     rank = partial(rank_facts, models=dict(models), candidates=candidates)
     spread = asked.repartition(conf.spark.shuffle_partitions, "user_id")

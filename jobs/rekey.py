@@ -21,6 +21,7 @@ from pyspark.sql import functions as f
 from conf.schema import Config
 from features.erased_users import ERASED_USERS
 from features.events import EVENTS
+from features.identities import IDENTITIES
 from features.items import ITEMS
 from features.lake import Lake
 from features.predictions import PREDICTIONS
@@ -102,6 +103,7 @@ def passes(conf: Config, keys: Keys) -> list[tuple[Table, Hashed]]:
     return [
         (EVENTS, partial(of_events, conf=conf, keys=newest)),
         (QUARANTINE, partial(of_quarantine, conf=conf, keys=newest)),
+        (IDENTITIES, lambda rows: user(with_hashed(rows, newest, "anonymous_id"))),
         (SESSIONS, partial(of_sessions, conf=conf, keys=newest)),
         (ITEMS, lambda rows: rows),
         (SEQUENCES, lambda rows: user(rows).withColumns(bucket)),

@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from conf.schema import Config
+from features.batches import covered
 from features.examples import end_of
 from features.items import ITEMS
 from features.lake import Lake
@@ -22,8 +23,8 @@ from features.predictions import PREDICTIONS, to_predictions
 from features.quality import QUALITY
 from features.questions import histories
 from features.sequences import SEQUENCES, as_model_input
-from features.sessions import SESSIONS
 from jobs.job import run, settled
+from jobs.people import has_logins_since, sessions_as_of
 from jobs.trust import trusted
 from models.registry import CHAMPION, connect
 from models.scoring import TOP_K_SCHEMA, top_k
@@ -62,13 +63,17 @@ def own_partition(conf: Config) -> list[str]:
 
 
 def histories_as_of(conf: Config, lake: Lake) -> tuple[DataFrame, int]:
-    """The histories of users at the end of `ds`, and the version of `sequences` they are from: -1 for a past night."""
+    """The histories of users at the end of `ds`, and the version of `sequences` they are from: -1 where it is none.
+
+    That knows of logins of the hour by which a clock may be fast, and of all later ones where the night is a past one.
+    """
     as_of = end_of(conf.ds)
-    if lake.facts(SEQUENCES).get("ds", "") <= conf.ds:
+    is_newest = lake.facts(SEQUENCES).get("ds", "") <= conf.ds
+    if is_newest and not has_logins_since(lake, as_of, covered(lake, SEQUENCES)):
         version = lake.version(SEQUENCES)
         table = lake.read(SEQUENCES, version)
         return as_model_input(table, conf.task.event_types, as_of), -1 if version is None else version
-    return histories(lake.read(SESSIONS), lake.read(ITEMS), as_of, conf), -1
+    return histories(sessions_as_of(conf, lake, as_of), lake.read(ITEMS), as_of, conf), -1
 
 
 def check_conserved(users: DataFrame, rows: DataFrame) -> dict[str, int]:

@@ -2,9 +2,10 @@
 
 Reads `sessions` and `items` as of moments before the cut of `promote.holdout_days`, so that no night on which a model is
 judged has a say. Users as of `selection.snapshots` moments, a horizon apart, are the training rows; users as of one more,
-the last horizon before the cut, are the validation rows. Looks at a seeded sample of at most `selection.max_users` users,
-since scikit-learn holds it in the driver's memory. Writes the choice, `features.selected.yaml`, and a page about it,
-`features.html`, into `report`. The same lake and arguments give the same choice.
+the last horizon before the cut, are the validation rows; who they are is what was known at the first of these. Looks at a
+seeded sample of at most `selection.max_users` users, since scikit-learn holds it in the driver's memory. Writes the choice,
+`features.selected.yaml`, and a page about it, `features.html`, into `report`. The same lake and arguments give the same
+choice.
 
     spark-submit jobs/select_features.py ds=2017-12-27 selection.target=spend lake=var/demo/lake report=var/demo
 """
@@ -35,6 +36,7 @@ from features.sessions import SESSIONS
 from features.user_features import USER_FEATURES, user_features
 from jobs.featurize import check_begun
 from jobs.job import InputError, reader, run
+from jobs.people import sessions_as_of
 from reports.selection import render
 
 LEAST = 50  # rows of training, and of validation
@@ -61,7 +63,7 @@ class Moments:
 def select_features(conf: Config, lake: Lake) -> dict[str, Any]:
     names, moments, settings = candidates(conf), Moments.of(conf), conf.selection
     versions = {table.name: lake.version(table) or 0 for table in (SESSIONS, ITEMS)}
-    sessions, items = lake.read(SESSIONS), lake.read(ITEMS)
+    sessions, items = sessions_as_of(conf, lake, min(moments.training)), lake.read(ITEMS)
     check_begun(sessions, moments.training[0], "ds")
     users = sampled(sessions, moments.validation, settings.max_users, settings.seed)
     own = sessions.join(f.broadcast(users), "user_id", "left_semi").persist(StorageLevel.DISK_ONLY)

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable
 from datetime import date
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
@@ -21,8 +21,10 @@ from conf.schema import Config
 from features.batches import Batches, Standing, events_of, events_upto, newest, standing
 from features.catalogue import catalogue, no_catalogue
 from features.changes import applied, looked_up
+from features.identities import IDENTITIES
 from features.items import COUNTED, ITEMS, changes_of_items, described, hand_out_indices, items, unseen
 from features.lake import Lake
+from features.owners import owned, users_of
 from features.raw import RawFile, checked, files_up_to
 from features.records import one_split_a_task, records
 from features.sequences import SEQUENCES, sequences, updated
@@ -31,6 +33,7 @@ from features.table import Table
 from features.users import USERS, changes_of_users, users
 from features.users import updated as updated_users
 from jobs.job import run, settled
+from jobs.people import handover, moved_events, owners
 
 Feed = Callable[[Standing], DataFrame]
 
@@ -93,17 +96,22 @@ def update_sequences(conf: Config, lake: Lake, upto: Standing, changes_since: Fe
         return 0
     sessions, known = lake.read(SESSIONS, upto.sessions), lake.read(ITEMS)
     passive = events_upto(lake, upto.batch).where("not is_active")
+    people = owners(lake, upto.batch) if lake.exists(IDENTITIES) else None
+    passive = passive if people is None else owned(passive, people)
     facts = {"job": "sequence", "ds": conf.ds, **upto.facts()}
     if since is None:
         rows = sequences(sessions, passive, known, None, settings.max_length, settings.user_buckets)
         lake.replace_where(SEQUENCES, rows, "true", facts)
         return lake.rows_written(SEQUENCES)
     changes = changes_since(since)
-    arrived = events_of(lake, Batches(since.batch, upto.batch)).where("not is_active")
-    days = settled(days_of(changes).union(arrived.select("user_id", "event_date")).distinct())
+    batches, table = Batches(since.batch, upto.batch), lake.read(SEQUENCES)
+    arrived = passive.where((f.col("batch") > batches.after) & (f.col("batch") <= batches.upto))
+    touched = days_of(changes).union(arrived.select("user_id", "event_date"))
+    moves = None if people is None else moved_passive(lake, batches, people, table, settings.max_length)
+    days = settled((touched.union(moves.days) if moves else touched).distinct())
     dates = [row.event_date for row in days.select("event_date").distinct().collect()]
-    whose = days.select("user_id").distinct()
-    table = lake.read(SEQUENCES)
+    whose = days.select("user_id")
+    whose = (whose.union(moves.cut) if moves else whose).distinct()
     stored = table.join(whose, "user_id", "left_semi")
     rows = updated(
         stored,
@@ -115,7 +123,8 @@ def update_sequences(conf: Config, lake: Lake, upto: Standing, changes_since: Fe
         settings.max_length,
         settings.user_buckets,
     )
-    cut = settled(shortened(stored, changes, settings.max_length))
+    cut = shortened(stored, changes, settings.max_length)
+    cut = settled(cut.union(moves.cut).distinct() if moves else cut)
     if not cut.isEmpty():
         all_sessions, all_passive = (x.join(cut, "user_id", "left_semi") for x in (sessions, passive))
         remade = sequences(all_sessions, all_passive, known, None, settings.max_length, settings.user_buckets)
@@ -133,6 +142,37 @@ def shortened(stored: DataFrame, changes: DataFrame, max_length: int) -> DataFra
     return a_day.where("_more < 0").select("user_id").distinct()
 
 
+class Moves(NamedTuple):
+    """Passive events that are another's now: on which `days` users lose or gain some; and who is made anew, being `cut`."""
+
+    days: DataFrame
+    cut: DataFrame
+
+
+def moved_passive(
+    lake: Lake, batches: Batches, people: DataFrame, stored: DataFrame, max_length: int
+) -> Moves | None:
+    """What the logins of `batches` change in the `stored` sequences, beside sessions; none where there were none.
+
+    A sequence tells on which days its user has passive events; not one that is cut: the users who lose some of it, and those
+    who gain them, are made from all events.
+    """
+    handed = handover(lake, batches, people)
+    if handed is None:
+        return None
+    losing = settled(users_of(handed.ids, handed.before))
+    theirs = stored.join(losing.select("user_id").distinct(), "user_id", "left_semi")
+    steps = theirs.select(f.inline(f.arrays_zip("timestamps", "sessions"))).where("sessions = 0")
+    days = [row.day for row in steps.select(f.to_date("timestamps").alias("day")).distinct().collect()]
+    moved = settled(moved_events(lake, batches.after, days, handed).where("not is_active"))
+    cut = losing.join(theirs.where(f.col("length") >= max_length).select("user_id"), "user_id", "left_semi")
+    gaining = users_of(cut.select("anonymous_id").distinct(), handed.now)
+    return Moves(
+        moved.select("was", "event_date").union(moved.select("user_id", "event_date")),
+        settled(cut.select("user_id").union(gaining.select("user_id")).distinct()),
+    )
+
+
 def update_users(conf: Config, lake: Lake, upto: Standing, changes_since: Feed) -> int:
     """Returns of how many users the profile was made or changed."""
     since, buckets = standing(lake, USERS), conf.features.user_buckets
@@ -143,12 +183,23 @@ def update_users(conf: Config, lake: Lake, upto: Standing, changes_since: Feed) 
     if since is None:
         lake.replace_where(USERS, users(sessions, None, buckets), "true", facts)
         return lake.rows_written(USERS)
-    changes = settled(changes_of_users(changes_since(since), buckets))
-    if not changes.where("is_less").isEmpty():
-        changes = looked_up(changes, users(sessions, None, buckets), "user_id")
-    table, whose = lake.read(USERS), changes.select("user_id")
+    changes, table = settled(changes_of_users(changes_since(since), buckets)), lake.read(USERS)
+    if (
+        not changes.where("is_less").isEmpty()
+        and not (less := settled(less_and_left(table, changes))).isEmpty()
+    ):
+        changes = looked_up(
+            changes, users(sessions.join(less, "user_id", "left_semi"), None, buckets), "user_id"
+        )
+    whose = changes.select("user_id")
     rows = updated_users(table.join(whose, "user_id", "left_semi"), changes, buckets)
     return renew(lake, USERS, table, rows.where("session_count > 0"), whose, facts)
+
+
+def less_and_left(stored: DataFrame, changes: DataFrame) -> DataFrame:
+    """The users who lost sessions and have others: `user_id`. Who has none left, as a visitor who logged in, just goes."""
+    less = changes.where("is_less").select("user_id", f.col("session_count").alias("_more"))
+    return stored.join(less, "user_id").where("session_count + _more > 0").select("user_id")
 
 
 def renew(

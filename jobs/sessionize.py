@@ -1,6 +1,7 @@
 """Sessionize the events that arrived since the last run.
 
-Reads `events`, replaces the sessions that these events touch in `sessions`, in one commit. Safe to run again.
+Reads `events`, replaces the sessions that these events touch in `sessions`, in one commit. Where visitors logged in
+(`identities`), their events are those of the users that they are, the earlier ones too. Safe to run again.
 
     spark-submit jobs/sessionize.py ds=2017-12-28 lake=var/demo/lake
 """
@@ -13,7 +14,9 @@ from pyspark.sql import functions as f
 
 from conf.schema import Config
 from features.batches import Batches, events_of, events_upto, pending
+from features.identities import IDENTITIES
 from features.lake import Lake
+from features.owners import handed_over, owned, users_of
 from features.sessions import (
     FIELDS,
     SESSIONS,
@@ -25,8 +28,10 @@ from features.sessions import (
     to_sessions,
     touched,
     without,
+    without_events,
 )
 from jobs.job import run, settled
+from jobs.people import handover, moved_events, owners, session_days
 
 
 def sessionize(conf: Config, lake: Lake) -> dict[str, Any]:
@@ -38,11 +43,20 @@ def sessionize(conf: Config, lake: Lake) -> dict[str, Any]:
     days = settled(active_days(arrived))
     active, dates = overview(days)
     bots = settled(bots_among(conf, lake, days, dates, batches))
+    has_bots = not bots.isEmpty()
+    people = people_of(lake, batches, arrived, dates, bots) if lake.exists(IDENTITIES) else None
+    if people:
+        arrived, days, bots = people.arrived, people.days, people.bots
     near = on_days(lake.read(SESSIONS), dates_around(days, gap))
     redone = settled(touched(days, near, bots, gap) if batches.after else near.limit(0))
-    every = events_inside(redone).unionByName(arrived.select("user_id", *FIELDS))
-    has_bots = not bots.isEmpty()
-    kept = without(every, bots) if has_bots else every
+    inside = events_inside(redone)
+    if people and people.moved is not None:
+        inside = handed_over(inside, people.moved)
+    every = inside.unionByName(arrived.select("user_id", *FIELDS))
+    if people and people.capped is not None:
+        kept = without_events(every, people.capped.select("event_id", "event_date"))
+    else:
+        kept = without(every, bots) if has_bots else every
     new = settled(to_sessions(mark_sessions(kept, gap)))
     old, made = totals(redone), totals(new)
     capped = every.count() - kept.count() if has_bots else 0
@@ -78,6 +92,44 @@ def bots_among(conf: Config, lake: Lake, days: DataFrame, dates: list[date], bat
         of_these = stored.join(days.select("user_id", "event_date"), ["user_id", "event_date"], "left_semi")
         days = active_days(of_these)
     return bot_days(days, conf.features.max_events_per_user_day)
+
+
+class People(NamedTuple):
+    """What arrived, in terms of users that visitors are known to be.
+
+    A bot is a bot by the id in the log: who logs in takes nobody else's day out of `sessions`.
+
+    arrived  the new events
+    days     the days on which users have new events, lose some, or are given some: see `active_days`
+    bots     the days on which users have events of a bot
+    capped   these events: `event_id`, `event_date`; none: there are none
+    moved    events that were there before and are another's now; none: nobody logged in
+    """
+
+    arrived: DataFrame
+    days: DataFrame
+    bots: DataFrame
+    capped: DataFrame | None
+    moved: DataFrame | None
+
+
+def people_of(lake: Lake, batches: Batches, arrived: DataFrame, dates: list[date], bots: DataFrame) -> People:
+    """`arrived` and `bots` by the ids of the logs, as users."""
+    now, capped, moved = owners(lake, batches.upto), None, None
+    if not bots.isEmpty():
+        stored = events_upto(lake, batches.upto).where(f.col("event_date").isin(dates)).where("is_active")
+        of_bots = stored.join(bots, ["user_id", "event_date"], "left_semi")
+        capped = settled(owned(of_bots, now).select("event_id", "event_date", "user_id"))
+        bots = settled(capped.select("user_id", "event_date").distinct())
+    theirs = owned(arrived, now)
+    changes = theirs.select("user_id", "event_ts", "is_active")
+    if handed := handover(lake, batches, now):
+        whose = settled(users_of(handed.ids, handed.before).select("user_id").distinct())
+        days = session_days(lake.read(SESSIONS), whose)
+        moved = settled(moved_events(lake, batches.after, days, handed).where("is_active"))
+        for user in ("was", "user_id"):
+            changes = changes.union(moved.select(user, "event_ts", "is_active"))
+    return People(theirs, settled(active_days(changes)), bots, capped, moved)
 
 
 class Totals(NamedTuple):

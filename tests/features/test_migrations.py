@@ -34,6 +34,8 @@ SHAPES = {
         "events": "d3af7e8c",
         "quarantine": "d95159d3",
         "ingested_files": "4207e7f3",
+        "identities": "189859c4",
+        "identity_files": "1aff1238",
         "erased_users": "8e7c8bb6",
         "quality": "88e36d08",
         "predictions": "6eeec637",

@@ -6,6 +6,7 @@ import pytest
 from pyspark.sql import functions as f
 
 from features.events import EVENTS
+from features.identities import IDENTITIES
 from features.ingested_files import INGESTED_FILES
 from features.lake import Lake
 from features.quarantine import QUARANTINE
@@ -14,6 +15,7 @@ from features.sessions import SESSIONS
 from jobs.backfill import backfill
 from jobs.job import InputError
 from tests.jobs.nights import DERIVED, contents, night, shop
+from tests.jobs.test_people import write_logins
 from tests.shop import line, rows_of, write_log
 
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY = "2026-11-02", "2026-11-03", "2026-11-04", "2026-11-05"
@@ -90,6 +92,22 @@ def test_days_of_a_wrong_mapping_are_taken_in_anew_with_all_that_is_made_of_them
     assert is_a_rebuild(spark, tmp_path)
     batches = rows_of(lake.read(INGESTED_FILES), "batch")
     assert batches == [(1,), (4,), (4,)]
+
+
+def test_logins_of_a_wrong_mapping_are_taken_in_anew_with_the_histories_that_they_join(spark, tmp_path):
+    land(tmp_path, MONDAY, TUESDAY)
+    for ds, visitor in ((MONDAY, "ann"), (TUESDAY, "cid")):
+        login = {"anonymous_id": visitor, "user_id": "bob", "valid_from": f"{ds}T12:00:00Z"}
+        write_logins(tmp_path / "raw", ds, login, {**login, "user_id": visitor})
+    for ds in (MONDAY, TUESDAY):
+        night(spark, shop(tmp_path, ds, RULES, "source.identities.user_id=upper(user_id)"))
+    lake = Lake(spark, str(tmp_path / "lake"))
+    assert rows_of(lake.read(SESSIONS).select("user_id").distinct()) == [("ANN",), ("bob",)]
+    said = backfill(past(tmp_path, MONDAY, WEDNESDAY, "reingest=true"), lake)
+    assert said["files_taken_out"] == 4
+    assert rows_of(lake.read(SESSIONS).select("user_id").distinct()) == [("bob",)]
+    assert rows_of(lake.read(IDENTITIES), "anonymous_id", "user_id") == [("ann", "bob"), ("cid", "bob")]
+    assert is_a_rebuild(spark, tmp_path, TUESDAY)
 
 
 def test_a_file_that_is_gone_keeps_its_rows(spark, tmp_path, capsys):

@@ -5,6 +5,7 @@ import pytest
 from features.batches import covered
 from features.erased_users import ERASED_USERS
 from features.events import EVENTS
+from features.identities import IDENTITIES
 from features.lake import Lake
 from features.privacy import derived, keyed_id
 from features.quarantine import QUARANTINE
@@ -16,6 +17,7 @@ from jobs.job import InputError
 from jobs.keys import keys_of
 from jobs.rekey import rekey
 from tests.jobs.nights import DERIVED, contents, holding, night, shop
+from tests.jobs.test_people import write_logins
 from tests.shop import line, rows_of, write_log
 
 MONDAY, TUESDAY, WEDNESDAY = "2026-11-02", "2026-11-03", "2026-11-04"
@@ -25,6 +27,10 @@ OWN_HASHES = ("privacy.ids=keyed", "source.event_id=null", "source.identical_row
 
 def logged(user: str, ds: str, clock: str, event_type: str = "purchase") -> dict:
     return line(user, f"{ds}T{clock}Z", "", event_type, item_id="milk", amount=1.0)
+
+
+def login(anonymous: str, user: str) -> dict:
+    return {"anonymous_id": anonymous, "user_id": user, "valid_from": f"{TUESDAY}T10:00:00Z"}
 
 
 class Killed(Lake):
@@ -64,13 +70,15 @@ def test_a_rotated_lake_is_as_if_it_had_been_made_with_the_new_key(spark, tmp_pa
         logged(ANN, WEDNESDAY, "10:00:00"),
         logged(CID, WEDNESDAY, "10:00:00"),
     )
+    write_logins(tmp_path / "raw", TUESDAY, login("tablet-20", BOB), login(BOB, "tablet-20"))
+    write_logins(tmp_path / "raw", WEDNESDAY, login(BOB, ANN), login("tablet-20", BOB))
     for ds in (MONDAY, TUESDAY):
         night(spark, shop(tmp_path, ds, *OWN_HASHES))
     conf, lake = shop(tmp_path, TUESDAY, *OWN_HASHES), Killed(spark, str(tmp_path / "lake"))
     (tmp_path / "users").write_text(CID)
     erase(shop(tmp_path, TUESDAY, *OWN_HASHES, f"users={tmp_path / 'users'}"), lake)
     old = keys_of(conf, lake)
-    was = [keyed_id(user, old) for user in (ANN, BOB)]
+    was = [keyed_id(user, old) for user in (ANN, BOB, "tablet-20")]
     assert all(holding(tmp_path / "lake", user) for user in was)
 
     lake.stop_at = SEQUENCES
@@ -95,7 +103,8 @@ def test_a_rotated_lake_is_as_if_it_had_been_made_with_the_new_key(spark, tmp_pa
     erase(shop(tmp_path, MONDAY, *OWN_HASHES, other, f"users={tmp_path / 'users'}", lake="rebuilt"), rebuilt)
     night(spark, shop(tmp_path, WEDNESDAY, *OWN_HASHES, other, lake="rebuilt"))
     assert contents(rebuilt, *DERIVED) == contents(lake, *DERIVED)
-    assert rows_of(rebuilt.read(EVENTS).drop("batch")) == rows_of(lake.read(EVENTS).drop("batch"))
+    for table in (EVENTS, IDENTITIES):
+        assert rows_of(rebuilt.read(table).drop("batch")) == rows_of(lake.read(table).drop("batch"))
     refused = ("user_id", "text", "reason")
     assert rows_of(rebuilt.read(QUARANTINE).where("reason = 'unknown_type'"), *refused) == rows_of(
         lake.read(QUARANTINE).where("reason = 'unknown_type'"), *refused

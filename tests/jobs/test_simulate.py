@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from features.events import EVENTS
 from features.ingested_files import INGESTED_FILES
 from features.lake import Lake
 from features.quarantine import QUARANTINE
-from features.sessions import SESSIONS, mark_sessions
+from features.sessions import SESSIONS
 from features.world import truth
 from features.world.disorder import KINDS, OUTCOMES
 from jobs.ingest import ingest
@@ -64,7 +64,7 @@ def told(spark, tmp_path_factory):
     said = simulate(shop(folder), lake)
     for ds in ("2026-01-03", "2026-01-06"):
         for step in (ingest, sessionize):
-            step(shop(folder, f"ds={ds}"), lake)
+            step(shop(folder, f"ds={ds}", "source.identities=null"), lake)
     return folder, lake, said
 
 
@@ -104,25 +104,27 @@ def test_a_bot_over_the_limit_makes_no_sessions_and_one_under_it_does(spark, tol
 
 
 def test_with_the_identity_map_people_have_their_joined_sessions(spark, told):
-    folder, lake, _ = told
+    folder, apart, _ = told
+    lake = Lake(spark, str(folder / "joined"))
+    for ds in ("2026-01-03", "2026-01-06"):
+        for step in (ingest, sessionize):
+            step(shop(folder, f"ds={ds}"), lake)
     identities = spark.read.json(str(folder / "raw" / "identities" / "*"))
-    owner = identities.select(f.col("anonymous_id").alias("user_id"), f.col("user_id").alias("owner"))
-    events = lake.read(EVENTS).where("is_active").join(f.broadcast(owner), "user_id", "left")
-    people = events.withColumn("user_id", f.coalesce("owner", "user_id")).drop("owner")
-    people = people.join(f.broadcast(identities.select("user_id")), "user_id", "left_semi")
-    marked = mark_sessions(people, timedelta(minutes=30))
-    found = marked.groupBy("user_id", "session").agg(f.min("event_ts"), f.max("event_ts"), f.count("*"))
-    must = known(spark, folder, truth.JOINED_SESSIONS).select(
-        "person_id", "start_ts", "end_ts", "event_count"
+    people = f.broadcast(identities.select("user_id"))
+    columns = ("user_id", "start_ts", "end_ts", "event_count")
+    must = (
+        known(spark, folder, truth.JOINED_SESSIONS).drop("user_id").withColumnRenamed("person_id", "user_id")
     )
-    assert rows_of(found.drop("session")) == rows_of(must)
-    joined, split = (
-        must.count(),
-        known(spark, folder, truth.TRUE_SESSIONS).join(
-            identities.select(f.col("user_id").alias("person_id")), "person_id", "left_semi"
-        ),
+    assert rows_of(lake.read(SESSIONS).join(people, "user_id", "left_semi"), *columns) == rows_of(
+        must, *columns
     )
-    assert 20 < joined < split.count(), "some log in within a session"
+    everyone = f.broadcast(people.union(identities.select("anonymous_id")))
+    others, the_same = (each.read(SESSIONS).join(everyone, "user_id", "left_anti") for each in (lake, apart))
+    assert rows_of(others, *columns) == rows_of(the_same, *columns)
+    split = known(spark, folder, truth.TRUE_SESSIONS).join(
+        people.withColumnRenamed("user_id", "person_id"), "person_id", "left_semi"
+    )
+    assert 20 < must.count() < split.count(), "some log in within a session"
 
 
 def test_the_lake_shows_no_item_before_its_launch_and_no_user_after_leaving(spark, told):
