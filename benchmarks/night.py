@@ -84,7 +84,13 @@ def simulated(millions: float, days: int, console: Console) -> Path:
     """The logs of a shop; those that are there stay, so that a second run begins with the load."""
     raw = FOLDER / f"raw-{millions:g}-{days}"
     console.print(f"simulating {millions:g} million events on {days} days in {raw}")
-    command = [BIN / "spark-submit", "--driver-memory", "1g", "jobs/simulate.py", f"raw={raw}"]
+    command: list[str | Path] = [
+        BIN / "spark-submit",
+        "--driver-memory",
+        "1g",
+        "jobs/simulate.py",
+        f"raw={raw}",
+    ]
     command += [f"simulate.events={round(millions * 1e6)}", f"simulate.days={days}"]
     subprocess.run(command, check=True)
     return raw
