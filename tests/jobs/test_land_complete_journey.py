@@ -164,7 +164,11 @@ def test_a_file_that_holds_its_lines_is_left_alone(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["events.json.gz"]
 
 
-@pytest.mark.parametrize("broken", [b"", b"not gzip", gzip.compress(b"a\n" * 99)[:20], gzip.compress(b"c\n")])
+@pytest.mark.parametrize(
+    "broken",
+    [b"", b"not gzip", gzip.compress(b"a\n" * 99)[:20], gzip.compress(b"c\n")],
+    ids=["empty", "not gzip", "cut off", "other lines"],  # gzip has the time in its bytes
+)
 def test_a_file_that_is_broken_or_other_is_written_again(tmp_path, broken):
     path = tmp_path / "events.json.gz"
     path.write_bytes(broken)
