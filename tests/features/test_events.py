@@ -129,7 +129,7 @@ NUMBERS = [
 def test_a_number_is_a_time_since_1970_in_the_unit_of_the_source(spark, unit, kind, value, time):
     fields = spark.createDataFrame([(value,)], "n " + ("double" if isinstance(value, float) else "bigint"))
     typed = fields.selectExpr(f"cast(n as {kind}) as event_ts")
-    [row] = typed.select(in_utc(typed, replace(NEW_YORK, time_unit=unit)).alias("at")).collect()
+    [row] = typed.select(in_utc(typed, replace(NEW_YORK, time_unit=unit), "event_ts").alias("at")).collect()
     assert row.at == (time and datetime.fromisoformat(time))
 
 
@@ -139,7 +139,7 @@ def test_a_number_without_a_unit_and_what_is_no_time_are_refused_before_anything
         ("array(1)", "array<int>.*change source"),
     ):
         with pytest.raises(SourceError, match=rf"source.event_ts gives a {words}"):
-            in_utc(spark.sql(f"select {sql} as event_ts"), PLAIN)
+            in_utc(spark.sql(f"select {sql} as event_ts"), PLAIN, "event_ts")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,9 @@ def test_a_date_and_a_time_without_a_zone_are_of_the_shop_s_zone(spark):
         spark.sql("select date'2026-11-02' as event_ts"),
         spark.sql("select timestamp_ntz'2026-11-02' as event_ts"),
     )
-    assert [frame.select(in_utc(frame, NEW_YORK)).first()[0] for frame in times] == [at("05:00:00")] * 2
+    assert [frame.select(in_utc(frame, NEW_YORK, "event_ts")).first()[0] for frame in times] == [
+        at("05:00:00")
+    ] * 2
 
 
 @pytest.mark.parametrize(
