@@ -115,6 +115,7 @@ def test_a_login_is_known_from_its_moment_on(shops):
     assert users_of(sessions_as_of(conf, lake, just_after)) == joined | bob
 
 
+@pytest.mark.long
 def test_a_past_night_is_what_it_would_be_if_nobody_had_logged_in_since(shops):
     histories, features = {}, {}
     for name, each in vars(shops).items():
