@@ -188,6 +188,7 @@ def test_sessions_that_lack_a_column_are_made_anew_from_events_and_what_follows_
     assert but_for_buckets(small.lake) == before
 
 
+@pytest.mark.long
 def test_users_come_into_other_buckets(small):
     before, fewer = but_for_buckets(small.lake), shop(small.folder, MONDAY, "features.user_buckets=3")
     assert migrate(fewer, small.lake)["anew"] == 2
