@@ -3,10 +3,11 @@
 Its commit is the last of an ingest: a batch that it does not name is not there.
 """
 
+from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as f
 
 from features.table import Column, Table
@@ -65,3 +66,15 @@ def counted(files: DataFrame, parsed: DataFrame, source: str, batch: int) -> Dat
             "batch": f.lit(batch).cast("bigint"),
         }
     ).select(*INGESTED_FILES.schema.names)
+
+
+def conserved(report: Sequence[Row], taken: str = "events") -> dict[str, int]:
+    """How many `files`, `records`, `duplicates`, `quarantined` and, under that name, `taken` files came to.
+
+    Raises `AssertionError` where a record is lost or doubled.
+    """
+    names = ("records", taken, "duplicates", "quarantined")
+    counts = {"files": len(report)} | {name: sum(row[name] for row in report) for name in names}
+    if counts["records"] != counts[taken] + counts["duplicates"] + counts["quarantined"]:
+        raise AssertionError(f"records read must be {taken} + duplicates + quarantined: {counts}")
+    return counts

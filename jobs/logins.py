@@ -19,7 +19,7 @@ from features.identities import (
     refuse_cycles,
     to_identities,
 )
-from features.ingested_files import FILES, NewFile, counted
+from features.ingested_files import FILES, NewFile, conserved, counted
 from features.lake import Lake
 from features.privacy import Keys
 from features.quarantine import QUARANTINE, refused_records
@@ -40,12 +40,7 @@ def take_in_logins(conf: Config, lake: Lake, fresh: list[NewFile], batch: int, k
     parsed = without_cycles(marked, stored)
     report = counted(files, parsed, conf.source.name, batch).withColumnRenamed("events", "identities")
     rows = report.collect()
-    counts = {"files": len(rows)} | {
-        name: sum(row[name] for row in rows)
-        for name in ("records", "identities", "duplicates", "quarantined")
-    }
-    if counts["records"] != counts["identities"] + counts["duplicates"] + counts["quarantined"]:
-        raise AssertionError(f"records read must be identities + duplicates + quarantined: {counts}")
+    counts = conserved(rows, "identities")
     facts = {"job": "ingest", "ds": conf.ds, "batch": batch, **counts}
     lake.append(IDENTITIES, to_identities(parsed, batch), facts)
     if counts["quarantined"]:

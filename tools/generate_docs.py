@@ -21,46 +21,25 @@ import yaml
 from conf import schema
 from conf.load import ABOVE_ZERO, AT_LEAST, CHOICES, load
 from features.behaviour_features import BEHAVIOUR_FEATURES
-from features.erased_users import ERASED_USERS
-from features.events import EVENTS
 from features.examples import rows_table, vocabulary_table
 from features.feature import Categorical, Family, Feature, Numeric
-from features.identities import IDENTITIES, IDENTITY_FILES
-from features.ingested_files import INGESTED_FILES
 from features.item_features import ITEM_FEATURES
-from features.items import ITEMS
-from features.predictions import PREDICTIONS
-from features.promotions import PROMOTIONS
 from features.quality import QUALITY
-from features.quarantine import QUARANTINE
-from features.sequences import SEQUENCES
-from features.sessions import SESSIONS
 from features.table import Column, Table
+from features.tables import TABLES as LASTING
 from features.user_features import USER_FEATURES
 from features.user_item_features import USER_ITEM_FEATURES
-from features.users import USERS
 from features.world.truth import TRUTH
 
 FAMILIES = (USER_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES, BEHAVIOUR_FEATURES)
 ROOT = Path(__file__).resolve().parents[1]
 GENERATED = "<!-- Made by `make docs` from {}: change it there. -->"
+MADE_BEFORE = LASTING.index(QUALITY)
 TABLES = (
-    EVENTS,
-    QUARANTINE,
-    INGESTED_FILES,
-    IDENTITIES,
-    IDENTITY_FILES,
-    ERASED_USERS,
-    SESSIONS,
-    SEQUENCES,
-    ITEMS,
-    USERS,
-    *(family.table for family in FAMILIES if family.kept),
+    *LASTING[:MADE_BEFORE],
     rows_table("<set_id>"),
     vocabulary_table("<set_id>"),
-    QUALITY,
-    PREDICTIONS,
-    PROMOTIONS,
+    *LASTING[MADE_BEFORE:],
 )
 """In the order of the chain."""
 OF_TABLES = (
