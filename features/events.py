@@ -24,9 +24,11 @@ EVENTS = Table(
     name="events",
     meaning="One cleaned behaviour of one user.",
     columns=(
-        Column("event_id", "string", "the source's own id, else a hash of the whole record"),
+        Column(
+            "event_id", "string", "the source's own id, else a hash of the whole record", dictionary=False
+        ),
         Column("user_id", "string", "who"),
-        Column("event_ts", "timestamp", "when", unit="UTC, microseconds"),
+        Column("event_ts", "timestamp", "when", unit="UTC, microseconds", dictionary=False),
         Column("event_date", "date", "day of event_ts", unit="UTC"),
         Column("event_type", "string", "what, in the source's words"),
         Column("is_active", "boolean", "whether events of this type open and extend sessions"),
@@ -39,7 +41,7 @@ EVENTS = Table(
             "arrival_date", "date", "when the file came: the date in its path, else the day of its ingest"
         ),
         Column("source_file", "string", "the file"),
-        Column("ingest_seq", "bigint", "rises with the position in the file"),
+        Column("ingest_seq", "bigint", "rises with the position in the file", dictionary=False),
         Column(
             "batch",
             "bigint",

@@ -19,8 +19,13 @@ ITEMS = Table(
     name="items",
     meaning="One item that some event names.",
     columns=(
-        Column("item_id", "string", "the source's id"),
-        Column("item_index", "int", "immutable number, from 3, in the order in which items first arrived"),
+        Column("item_id", "string", "the source's id", dictionary=False),
+        Column(
+            "item_index",
+            "int",
+            "immutable number, from 3, in the order in which items first arrived",
+            dictionary=False,
+        ),
         Column("first_seen", "timestamp", "first event in a session", nullable=True, unit="UTC"),
         Column("last_seen", "timestamp", "last event in a session", nullable=True, unit="UTC"),
         Column("event_count", "bigint", "events in sessions", unit="events"),

@@ -12,7 +12,12 @@ QUARANTINE = Table(
     meaning="One raw record that was refused.",
     columns=(
         Column("checksum", "string", "of the file", unit="SHA-256"),
-        Column("position", "bigint", "of the record in the file, as ingest_seq; -1: the file as a whole"),
+        Column(
+            "position",
+            "bigint",
+            "of the record in the file, as ingest_seq; -1: the file as a whole",
+            dictionary=False,
+        ),
         Column(
             "reason",
             "string",
@@ -20,7 +25,12 @@ QUARANTINE = Table(
             "erased, broken_file",
         ),
         Column("user_id", "string", "whose it is; null: it says no user that could be read", nullable=True),
-        Column("text", "string", "the record as it came, but with user_id where it has the id of the user"),
+        Column(
+            "text",
+            "string",
+            "the record as it came, but with user_id where it has the id of the user",
+            dictionary=False,
+        ),
         Column("source_file", "string", "the file"),
         Column("arrival_date", "date", "when the file came"),
         Column("ingest_date", "date", "the night that refused it"),

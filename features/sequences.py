@@ -18,7 +18,7 @@ NO_ITEM = 0
 ARRAYS = (
     Column("items", "array<int>", "item_index of each behaviour, 0 where it has no item"),
     Column("event_types", "array<string>", "what each was"),
-    Column("timestamps", "array<timestamp>", "when each was", unit="UTC, microseconds"),
+    Column("timestamps", "array<timestamp>", "when each was", unit="UTC, microseconds", dictionary=False),
     Column(
         "sessions", "array<int>", "number of the user's session it was in, from 1; 0: a passive one, in none"
     ),
@@ -27,6 +27,7 @@ ARRAYS = (
         "array<timestamp>",
         "start of that session, else its own time",
         unit="UTC, microseconds",
+        dictionary=False,
     ),
     Column("quantities", "array<double>", "how many", unit="pieces"),
     Column("amounts", "array<double>", "for how much", unit="the shop's currency"),
@@ -36,7 +37,7 @@ SEQUENCES = Table(
     name="sequences",
     meaning="One user's last behaviours, oldest first, as of the newest night.",
     columns=(
-        Column("user_id", "string", "who"),
+        Column("user_id", "string", "who", dictionary=False),
         Column("user_bucket", "int", "hash of user_id, modulo features.user_buckets"),
         Column("session_count", "int", "of the user so far: the number of the newest", unit="sessions"),
         Column("length", "int", "behaviours in each array", unit="behaviours"),
@@ -46,6 +47,9 @@ SEQUENCES = Table(
     partition_by=("user_bucket",),
     statistics=("length",),
 )
+
+INSIDE = ("event_ts", "event_type", "item_id", "quantity", "amount")
+"""Of the fields of an event those that a sequence is made of."""
 
 ORDER_TYPES = {column.name: column.data_type for column in EVENTS.columns if column.name in USER_ORDER[1:]}
 
@@ -74,12 +78,13 @@ def sequences(
 
     `sessions` as SESSIONS, `passive` as EVENTS or none, `items` with `item_id` and `item_index`.
     """
-    inside = sessions.select("user_id", "start_ts", f.posexplode("events").alias("place", "event"))
-    every = inside.select("user_id", f.lit(True).alias("is_active"), "start_ts", "place", "event.*")
     order: tuple[str, ...] = ("start_ts", "place")  # the same order as USER_ORDER, and far less to carry
-    if passive is not None:
+    if passive is None:
+        every = _steps(sessions, ())
+    else:
         order = USER_ORDER
-        every = every.drop("place").unionByName(_outside_sessions(passive))
+        inside = _steps(sessions, USER_ORDER).drop("place")
+        every = inside.unionByName(_outside_sessions(passive).select(*inside.columns))
     steps = _indexed(every.where(happened_before(as_of)), items)
     return gathered(steps.withColumn("session_count", f.lit(None).cast("int")), order, max_length, buckets)
 
@@ -131,6 +136,17 @@ def updated(
     # Of a user's newest behaviours every later session is known: their numbers count down from the newest.
     counted = steps.join(_session_counts(stored, changes), "user_id", "left")
     return gathered(counted, USER_ORDER, max_length, buckets)
+
+
+def _steps(sessions: DataFrame, order: tuple[str, ...]) -> DataFrame:
+    """The events of sessions as steps of a sequence, with `place` in their session, and with these of their fields too."""
+    fields = [name for name in FIELDS if name in order or name in INSIDE]
+    # Of an array of structs that is exploded Spark reads every field; of these arrays it reads just them.
+    arrays = sessions.select("user_id", "start_ts", *(f.col("events")[name].alias(name) for name in fields))
+    exploded = arrays.select(
+        "user_id", "start_ts", f.posexplode(f.arrays_zip(*fields)).alias("place", "event")
+    )
+    return exploded.select("user_id", f.lit(True).alias("is_active"), "start_ts", "place", "event.*")
 
 
 def _session_counts(stored: DataFrame, changes: DataFrame) -> DataFrame:

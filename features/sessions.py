@@ -10,15 +10,15 @@ from features.events import USER_ORDER
 from features.table import Column, Table
 
 EVENT = (
-    Column("event_id", "string", "the event"),
-    Column("event_ts", "timestamp", "when", unit="UTC, microseconds"),
+    Column("event_id", "string", "the event", dictionary=False),
+    Column("event_ts", "timestamp", "when", unit="UTC, microseconds", dictionary=False),
     Column("event_type", "string", "what"),
     Column("item_id", "string", "with which item", nullable=True),
     Column("quantity", "double", "how many", nullable=True, unit="pieces"),
     Column("amount", "double", "for how much", nullable=True, unit="the shop's currency"),
     Column("arrival_date", "date", "when its file came"),
     Column("source_file", "string", "its file"),
-    Column("ingest_seq", "bigint", "its place there"),
+    Column("ingest_seq", "bigint", "its place there", dictionary=False),
 )
 
 SESSIONS = Table(
@@ -30,10 +30,13 @@ SESSIONS = Table(
             "string",
             "hash of user, first event's time and first event's id",
             unit="SHA-256, 128 bits",
+            dictionary=False,
         ),
         Column("user_id", "string", "who"),
-        Column("start_ts", "timestamp", "time of the first event", unit="UTC, microseconds"),
-        Column("end_ts", "timestamp", "time of the last event", unit="UTC, microseconds"),
+        Column(
+            "start_ts", "timestamp", "time of the first event", unit="UTC, microseconds", dictionary=False
+        ),
+        Column("end_ts", "timestamp", "time of the last event", unit="UTC, microseconds", dictionary=False),
         Column("start_date", "date", "day of start_ts", unit="UTC"),
         Column("event_count", "int", "events inside", unit="events"),
         Column("events", EVENT, "the events in the order of time, then of arrival"),

@@ -31,7 +31,8 @@ def properties_of(table: Table) -> dict[str, str]:
     own = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none", FORMATTED: str(FORMAT)}
     if table.statistics:
         own[STATISTICS] = ",".join(table.statistics)
-    return own | table.properties
+    encodings = {f"parquet.enable.dictionary#{path}": "false" for path in table.without_dictionary}
+    return own | encodings | table.properties
 
 
 def is_newer(stored: Stored) -> bool:

@@ -55,13 +55,23 @@ def type_of(ddl: str) -> DataType:
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `type` is Spark DDL, or the columns of the structs of an array."""
+    """One column. `type` is Spark DDL, or the columns of the structs of an array.
+
+    `dictionary`: whether Parquet may write the values as places in a list of the distinct ones. Where almost every row has a
+    value of its own, such a list is made for nothing, and takes a fifth of the time of a write.
+    """
 
     name: str
     type: "str | tuple[Column, ...]"
     meaning: str
     nullable: bool = False
     unit: str = ""
+    dictionary: bool = True
+
+    @property
+    def parquet_path(self) -> str:
+        """Its values in a Parquet file, as Spark names them."""
+        return f"{self.name}.list.element" if isinstance(self.data_type, ArrayType) else self.name
 
     @property
     def data_type(self) -> DataType:
@@ -90,6 +100,16 @@ class Table:
     def schema(self) -> StructType:
         """The schema as Delta is told it: NOT NULL at the top; Delta cannot hold it inside arrays."""
         return StructType([StructField(c.name, c.data_type, c.nullable) for c in self.columns])
+
+    @property
+    def without_dictionary(self) -> list[str]:
+        """The columns of its Parquet files, those of structs in arrays too, that are written value by value."""
+        found = []
+        for column in self.columns:
+            inside = () if isinstance(column.type, str) else column.type
+            found += [f"{column.parquet_path}.{field.name}" for field in inside if not field.dictionary]
+            found += [] if column.dictionary else [column.parquet_path]
+        return found
 
     def conform(self, frame: DataFrame) -> DataFrame:
         """The frame with this table's columns in order, every NOT NULL inside an array enforced as rows are computed.

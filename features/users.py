@@ -15,10 +15,10 @@ USERS = Table(
     name="users",
     meaning="One user's profile as of the newest night.",
     columns=(
-        Column("user_id", "string", "who"),
+        Column("user_id", "string", "who", dictionary=False),
         Column("user_bucket", "int", "hash of user_id, modulo features.user_buckets"),
-        Column("first_seen", "timestamp", "first event in a session", unit="UTC"),
-        Column("last_seen", "timestamp", "last event in a session", unit="UTC"),
+        Column("first_seen", "timestamp", "first event in a session", unit="UTC", dictionary=False),
+        Column("last_seen", "timestamp", "last event in a session", unit="UTC", dictionary=False),
         Column("session_count", "bigint", "sessions", unit="sessions"),
         Column("event_count", "bigint", "events in sessions", unit="events"),
         Column("amount", "double", "money in all", unit="the shop's currency"),

@@ -1,7 +1,10 @@
 """What a write to the lake promises, and what it refuses."""
 
+from pathlib import Path
+
 import pytest
 from py4j.protocol import Py4JJavaError
+from pyarrow.parquet import ParquetFile
 from pyspark.errors.exceptions.base import PySparkException
 
 from features.lake import Lake, UnsupportedTable
@@ -12,13 +15,16 @@ SHELF = Table(
     name="shelf",
     meaning="One thing on a shelf.",
     columns=(
-        Column("thing", "string", "what"),
+        Column("thing", "string", "what", dictionary=False),
         Column("shelf", "int", "on which"),
         Column("count", "bigint", "how many", nullable=True),
         Column("tags", "map<string,string>", "what it says of itself"),
         Column(
             "parts",
-            (Column("name", "string", "of the part"), Column("weight", "double", "of it", nullable=True)),
+            (
+                Column("name", "string", "of the part", dictionary=False),
+                Column("weight", "double", "of it", nullable=True),
+            ),
             "what it is made of",
         ),
     ),
@@ -92,6 +98,18 @@ def test_a_table_whose_files_do_not_hold_its_rows_is_refused_to_read_and_to_writ
         with pytest.raises(UnsupportedTable, match=rf"shelf has {name}=.*: rewrite it without"):
             use()
         assert lake.version(SHELF) == version
+
+
+def test_parquet_makes_no_dictionary_of_columns_that_are_declared_without_one(spark, lake):
+    lake.append(SHELF, things(spark, *((f"cup {n % 3}", 1, n % 3) for n in range(99))), {})
+    lake.delete(SHELF, "count = 1", {})  # Delta's own rewrite of a file
+    files = sorted(Path(lake.path(SHELF).removeprefix("file:")).rglob("*.parquet"))
+    assert len(files) == 2
+    for file in files:
+        columns = (ParquetFile(file).metadata.row_group(0).column(n) for n in range(6))
+        encoded = {column.path_in_schema: "PLAIN_DICTIONARY" in column.encodings for column in columns}
+        assert not encoded["thing"] and not encoded["parts.list.element.name"]
+        assert encoded["count"] and encoded["tags.key_value.key"]
 
 
 def test_deletion_vectors_of_the_past_are_refused_too(spark, lake):

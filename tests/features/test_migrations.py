@@ -110,7 +110,9 @@ def test_another_layout_is_written_whole_and_other_properties_are_declared():
     flat = Stored(EVENTS.schema, (), properties_of(EVENTS))
     assert plan(EVENTS, flat).found == ("it is partitioned by nothing, expected event_date",)
     assert plan(EVENTS, flat).step is Step.REWRITTEN
-    bare = Stored(SESSIONS.schema, SESSIONS.partition_by, properties_of(EVENTS))
+    kept = properties_of(SESSIONS) | {"delta.dataSkippingStatsColumns": "event_ts,batch,arrival_date"}
+    del kept["delta.enableChangeDataFeed"]
+    bare = Stored(SESSIONS.schema, SESSIONS.partition_by, kept)
     assert plan(SESSIONS, bare).step is Step.DECLARED
     assert plan(SESSIONS, bare).found == (
         "delta.dataSkippingStatsColumns is event_ts,batch,arrival_date, expected start_ts,end_ts",
