@@ -263,7 +263,8 @@ class Config:
     report_command: str = ""  # what was run, for the report's head
     set_id: str | None = None  # an example set; none: that of `ds` and the rest of the configuration
     path: str = ""  # the file or folder that `jobs/check_source.py` looks at
-    sample: int = 10_000  # lines that it reads of it
+    logins: str = ""  # the same of the identity map; none: the files of `path` that are one
+    sample: int = 10_000  # lines that it reads of each
     wait: bool = False  # where another job writes to the lake: wait until it is done; false: stop
     lease_seconds: int = 120  # without a sign of life, after which a job that writes is taken for dead
     users: str = ""  # the file of ids, one a line, that `jobs/erase.py` erases

@@ -7,7 +7,7 @@ from typing import Any
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as f
 
-from conf.schema import Source
+from conf.schema import IdentitySource, Records, Source
 from features.events import is_active
 from features.sessions import mark_sessions
 
@@ -50,16 +50,39 @@ class Findings:
     @property
     def verdict(self) -> str:
         """`ok`; `ok with refusals`; `unusable` where fewer than half of the records are events, new or known."""
-        taken = self.events + self.duplicates
-        if not taken or 2 * taken < self.records:
-            return UNUSABLE
-        return OK if taken == self.records else WITH_REFUSALS
+        return _verdict(self.events + self.duplicates, self.records)
+
+
+@dataclass(frozen=True)
+class LoginFindings:
+    """What became of a sample of an identity map. Times are UTC."""
+
+    records: int
+    logins: int
+    duplicates: int
+    refusals: tuple[Refusal, ...]
+    anonymous_ids: int
+    users: int
+    first: datetime | None
+    last: datetime | None
+    shown: tuple[Row, ...]
+
+    @property
+    def verdict(self) -> str:
+        """As of events."""
+        return _verdict(self.logins + self.duplicates, self.records)
+
+
+def _verdict(taken: int, records: int) -> str:
+    if not taken or 2 * taken < records:
+        return UNUSABLE
+    return OK if taken == records else WITH_REFUSALS
 
 
 def findings(parsed: DataFrame, source: Source, gap: timedelta, rows: int) -> Findings:
     """Judges parsed records with `reason` and `is_duplicate`; the first `rows` of the events are shown as they are."""
     events = parsed.where("reason is null and not is_duplicate")
-    fates, facts = _fates(parsed), _facts(events)
+    fates, facts = _fates(parsed, "event_type"), _facts(events)
     marked = mark_sessions(events.where(is_active(source)), gap)
     return Findings(
         records=sum(fate["count"] for fate in fates),
@@ -78,11 +101,32 @@ def findings(parsed: DataFrame, source: Source, gap: timedelta, rows: int) -> Fi
     )
 
 
-def _fates(parsed: DataFrame) -> list[Row]:
-    """What became of records, by reason and type of event: how many, and the first of them."""
+def login_findings(parsed: DataFrame, rows: int) -> LoginFindings:
+    """Judges parsed logins with `reason` and `is_duplicate`; the first `rows` of them are shown as they are."""
+    logins = parsed.where("reason is null and not is_duplicate")
+    fates = _fates(parsed)
+    counts = {row["fate"]: row["count"] for row in fates}
+    [facts] = logins.agg(
+        f.countDistinct("anonymous_id").alias("anonymous_ids"),
+        f.countDistinct("user_id").alias("users"),
+        f.min("valid_from").alias("first"),
+        f.max("valid_from").alias("last"),
+    ).collect()
+    return LoginFindings(
+        records=sum(counts.values()),
+        logins=counts.get(EVENT, 0),
+        duplicates=counts.get(DUPLICATE, 0),
+        refusals=_refusals(fates),
+        **facts.asDict(),
+        shown=tuple(logins.orderBy("source_file", "ingest_seq").limit(rows).collect()),
+    )
+
+
+def _fates(parsed: DataFrame, *by: str) -> list[Row]:
+    """What became of records, by reason and these columns: how many, and the first of them."""
     taken = f.when(f.col("is_duplicate"), DUPLICATE).otherwise(EVENT)
     first = f.min(f.struct("source_file", "ingest_seq", "text")).alias("first")
-    grouped = parsed.groupBy(f.coalesce("reason", taken).alias("fate"), "event_type")
+    grouped = parsed.groupBy(f.coalesce("reason", taken).alias("fate"), *by)
     return grouped.agg(f.count("*").alias("count"), first).collect()
 
 
@@ -117,7 +161,7 @@ def _facts(events: DataFrame) -> dict[str, Any]:
 def advice(refusal: Refusal, found: Findings, source: Source) -> str:
     """What to do about refusals of this kind."""
     if refusal.reason == "not_a_record":
-        return _of_format(source.format)
+        return _of_format(source)
     if refusal.reason == "unknown_type":
         names = ", ".join(
             f"{name or 'null'} ({count:,})" for name, count in list(found.unknown_types.items())[:8]
@@ -134,15 +178,31 @@ def advice(refusal: Refusal, found: Findings, source: Source) -> str:
     }[refusal.reason]
 
 
-def _of_format(name: str) -> str:
+def login_advice(refusal: Refusal, source: IdentitySource) -> str:
+    """What to do about refused logins of this kind."""
+    if refusal.reason == "not_a_record":
+        return _of_format(source, "source.identities")
+    return {
+        "not_text": f"these bytes are no {source.encoding}: set source.identities.encoding, to windows-1252 for example",
+        "no_events": "source.identities.explode gives no element here",
+        "no_id": "source.identities.anonymous_id is empty here: there is nobody to know again",
+        "no_user": "source.identities.user_id is empty here: a login says who somebody is",
+        "no_time": "source.identities.valid_from is empty or no time here: see time_format and time_unit beside it",
+        "from_future": "later than the day of arrival in its path: is source.identities.timezone right, and the path?",
+        "cycle": "both ids are the same, or by this login an id would be its own user through others: take it out",
+    }[refusal.reason]
+
+
+def _of_format(source: Records, key: str = "source") -> str:
+    name = source.format
     if name in ("csv", "tsv"):
         return (
             "another number of columns than the header or source.schema, a value that is not of its type, or an open quote: "
-            "see source.header, delimiter, quote, escape, multi_line"
+            f"see {key}.header, delimiter, quote, escape, multi_line"
         )
     if name == "regex":
-        return "source.pattern does not match the whole line, or a group is not of the type that source.schema says"
-    return "no JSON object of source.schema: broken off, another format, or a value is not of its type (declare it string)"
+        return f"{key}.pattern does not match the whole line, or a group is not of the type that {key}.schema says"
+    return f"no JSON object of {key}.schema: broken off, another format, or a value is not of its type (declare it string)"
 
 
 def notes(found: Findings, today: date, late_days: int) -> list[str]:

@@ -70,8 +70,10 @@ def files_up_to(spark: SparkSession, raw: str, pattern: str, ds: date) -> list[R
     return sorted(files, key=lambda file: (file.arrival_date, file.path))
 
 
-def files_at(spark: SparkSession, path: str, pattern: str) -> list[FoundFile]:
+def files_at(spark: SparkSession, path: str, pattern: str, others: bool = True) -> list[FoundFile]:
     """A single file; or of a folder, however deep, the files that match `pattern`, else those whose name does, else all.
+
+    Without `others` only files that match it as a whole, a single one too.
 
     `arrival_date` is what `{ds}` of the pattern stands for in the path of the file, none where it does not match. Names
     that begin with a dot or an underscore are left out. Sorted by path.
@@ -87,7 +89,7 @@ def files_at(spark: SparkSession, path: str, pattern: str) -> list[FoundFile]:
         at, name = status.getPath().toString(), status.getPath().getName()
         match = dated.fullmatch(at)
         day = _day(match["ds"], at) if match and "{ds}" in pattern else None
-        if name[0] not in "._":
+        if name[0] not in "._" and (match or others):
             like = 2 if match else 1 if named.fullmatch(name) else 0
             found.append((like, FoundFile(at, status.getLen(), day)))
     most = max((like for like, _ in found), default=0)

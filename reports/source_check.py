@@ -1,61 +1,79 @@
 """What jobs/check_source.py says of a sample, as tables for a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from pyspark.sql import Row
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from conf.schema import Source
-from features.findings import Findings, advice, notes
+from conf.schema import IdentitySource, Records, Source
+from features.findings import Findings, LoginFindings, Refusal, advice, login_advice, notes
 from features.formats import PLACE_BITS
 from reports.words import share
 
 WIDTH = 140  # where the output is no terminal
 LONGEST, SHORT = 300, 60  # characters of an example, and of a value in a table
 COLUMNS = ("event_ts", "user_id", "event_type", "item_id", "quantity", "amount", "attributes", "event_id")
+LOGIN_COLUMNS = ("valid_from", "anonymous_id", "user_id")
 
 
 def show(found: Findings, source: Source, today: date, late_days: int, gap_minutes: int) -> None:
     """Prints events, refusals and counts; the last line is the verdict."""
+    refused = _refusals(found.refusals, source, lambda refusal: advice(refusal, found, source))
+    console = _print(
+        _first("The first events", COLUMNS, found.shown),
+        refused,
+        _types(found, source),
+        _counts(found, gap_minutes),
+    )
+    for note in notes(found, today, late_days):
+        console.print(f"Note: {note}.", soft_wrap=True, markup=False)
+    said = _conserved(found.records, "events", found.events, found.duplicates)
+    console.print(f"verdict: {found.verdict} {said}", soft_wrap=True)
+
+
+def show_logins(found: LoginFindings, source: IdentitySource) -> None:
+    """Prints the logins, refusals and counts of an identity map; the last line is the verdict."""
+    refused = _refusals(found.refusals, source, lambda refusal: login_advice(refusal, source))
+    console = _print(_first("The first logins", LOGIN_COLUMNS, found.shown), refused, _login_counts(found))
+    said = _conserved(found.records, "logins", found.logins, found.duplicates)
+    console.print(f"verdict on the logins: {found.verdict} {said}", soft_wrap=True)
+
+
+def _print(*tables: Table) -> Console:
+    """Prints the tables that have a row, and returns where."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDTH)
-    for table in (
-        _events(found),
-        _refusals(found, source),
-        _types(found, source),
-        _counts(found, gap_minutes),
-    ):
+    for table in tables:
         if table.row_count:
             console.print(table)
-    for note in notes(found, today, late_days):
-        console.print(f"Note: {note}.", soft_wrap=True, markup=False)
-    refused = found.records - found.events - found.duplicates
-    console.print(
-        f"verdict: {found.verdict} ({found.records:,} records = {found.events:,} events + {found.duplicates:,} duplicates "
-        f"+ {refused:,} refused)",
-        soft_wrap=True,
-    )
+    return console
 
 
-def _events(found: Findings) -> Table:
-    table = Table(*COLUMNS, title="The first events", title_justify="left")
-    for row in found.shown:
-        table.add_row(*(_cell(row[name]) for name in COLUMNS))
+def _conserved(records: int, name: str, taken: int, duplicates: int) -> str:
+    refused = records - taken - duplicates
+    return f"({records:,} records = {taken:,} {name} + {duplicates:,} duplicates + {refused:,} refused)"
+
+
+def _first(title: str, columns: Sequence[str], rows: Sequence[Row]) -> Table:
+    table = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*(_cell(row[name]) for name in columns))
     return table
 
 
-def _refusals(found: Findings, source: Source) -> Table:
+def _refusals(refusals: Sequence[Refusal], source: Records, advised: Callable[[Refusal], str]) -> Table:
     table = Table(
         "reason", "records", "the first of them", "what to do", title="Refused", title_justify="left"
     )
-    for refusal in found.refusals:
+    for refusal in refusals:
         where = f"{refusal.file.rsplit('/', 1)[-1]}, {_place(refusal.place, source)}: "
         example = escape(where + _short(refusal.text, LONGEST))
-        table.add_row(refusal.reason, f"{refusal.count:,}", example, escape(advice(refusal, found, source)))
+        table.add_row(refusal.reason, f"{refusal.count:,}", example, escape(advised(refusal)))
     return table
 
 
@@ -85,7 +103,17 @@ def _counts(found: Findings, gap_minutes: int) -> Table:
     return table
 
 
-def _place(place: int, source: Source) -> str:
+def _login_counts(found: LoginFindings) -> Table:
+    table = Table("of these logins", "", title="In all", title_justify="left")
+    if found.logins:
+        table.add_row("first", str(found.first))
+        table.add_row("last", str(found.last))
+        table.add_row("anonymous ids", f"{found.anonymous_ids:,}")
+        table.add_row("users", f"{found.users:,}")
+    return table
+
+
+def _place(place: int, source: Records) -> str:
     if not source.explode:
         return f"place {place}"
     return f"place {place >> PLACE_BITS}, element {place & ((1 << PLACE_BITS) - 1)}"

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from conf.load import load
-from features.findings import OK, UNUSABLE, WITH_REFUSALS, Findings, Refusal, advice, notes
+from features.findings import OK, UNUSABLE, WITH_REFUSALS, Findings, Refusal, advice, login_advice, notes
 from features.formats import SourceError
-from jobs.check_source import check_source, exit_code, read_sample
+from jobs.check_source import check_logins, check_source, exit_code, read_sample
 from jobs.job import InputError
-from reports.source_check import show
+from reports.source_check import show, show_logins
 from tests.conftest import SPARK
 from tests.jobs.test_job import NO_JAVA, ROOT, command
 from tests.shop import line, write_log
@@ -140,6 +140,79 @@ REASONS = [
     ("plain", "too_late", "features.late_days"),
     ("plain", "from_future", "source.timezone"),
 ]
+
+
+def write_logins(folder: Path, day: str, *logins: tuple[str | None, str | None, str]) -> Path:
+    """(anonymous_id, user_id, valid_from) a line, where the plain source looks for its identity map."""
+    path = folder / "identities" / day / "map.json"
+    path.parent.mkdir(parents=True)
+    records = (dict(zip(("anonymous_id", "user_id", "valid_from"), login, strict=True)) for login in logins)
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+LOGINS = [
+    ("tab", "ann", "2026-11-02T10:00:00Z"),
+    ("tab", "ann", "2026-11-02T10:00:00Z"),
+    ("phone", "ann", "2026-11-02T09:00:00Z"),
+    (None, "bob", "2026-11-02T10:00:00Z"),
+    ("x", "y", "2026-11-02T10:00:00Z"),
+    ("y", "x", "2026-11-02T10:00:00Z"),
+    ("z", "ann", "2026-11-09T10:00:00Z"),
+]
+
+
+def test_logins_of_the_same_folder_are_judged_too(spark, tmp_path, capsys):
+    write_log(tmp_path, "2026-11-02", *LINES)
+    write_logins(tmp_path, "2026-11-02", *LOGINS)
+    conf = conf_of(tmp_path)
+    assert check_source(conf, spark).records == len(LINES), "the identity map is no log"
+    found = check_logins(conf, spark)
+    assert found is not None
+    assert (found.records, found.logins, found.duplicates, found.verdict) == (7, 3, 1, WITH_REFUSALS)
+    assert [(refusal.reason, refusal.place) for refusal in found.refusals] == [
+        ("cycle", 5),
+        ("from_future", 6),
+        ("no_id", 3),
+    ]
+    assert (found.anonymous_ids, found.users) == (3, 2)
+    assert (found.first, found.last) == (datetime(2026, 11, 2, 9), datetime(2026, 11, 2, 10))
+    capsys.readouterr()
+
+    show_logins(found, conf.source.identities)
+    said = capsys.readouterr().out
+    for words in ("tab", "take it out", "source.identities.timezone", "source.identities.anonymous_id"):
+        assert words in said, said
+    assert said.splitlines()[-1] == (
+        "verdict on the logins: ok with refusals (7 records = 3 logins + 1 duplicates + 3 refused)"
+    )
+
+
+def test_logins_are_looked_for_where_it_is_said_and_only_there(spark, tmp_path):
+    log = write_log(tmp_path, "2026-11-02", *LINES)
+    moved = write_logins(tmp_path, "2026-11-02", *LOGINS).rename(tmp_path / "logins.txt")
+    assert check_logins(conf_of(tmp_path), spark) is None
+    assert check_logins(conf_of(log), spark) is None
+    found = check_logins(conf_of(log, f"logins={moved}"), spark)
+    assert found is not None and found.records == 7
+    with pytest.raises(InputError, match="there is no file at"):
+        check_logins(conf_of(log, f"logins={tmp_path}/nowhere"), spark)
+    with pytest.raises(InputError, match="plain has no identities"):
+        check_logins(conf_of(log, f"logins={moved}", "source.identities=null"), spark)
+
+
+@pytest.mark.parametrize(
+    "reason", ["not_a_record", "not_text", "no_events", "no_id", "no_user", "no_time", "from_future", "cycle"]
+)
+def test_every_reason_of_a_login_comes_with_what_to_do(reason):
+    source = load(["source=plain"]).source.identities
+    assert source is not None
+    said = login_advice(Refusal(reason, 1, "file", 0, "text"), source)
+    assert "source.identities." in said or reason == "cycle"
+
+
+def test_unusable_logins_end_it_with_2():
+    assert [exit_code(OK, verdict) for verdict in (OK, WITH_REFUSALS, UNUSABLE)] == [0, 0, 2]
 
 
 @pytest.mark.parametrize(("source", "reason", "words"), REASONS)
