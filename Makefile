@@ -7,7 +7,7 @@ PYTEST = $(PYTHON) -m pytest -v --durations=15 -n 2 --dist loadfile
 CODE = $(wildcard features models jobs conf reports)
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 
-.PHONY: help setup demo test test-long test-quick bench-data bench-night lint format wheel docs ui requirements clean
+.PHONY: help setup demo test test-long test-quick bench-data bench-night bench-runaway lint format wheel docs ui requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -32,6 +32,9 @@ bench-data: setup  ## sessions and sequences of 1, 10 and 50 million events, bes
 
 bench-night: setup  ## a night on a lake of a year of 50 million events, beside the load of the year
 	$(PYTHON) -m benchmarks.night $(SIZE)
+
+bench-runaway: setup  ## sessions and sequences of a lake that robots flooded, in a gigabyte
+	$(PYTHON) -m benchmarks.runaway $(MILLIONS)
 
 lint: setup  ## ruff and mypy
 	.venv/bin/ruff check $(STYLED)
