@@ -47,6 +47,7 @@ ABOVE_ZERO = (
     "train.learning_rate",
     "train.clip_norm",
     "train.window_files",
+    "train.checkpoint_steps",
     "promote.holdout_days",
     "promote.resamples",
     "simulate.events",
@@ -73,6 +74,7 @@ AT_LEAST = {
     "features.late_days": 0,
     "privacy.unread_days": 0,
     "privacy.retention_hours": 0,
+    "train.restarts": 0,
     "task.length": 2,
     "task.positions": 2,
 }  # an example: a context and a target

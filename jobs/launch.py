@@ -24,7 +24,18 @@ PR_SET_PDEATHSIG = 1
 
 
 class RanksFailed(RuntimeError):
-    """A rank failed; the text is what it said."""
+    """A rank failed; the text is what it said.
+
+    is_said  it ended by itself, and the text is its reason: to start it again would not help
+    """
+
+    def __init__(self, text: str, is_said: bool = False):
+        super().__init__(text)
+        self.is_said = is_said
+
+    @property
+    def in_short(self) -> str:
+        return str(self).splitlines()[0].rstrip(":")
 
 
 def run_ranks(module: str, arguments: Sequence[str], ranks: int) -> None:
@@ -48,7 +59,7 @@ def run_ranks(module: str, arguments: Sequence[str], ranks: int) -> None:
         with _told_to_end():
             said = _show(process)
             if process.wait():
-                raise RanksFailed(_reason(said, process.returncode))
+                raise _failure(said, process.returncode)
     finally:
         _end(process)
 
@@ -99,12 +110,12 @@ def _show(process: subprocess.Popen[str]) -> deque[str]:
     return said
 
 
-def _reason(said: Sequence[str], code: int) -> str:
-    """The ranks' own words for what went wrong, each once; without any, the last that was said."""
+def _failure(said: Sequence[str], code: int) -> RanksFailed:
+    """With the ranks' own words for what went wrong, each once; without any, the last that was said."""
     errors = dict.fromkeys(line.removeprefix(ERROR) for line in said if line.startswith(ERROR))
-    return "\n".join(errors) or "\n".join(
-        [f"a rank failed (horovodrun ended with {code}):", *list(said)[-KEPT:]]
-    )
+    if errors:
+        return RanksFailed("\n".join(errors), is_said=True)
+    return RanksFailed("\n".join([f"a rank failed (horovodrun ended with {code}):", *list(said)[-KEPT:]]))
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -2,7 +2,7 @@
 
 import time
 
-from models.train import Epoch
+from models.course import Course, Epoch
 
 EVERY = 10.0  # seconds between lines inside an epoch
 
@@ -13,7 +13,12 @@ class Progress:
     def __init__(self, epochs: int, rows: int, ranks: int):
         self.epochs, self.rows = epochs, rows
         self.began = self.said = time.monotonic()
+        self.done = 0
         print(f"  {ranks} ranks are up: {rows:,} rows an epoch, at most {epochs} epochs", flush=True)
+
+    def resumed(self, course: Course) -> None:
+        """Before the first step of a training that goes on."""
+        self._say(f"  going on behind step {course.step} of epoch {course.epoch}, from the last checkpoint")
 
     def step(self, number: int, step: int, steps: int) -> None:
         """After each step."""
@@ -22,7 +27,8 @@ class Progress:
 
     def epoch(self, epoch: Epoch) -> None:
         """After each epoch."""
-        left = (time.monotonic() - self.began) / epoch.number * (self.epochs - epoch.number)
+        self.done += 1
+        left = (time.monotonic() - self.began) / self.done * (self.epochs - epoch.number)
         self._say(
             f"  epoch {epoch.number}/{self.epochs}  loss {epoch.loss:.3f}  ndcg@10 "
             f"{epoch.metrics['ndcg@10']:.4f}  recall@10 {epoch.metrics['recall@10']:.4f}  "

@@ -3,7 +3,8 @@
 Reads `examples/<set_id>`, writes one MLflow run and one version of the registered model `task.name`. A model
 that is registered already, from the same examples and configuration, is left as it is. Baselines are fitted
 here; encoders are trained by `train.ranks` processes (jobs/train_rank.py). Starts no Spark. Nothing is trained after a check
-(jobs/quality.py) that found what must not be.
+(jobs/quality.py) that found what must not be. Safe to run again after a kill: it goes on from its last checkpoint, with the
+weights that it would have had, or with another number of ranks with the rows that were left.
 
     spark-submit jobs/train.py ds=2017-12-27 model=gru train.ranks=2
     python jobs/train.py set_id=next_item-2017-12-01-1f3a5c7e model=popularity
@@ -29,11 +30,13 @@ from models.registry import Registry, Version, configuration_hash, connect
 from models.shards import plan
 
 ENCODERS = ("gru", "sasrec")
+KEEPING = ("checkpoints", "checkpoint_steps", "restarts")
+"""How a training is kept, which does not change what comes of it."""
 
 
 def train(conf: Config) -> dict[str, Any]:
     """Trains and registers what `conf` says. Returns the version, and of encoders the rows of an epoch."""
-    began = time.monotonic()
+    began, lost = time.monotonic(), 0
     conf = replace(conf, set_id=conf.set_id or set_id_of(conf))
     registry = connect(conf.registry, conf.artifacts)
     if version := find(registry, conf):
@@ -49,17 +52,28 @@ def train(conf: Config) -> dict[str, Any]:
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
             file.write(OmegaConf.to_yaml(OmegaConf.structured(conf)))
             file.flush()
-            try:
-                run_ranks("jobs.train_rank", [file.name, str(examples.version)], conf.train.ranks)
-            except RanksFailed:
-                guard()  # with another Keras horovodrun itself fails, and blames something else
-                raise
+            lost = run_until_done(conf, [file.name, str(examples.version)])
     else:
         guard()
         fit_baseline(conf, registry, examples)
     version = find(registry, conf)
     assert version is not None, "the ranks ended well, and registered nothing"
-    return facts_of(version) | {"seconds": round(time.monotonic() - began, 1)} | in_spite
+    restarts = {"restarts": lost} if lost else {}
+    return facts_of(version) | restarts | {"seconds": round(time.monotonic() - began, 1)} | in_spite
+
+
+def run_until_done(conf: Config, arguments: list[str]) -> int:
+    """Runs the ranks; starts them anew where one was lost. Returns how often."""
+    for lost in range(conf.train.restarts + 1):
+        try:
+            run_ranks("jobs.train_rank", arguments, conf.train.ranks)
+            return lost
+        except RanksFailed as error:
+            guard()  # with another Keras horovodrun itself fails, and blames something else
+            if error.is_said or lost == conf.train.restarts:
+                raise
+            print(f"train: {error.in_short}; starting all of them from the last checkpoint", flush=True)
+    raise AssertionError("not reached")
 
 
 def in_spite_of(conf: Config) -> dict[str, Any]:
@@ -86,7 +100,8 @@ def hash_of(conf: Config) -> str:
     model = asdict(conf.model)
     if conf.model.name not in ENCODERS:
         return configuration_hash({"model": model})
-    return configuration_hash({"model": model, "train": asdict(conf.train), "metric": conf.promote.metric})
+    train = {name: value for name, value in asdict(conf.train).items() if name not in KEEPING}
+    return configuration_hash({"model": model, "train": train, "metric": conf.promote.metric})
 
 
 def facts_of(version: Version) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from models.guard import KerasError, guard
 def main(path: str, version: int) -> None:
     import horovod.tensorflow as hvd
 
+    from models.checkpoints import Checkpoints
     from models.example_set import open_example_set
     from models.next_item import NextItemModel
     from models.train import start, train
@@ -33,10 +35,23 @@ def main(path: str, version: int) -> None:
     examples = open_example_set(f"{conf.lake}/examples/{conf.set_id}", version)
     counts = examples.counts("validation_sessions")
     model = NextItemModel(conf.model, shape_of(conf.task, examples.spec), counts, conf.train.seed)
+    checkpoints = Checkpoints(folder_of(conf, version), conf.train.checkpoint_steps)
     if hvd.rank() == 0:
-        train_and_register(conf, examples, model)
+        train_and_register(conf, examples, model, checkpoints)
     else:
-        train(model, examples, conf.train, conf.promote.metric)
+        train(model, examples, conf.train, conf.promote.metric, checkpoints=checkpoints)
+
+
+def folder_of(conf: Config, version: int) -> Path | None:
+    """Where this training's checkpoints are: the same for any number of ranks. None beside a lake that is in no folder."""
+    from jobs.train import hash_of
+
+    lake = conf.lake.removeprefix("file://").removeprefix("file:").rstrip("/")
+    if not conf.train.checkpoints and "://" in lake:
+        return None
+    of_any = replace(conf, train=replace(conf.train, ranks=0))
+    name = f"{conf.set_id}-v{version}-{conf.model.name}-{hash_of(of_any)}"
+    return Path(conf.train.checkpoints or f"{lake}.checkpoints") / name
 
 
 def shape_of(task: Task, spec: Any) -> Task:
@@ -45,7 +60,7 @@ def shape_of(task: Task, spec: Any) -> Task:
     return task
 
 
-def train_and_register(conf: Config, examples: Any, model: Any) -> None:
+def train_and_register(conf: Config, examples: Any, model: Any, checkpoints: Any) -> None:
     """What the first rank does."""
     from jobs.progress import Progress
     from jobs.train import tags_of
@@ -55,25 +70,37 @@ def train_and_register(conf: Config, examples: Any, model: Any) -> None:
     from models.train import train
 
     registry = connect(conf.registry, conf.artifacts)
-    with recorded(registry, conf, examples) as run:
+    with recorded(registry, conf, examples, checkpoints.note.get("run")) as run:
+        checkpoints.note = {"run": run.id}
         progress = Progress(conf.train.epochs, sum(f.rows for f in examples.files("train")), conf.train.ranks)
 
         def report(epoch: Any) -> None:
             progress.epoch(epoch)
             run.log_metrics({"loss": epoch.loss, "seconds": epoch.seconds, **epoch.metrics}, epoch.number)
 
-        outcome = train(model, examples, conf.train, conf.promote.metric, report, progress.step)
+        outcome = train(
+            model,
+            examples,
+            conf.train,
+            conf.promote.metric,
+            report,
+            progress.step,
+            checkpoints=checkpoints,
+            report_resumed=progress.resumed,
+        )
         progress.best(outcome.best)
         with tempfile.TemporaryDirectory() as folder:
             export(model, examples.vocabulary, Path(folder, "model"), conf.task.k)
             tags = tags_of(conf, examples) | {
                 "ranks": conf.train.ranks,
+                "resumed": outcome.resumed,
                 "best_epoch": outcome.best.number,
                 "rows_per_epoch_expected": outcome.best.rows_expected,
                 "rows_per_epoch_seen": outcome.best.rows_seen,
                 "seconds": round(time.time() - psutil.Process().create_time(), 1),
             }
             registry.register(run, conf.task.name, Path(folder, "model"), tags)
+        checkpoints.clear()
 
 
 def command() -> None:

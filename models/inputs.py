@@ -5,14 +5,13 @@ times faster than arrays of numbers, of which Petastorm makes one numpy object a
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from petastorm import make_batch_reader
 
 from models.example_set import ExampleSetError
-from models.shards import Piece, Position, row_order, windows
+from models.shards import Piece, Stretch, row_order
 
 Packed = dict[
     str, np.ndarray
@@ -20,18 +19,8 @@ Packed = dict[
 Layout = Mapping[str, tuple[str, int]]  # of each packed column its dtype and its number of values a row
 
 
-class Order(NamedTuple):
-    """How an epoch is shuffled; none at all: `shuffled=False`."""
-
-    seed: int = 0
-    window_files: int = 8
-    shuffled: bool = True
-
-
-def dataset(
-    pieces: Sequence[Piece], layout: Layout, batch_size: int, steps: int, start: Position, order: Order
-) -> tf.data.Dataset:
-    """The rest of an epoch from `start`, at most `steps` batches, as dicts of tensors of one shape:
+def dataset(stretches: Sequence[Stretch], layout: Layout, batch_size: int, steps: int) -> tf.data.Dataset:
+    """The rows of `stretches` in `steps` batches, as dicts of tensors of one shape:
 
     row_ids int64 (batch,), weights float32 (batch,), and each column of `layout` (batch, its length).
     Behind the last row come rows of zeros with weight 0, so that every rank takes the same number of steps.
@@ -44,7 +33,7 @@ def dataset(
     }
 
     def batches() -> Iterator[Packed]:
-        rows = read(pieces, names, start, order)
+        rows = read(stretches, names)
         yield from padded_batches(rows, layout, batch_size, steps)
 
     def decode(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -88,21 +77,17 @@ def padded_batches(parts: Iterator[Packed], layout: Layout, batch_size: int, ste
         raise ExampleSetError(f"rows are left after {steps} steps of {batch_size} rows: plan more steps")
 
 
-def read(pieces: Sequence[Piece], columns: Sequence[str], start: Position, order: Order) -> Iterator[Packed]:
-    """The rows from `start` to the end of its epoch, a window at a time, shuffled inside it."""
-    size = order.window_files
-    plan = (
-        windows(pieces, order.seed, start.epoch, size)
-        if order.shuffled
-        else [tuple(pieces[i : i + size]) for i in range(0, len(pieces), size)]
-    )
-    for number in range(start.window, len(plan)):
-        rows = read_window(plan[number], columns)
-        if order.shuffled:
-            shuffle = row_order(len(rows["row_id"]), order.seed, start.epoch, number)
-            rows = {name: values[shuffle] for name, values in rows.items()}
-        skip = start.offset if number == start.window else 0
-        yield {name: values[skip:] for name, values in rows.items()}
+def read(stretches: Sequence[Stretch], columns: Sequence[str]) -> Iterator[Packed]:
+    """The rows of `stretches`, in their order, a window at a time."""
+    for stretch in stretches:
+        rows = read_window(stretch.pieces, columns)
+        order = (
+            np.arange(len(rows["row_id"]))
+            if stretch.key is None
+            else row_order(len(rows["row_id"]), *stretch.key)
+        )
+        wanted = order[stretch.start : stretch.stop]
+        yield {name: values[wanted] for name, values in rows.items()}
 
 
 def read_window(pieces: Sequence[Piece], columns: Sequence[str]) -> Packed:

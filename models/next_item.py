@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from conf.schema import Model, Task
 from models.baskets import ItemVectors, basket_means, filled, last_events, number_positions
+from models.dropout import Noise
 from models.encoders import make_encoder
 from models.heads.next_item import Loss, Negatives, NextItem
 
@@ -30,29 +31,29 @@ class NextItemModel(tf.Module):
         )  # makes weights
 
     def loss(
-        self, items: tf.Tensor, sessions: tf.Tensor, rows: tf.Tensor, seed: tf.Tensor, training: bool
+        self, items: tf.Tensor, sessions: tf.Tensor, weights: tf.Tensor, seed: tf.Tensor, noise: Noise | None
     ) -> Loss:
         """(batch, length) int32 x 2, weights (batch,), seed of the sample (2,) int32 -> sums over targets."""
         events = number_positions(self.vectors.read(items), sessions, self.positions)
         vectors = self.vectors(events.items)  # (batch, length, width): as inputs and as targets
-        hidden = self._encode(vectors, events.positions, events.count, training)
+        hidden = self._encode(vectors, events.positions, events.count, noise)
         if self.negatives is None:
-            return self.head.softmax(hidden, events, vectors, rows)
+            return self.head.softmax(hidden, events, vectors, weights)
         sample = self.negatives(seed)
         return self.head.sampled_softmax(
-            hidden, events, vectors, rows, sample, self.negatives.log_probability
+            hidden, events, vectors, weights, sample, self.negatives.log_probability
         )
 
     def score(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
         """The Ranker's scores: (batch, any length) x 3 -> (batch, vocabulary_size). Ages do not matter."""
         items, sessions = last_events(items, sessions, self.length)
         events = number_positions(self.vectors.read(items), sessions, self.positions)
-        hidden = self._encode(self.vectors(events.items), events.positions, events.count, training=False)
+        hidden = self._encode(self.vectors(events.items), events.positions, events.count, None)
         last = tf.gather(hidden, tf.maximum(events.count - 1, 0), batch_dims=1)  # (batch, width)
         return self.head.scores(last)
 
     def _encode(
-        self, vectors: tf.Tensor, positions: tf.Tensor, count: tf.Tensor, training: bool
+        self, vectors: tf.Tensor, positions: tf.Tensor, count: tf.Tensor, noise: Noise | None
     ) -> tf.Tensor:
         baskets = basket_means(vectors, positions, self.positions)  # (batch, positions, width)
-        return self.encoder(baskets, filled(count, self.positions), training=training)
+        return self.encoder(baskets, filled(count, self.positions), noise=noise)

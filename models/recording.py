@@ -15,8 +15,10 @@ from models.registry import Registry, Run
 
 
 @contextmanager
-def recorded(registry: Registry, conf: Config, examples: ExampleSet) -> Iterator[Run]:
-    """A run that has its parameters, and the whole configuration as its artifact `configuration`."""
+def recorded(
+    registry: Registry, conf: Config, examples: ExampleSet, begun: str | None = None
+) -> Iterator[Run]:
+    """A run that has its parameters, and the whole configuration as its artifact `configuration`; `begun`: see `run`."""
     params = {
         "model": asdict(conf.model),
         "task": asdict(conf.task),
@@ -24,7 +26,7 @@ def recorded(registry: Registry, conf: Config, examples: ExampleSet) -> Iterator
         "examples": {"set_id": examples.set_id, "version": examples.version},
         "git_commit": git_commit() or "none",
     }
-    with tempfile.TemporaryDirectory() as folder, registry.run(conf.model.name, params) as run:
+    with tempfile.TemporaryDirectory() as folder, registry.run(conf.model.name, params, begun) as run:
         Path(folder, "configuration.yaml").write_text(OmegaConf.to_yaml(OmegaConf.structured(conf)))
         run.log_artifacts(folder, "configuration")
         yield run

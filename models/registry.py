@@ -89,11 +89,18 @@ class Registry:
     experiment_id: str
 
     @contextmanager
-    def run(self, name: str, params: Mapping[str, Any] | None = None) -> Iterator[Run]:
-        """An MLflow run around a `with` block; marked as failed where the block raises."""
-        run = Run(self.client.create_run(self.experiment_id, run_name=name).info.run_id, self.client)
+    def run(
+        self, name: str, params: Mapping[str, Any] | None = None, begun: str | None = None
+    ) -> Iterator[Run]:
+        """An MLflow run around a `with` block; marked as failed where the block raises.
+
+        begun  the id of one that was stopped, which goes on where it is known; it has its parameters
+        """
+        run = Run(begun, self.client) if begun and self._goes_on(begun) else None
+        goes_on, run = run is not None, run or Run(self._created(name), self.client)
         try:
-            run.log_params(params or {})
+            if not goes_on:
+                run.log_params(params or {})
             yield run
         except BaseException:
             self.client.set_terminated(run.id, "FAILED")
@@ -193,6 +200,17 @@ class Registry:
         if not self.client.list_artifacts(version.run_id, folder):
             return None
         return _local(f"{self.client.get_run(version.run_id).info.artifact_uri.rstrip('/')}/{folder}")
+
+    def _created(self, name: str) -> str:
+        return self.client.create_run(self.experiment_id, run_name=name).info.run_id
+
+    def _goes_on(self, run_id: str) -> bool:
+        """Whether there is such a run; it is then under way again."""
+        try:
+            self.client.update_run(run_id, status="RUNNING")
+        except MlflowException:
+            return False
+        return True
 
     def _aliases(self, task: str) -> dict[str, int]:
         with _tolerating("RESOURCE_DOES_NOT_EXIST"):

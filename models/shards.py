@@ -2,13 +2,14 @@
 
 The files of a split, sorted by path, are one long row of rows; rank r of R reads [r*N//R, (r+1)*N//R). A rank
 shuffles its share by a permutation that depends on (seed, epoch) alone: first its pieces, then, inside each
-window of K pieces, the rows. So a place in an epoch is three numbers (`Position`), and reading can start at
-any of them.
+window of K pieces, the rows. What a rank reads is so a list of stretches of windows, and what is left of it behind any row
+another: a training that was stopped goes on there, and with another number of ranks these share what is left.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -25,12 +26,32 @@ class Piece:
     rows: int
 
 
-class Position(NamedTuple):
-    """A place in a rank's epoch: the next row is number `offset` of the shuffled window `window`."""
+class Order(NamedTuple):
+    """How an epoch is shuffled; none at all: `shuffled=False`."""
 
-    epoch: int
-    window: int = 0
-    offset: int = 0
+    seed: int = 0
+    window_files: int = 8
+    shuffled: bool = True
+
+
+class Stretch(NamedTuple):
+    """The rows [start, stop) of a window: some pieces' rows, shuffled by (seed, epoch, window), or as they stand."""
+
+    pieces: tuple[Piece, ...]
+    key: tuple[int, int, int] | None
+    start: int
+    stop: int
+
+    @property
+    def rows(self) -> int:
+        return self.stop - self.start
+
+
+class Leg(NamedTuple):
+    """A part of an epoch, read by so many ranks: `rows` by each, or what there was for it."""
+
+    ranks: int
+    rows: int
 
 
 def plan(files: Sequence[DataFile], rank: int, ranks: int, may_be_empty: bool = False) -> tuple[Piece, ...]:
@@ -58,6 +79,54 @@ def plan(files: Sequence[DataFile], rank: int, ranks: int, may_be_empty: bool = 
 def steps(total: int, ranks: int, batch_size: int) -> int:
     """Steps an epoch, the same on every rank: enough for the rank with the most rows."""
     return math.ceil(math.ceil(total / ranks) / batch_size)
+
+
+def epoch_of(pieces: Sequence[Piece], epoch: int, order: Order) -> list[Stretch]:
+    """All that a rank with these pieces reads in an epoch, from 0."""
+    size = order.window_files
+    if order.shuffled:
+        parts = windows(pieces, order.seed, epoch, size)
+    else:
+        parts = [tuple(pieces[i : i + size]) for i in range(0, len(pieces), size)]
+    return [
+        Stretch(part, (order.seed, epoch, number) if order.shuffled else None, 0, sum(p.rows for p in part))
+        for number, part in enumerate(parts)
+    ]
+
+
+def between(stretches: Sequence[Stretch], first: int, last: int) -> list[Stretch]:
+    """Of all their rows, one behind the other, [first, last).
+
+    a[0:5) b[0:4), 3 to 7    a[3:5) b[0:2)
+    """
+    cut, before = [], 0
+    for each in stretches:
+        low, high = max(first - before, 0), min(last - before, each.rows)
+        if low < high:
+            cut.append(each._replace(start=each.start + low, stop=each.start + high))
+        before += each.rows
+    return cut
+
+
+def rows_of(stretches: Sequence[Stretch]) -> int:
+    return sum(each.rows for each in stretches)
+
+
+def left(files: Sequence[DataFile], epoch: int, order: Order, legs: Sequence[Leg]) -> list[list[Stretch]]:
+    """What each rank of the last leg has still to read of an epoch, from 0, of which these legs are done.
+
+    Ranks go on where they stopped. Where a leg has another number of ranks, it shares what all those before it left: each
+    row is read once in an epoch, whatever ranks came and went.
+    """
+    first, *later = legs
+    plans = (plan(files, rank, first.ranks) for rank in range(first.ranks))
+    shares = [between(share := epoch_of(each, epoch, order), first.rows, rows_of(share)) for each in plans]
+    for leg in later:
+        rest = [each for share in shares for each in share]
+        total = rows_of(rest)
+        bounds = [rank * total // leg.ranks for rank in range(leg.ranks + 1)]
+        shares = [between(rest, min(low + leg.rows, high), high) for low, high in pairwise(bounds)]
+    return shares
 
 
 def checksum(pieces: Sequence[Piece | DataFile]) -> int:

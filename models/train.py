@@ -3,25 +3,29 @@
 A rank reads its share of the example set; a step adds up the ranks' gradients and weights and divides once,
 so that its gradient is that of one process with the whole batch, whatever is padded on whichever rank. Each
 epoch the rows that were read are counted and checked against the table's log, and the model is judged on the
-validation rows.
+validation rows. What a step draws at random follows from the seed and the step's number, so that a training that was stopped
+goes on from its checkpoint as if it never had been.
 """
 
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import horovod.tensorflow as hvd
 import numpy as np
 import tensorflow as tf
 
 from conf.schema import Train
+from models.checkpoints import Checkpoints
+from models.course import Course, Epoch
+from models.dropout import Noise
 from models.example_set import TRAIN, VALIDATION, DataFile, ExampleSet
 from models.guard import guard
-from models.inputs import Order, dataset
+from models.inputs import dataset
 from models.metrics import facts, per_user
 from models.next_item import NextItemModel
-from models.shards import Position, checksum, plan, steps, wrap
+from models.shards import Leg, Order, checksum, epoch_of, left, plan, rows_of, steps, wrap
 
 __all__ = ["Epoch", "Outcome", "TrainingError", "guard", "make_step", "start", "train"]
 
@@ -35,25 +39,12 @@ class TrainingError(RuntimeError):
     """A training that went wrong: the text says what was seen, and what was expected."""
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """What came of one epoch; the same on every rank."""
-
-    number: int  # from 1
-    loss: float  # mean of a target
-    metrics: Mapping[str, float]  # on the validation rows: ndcg@10, …
-    rows_expected: int
-    rows_seen: int
-    seconds: float
-    training_seconds: float
-    best: bool  # of the epochs so far
-
-
 @dataclass
 class Outcome:
     """What came of a training. The model has the weights of its best epoch."""
 
-    epochs: list[Epoch] = field(default_factory=list)
+    epochs: list[Epoch]
+    resumed: int = 0  # times that it was stopped, and went on
 
     @property
     def best(self) -> Epoch:
@@ -79,6 +70,8 @@ def train(
     report_step: Callable[[int, int, int], None] = lambda number, step, steps: None,
     optimizer: tf.keras.optimizers.legacy.Optimizer | None = None,
     order: Order | None = None,
+    checkpoints: Checkpoints | None = None,
+    report_resumed: Callable[[Course], None] = lambda course: None,
 ) -> Outcome:
     """Trains `model` in place until `metric` gets no better on the validation rows.
 
@@ -88,33 +81,39 @@ def train(
     report_step  likewise after each step, with the epoch's number, the step's from 1 and how many there are
     optimizer  none: Adam with a linear warm-up
     order      none: shuffled as `settings` say
+    checkpoints  none: it begins anew, and is lost where it is stopped
+    report_resumed  called on every rank before the first step of a training that goes on
     """
     order = order or Order(settings.seed, settings.window_files)
     optimizer = optimizer or OPTIMIZERS.Adam(WarmUp(settings.learning_rate, settings.warmup_steps))
-    tf.random.set_seed(settings.seed + 1 + hvd.rank())  # of dropout: other masks on other ranks
-    hvd.broadcast_variables(model.variables, root_rank=0)
+    checkpoints = checkpoints or Checkpoints(None, every=settings.checkpoint_steps)
+    best = [tf.Variable(variable, trainable=False) for variable in model.trainable_variables]
+    course = checkpoints.open(model, optimizer, best)
+    if course.resumed:
+        report_resumed(course)
     step = make_step(model, optimizer, settings.clip_norm)
     score = tf.function(model.score)
-    outcome, best = Outcome(), -np.inf
-    weights: list[np.ndarray] = []
-    waited = 0
-    for number in range(1, settings.epochs + 1):
+    while course.epoch <= settings.epochs and not _agreed(course.waited >= settings.patience):
+        loss, rows = _run_epoch(step, examples, settings, course, order, report_step, checkpoints)
         began = time.monotonic()
-        loss, rows = _run_epoch(step, examples, settings, number, order, report_step)
-        trained = time.monotonic()
         metrics = validate(score, examples)
-        better = metrics[metric] > best
-        seconds = (time.monotonic() - began, trained - began)
-        outcome.epochs.append(Epoch(number, loss, metrics, *rows, *seconds, best=better))
-        report(outcome.epochs[-1])
-        waited = 0 if better else waited + 1
+        better = metrics[metric] > course.best
+        seconds = (course.seconds + time.monotonic() - began, course.seconds)
+        course.epochs.append(Epoch(course.epoch, loss, metrics, *rows, *seconds, best=better))
+        report(course.epochs[-1])
+        course.waited = 0 if better else course.waited + 1
         if better:
-            best, weights = metrics[metric], [v.numpy() for v in model.trainable_variables]
-        if _agreed(waited >= settings.patience):
-            break
-    for variable, value in zip(model.trainable_variables, weights, strict=True):
+            course.best = metrics[metric]
+            _assign(best, model.trainable_variables)
+        course.next_epoch()
+        checkpoints.save(course)
+    _assign(model.trainable_variables, best)
+    return Outcome(course.epochs, course.resumed)
+
+
+def _assign(variables: Sequence[tf.Variable], values: Sequence[tf.Variable]) -> None:
+    for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-    return outcome
 
 
 class WarmUp(tf.keras.optimizers.schedules.LearningRateSchedule):
@@ -131,7 +130,7 @@ class WarmUp(tf.keras.optimizers.schedules.LearningRateSchedule):
 def make_step(
     model: NextItemModel, optimizer: tf.keras.optimizers.legacy.Optimizer, clip_norm: float
 ) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """The function of a batch and a sample's seed that takes one step on all ranks.
+    """The function of a batch (items, sessions, weights and ids of its rows) and a seed that takes one step on all ranks.
 
     It returns the loss and the weight of the step's targets, each summed over the ranks.
     """
@@ -139,10 +138,10 @@ def make_step(
 
     @tf.function
     def step(
-        items: tf.Tensor, sessions: tf.Tensor, rows: tf.Tensor, seed: tf.Tensor
+        items: tf.Tensor, sessions: tf.Tensor, weights: tf.Tensor, rows: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
-            loss = model.loss(items, sessions, rows, seed, training=True)
+            loss = model.loss(items, sessions, weights, seed, Noise(seed, rows))
         # Dense: two thirds of a batch's items differ, and gathering them from all ranks costs more than
         # adding all up.
         local = [tf.convert_to_tensor(g) for g in tape.gradient(loss.total, variables)]
@@ -166,8 +165,8 @@ def validate(score: Callable[..., tf.Tensor], examples: ExampleSet) -> dict[str,
     candidates = examples.counts("validation_sessions") > 0
     sums: dict[str, float] = {}
     batches = steps(sum(p.rows for p in pieces), 1, VALIDATION_BATCH)
-    layout = examples.lengths(VALIDATION)
-    for batch in dataset(pieces, layout, VALIDATION_BATCH, batches, Position(0), Order(shuffled=False)):
+    stretches = epoch_of(pieces, 0, Order(shuffled=False))
+    for batch in dataset(stretches, examples.lengths(VALIDATION), VALIDATION_BATCH, batches):
         real = batch["weights"].numpy() > 0
         scores = score(batch["items"], batch["sessions"], batch["ages"]).numpy()[real]
         targets = batch["targets"].numpy()[real]
@@ -184,32 +183,41 @@ def _mean_over_ranks(sums: Mapping[str, float], rows: int) -> dict[str, float]:
 
 
 def _run_epoch(
-    step: Callable, examples: ExampleSet, settings: Train, number: int, order: Order, report_step: Callable
+    step: Callable,
+    examples: ExampleSet,
+    settings: Train,
+    course: Course,
+    order: Order,
+    report_step: Callable,
+    checkpoints: Checkpoints,
 ) -> tuple[float, tuple[int, int]]:
-    """Takes an epoch's steps: the mean loss of a target, and the rows expected and seen."""
-    files = examples.files(TRAIN)
-    pieces = plan(files, hvd.rank(), hvd.size())
-    rows = sum(file.rows for file in files)
-    count = steps(rows, hvd.size(), settings.batch_size)
-    position = Position(number - 1)
-    seen = ids = 0
-    losses, weights = [], []
-    batches = dataset(pieces, examples.lengths(TRAIN), settings.batch_size, count, position, order)
-    for i, batch in enumerate(batches):
-        seed = tf.constant([settings.seed, (number - 1) * count + i], tf.int32)
-        loss, weight = step(batch["items"], batch["sessions"], batch["weights"], seed)
-        losses.append(loss)
-        weights.append(weight)
-        seen += int(batch["weights"].numpy().sum())
-        ids = wrap(ids + int(batch["row_ids"].numpy().sum()))
-        report_step(number, i + 1, count)
-    seen_by_all = check_rows(files, number, seen, ids)
-    loss = float(tf.add_n(losses) / tf.maximum(tf.add_n(weights), 1))
+    """Takes the steps that an epoch has left: the mean loss of a target, and the rows expected and seen."""
+    files, began, before = examples.files(TRAIN), time.monotonic(), course.seconds
+    if not course.legs or course.legs[-1].ranks != hvd.size():
+        course.legs.append(Leg(hvd.size(), 0))
+    shares = left(files, course.epoch - 1, order, course.legs)
+    count = steps(max(map(rows_of, shares)), 1, settings.batch_size)
+    if course.step == 0 and not course.epochs:
+        checkpoints.save(course)  # a folder that cannot be written to is said before an hour's work
+    for batch in dataset(shares[hvd.rank()], examples.lengths(TRAIN), settings.batch_size, count):
+        seed = tf.constant([settings.seed, course.steps], tf.int32)
+        loss, weight = step(batch["items"], batch["sessions"], batch["weights"], batch["row_ids"], seed)
+        course.loss, course.weight = course.loss + float(loss), course.weight + float(weight)
+        course.seen += int(batch["weights"].numpy().sum())
+        course.ids = wrap(course.ids + int(batch["row_ids"].numpy().sum()))
+        course.step, course.steps, count = course.step + 1, course.steps + 1, count - 1
+        course.legs[-1] = Leg(hvd.size(), course.legs[-1].rows + settings.batch_size)
+        course.seconds = before + time.monotonic() - began
+        if course.steps % checkpoints.every == 0 and count:
+            checkpoints.save(course)
+        report_step(course.epoch, course.step, course.step + count)
+    seen_by_all = check_rows(files, course.epoch, course.seen, course.ids)
+    loss = course.loss / max(course.weight, 1.0)
     if not np.isfinite(loss):
         raise TrainingError(
-            f"epoch {number}: the loss is {loss}, expected a number: set train.learning_rate lower"
+            f"epoch {course.epoch}: the loss is {loss}, expected a number: set train.learning_rate lower"
         )
-    return loss, (rows, seen_by_all)
+    return loss, (sum(file.rows for file in files), seen_by_all)
 
 
 def check_rows(files: Sequence[DataFile], number: int, seen: int, ids: int) -> int:

@@ -1,5 +1,7 @@
 """Encoders: (batch, positions, width) vectors, (batch, positions) bool of those taken -> vectors alike.
 
+With `noise`, what dropout is drawn from, they drop; without it they do not.
+
 Positions are right-padded, and the output at a position depends on that position and earlier ones only.
 """
 

@@ -5,6 +5,8 @@ After Hidasi et al., 2016, "Session-based Recommendations with Recurrent Neural 
 
 import tensorflow as tf
 
+from models.dropout import Dropout, Noise
+
 
 class Gru(tf.keras.layers.Layer):
     """Layers of GRU over positions, added to the mean of the positions so far: what a user usually has.
@@ -14,17 +16,17 @@ class Gru(tf.keras.layers.Layer):
 
     def __init__(self, width: int, layers: int, dropout: float):
         super().__init__(name="gru")
-        self.drop = tf.keras.layers.Dropout(dropout)
+        self.drops = [Dropout(dropout, f"gru/{number}") for number in range(layers)]
         self.layers = [tf.keras.layers.GRU(width, return_sequences=True) for _ in range(layers)]
         self.norm_usual = tf.keras.layers.LayerNormalization(epsilon=1e-6)
         self.norm = tf.keras.layers.LayerNormalization(epsilon=1e-6)
 
-    def call(self, x: tf.Tensor, taken: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(self, x: tf.Tensor, taken: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:
         """(batch, positions, width), (batch, positions) bool -> as the first, zeros where not taken."""
         usual = self.norm_usual(_mean_so_far(x))  # (batch, positions, width)
-        for layer in self.layers:
+        for drop, layer in zip(self.drops, self.layers, strict=True):
             # Padding comes last, and no output depends on what comes later: the recurrence needs no mask.
-            x = layer(self.drop(x, training=training))  # (batch, positions, width)
+            x = layer(drop(x, noise))  # (batch, positions, width)
         return self.norm(x + usual) * tf.cast(taken, x.dtype)[:, :, None]
 
 

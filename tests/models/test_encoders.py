@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from conf.schema import Model
+from models.dropout import Noise
 from models.encoders import make_encoder
 from models.encoders.gru import Gru
 from models.encoders.sasrec import SasRec
@@ -67,7 +68,21 @@ def test_dropout_works_in_training_only(name):
     x, taken = vectors(5)
     made = encoder(name, dropout=0.5)
     assert np.array_equal(made(x, taken), made(x, taken))
-    assert not np.array_equal(made(x, taken, training=True), made(x, taken, training=True))
+    dropped = [
+        made(x, taken, noise=Noise(tf.constant([7, step]), tf.constant([3], tf.int64))) for step in (1, 1, 2)
+    ]
+    assert np.array_equal(dropped[0], dropped[1])
+    assert not np.array_equal(dropped[0], dropped[2])
+    assert not np.array_equal(dropped[0], made(x, taken))
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_a_row_loses_the_same_whatever_else_is_in_its_batch(name):
+    x, taken = vectors(5, 3, 4)
+    made, seed = encoder(name, dropout=0.5), tf.constant([7, 1])
+    together = made(x, taken, noise=Noise(seed, tf.constant([10, 11, 12], tf.int64)))
+    alone = made(x[1:2], taken[1:2], noise=Noise(seed, tf.constant([11], tf.int64)))
+    np.testing.assert_allclose(together[1:2], alone, atol=1e-6)
 
 
 def test_sasrec_learns_where_a_position_stands_counted_from_the_last():

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from models.example_set import ExampleSetError, open_example_set
-from models.inputs import Order, dataset, padded_batches, read
-from models.shards import Piece, Position, checksum, plan, steps
+from models.inputs import dataset, padded_batches, read
+from models.shards import Order, Piece, between, checksum, epoch_of, plan, steps
 from tests.models.example_sets import LENGTH, random_example_set, write_example_set
 
 ORDER = Order(seed=3, window_files=2)
@@ -25,7 +25,7 @@ def ids(parts) -> list[int]:
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 def test_every_row_is_read_once_over_the_ranks(examples, ranks):
     files = examples.files("train")
-    rows = [ids(read(plan(files, rank, ranks), ["items"], Position(0), ORDER)) for rank in range(ranks)]
+    rows = [ids(read(epoch_of(plan(files, rank, ranks), 0, ORDER), ["items"])) for rank in range(ranks)]
     assert sorted(chain(*rows)) == sorted(f.first_row_id + i for f in files for i in range(f.rows))
     assert sum(chain(*rows)) == checksum(files)
 
@@ -33,32 +33,31 @@ def test_every_row_is_read_once_over_the_ranks(examples, ranks):
 def test_without_shuffling_rows_come_in_the_order_of_the_files(examples):
     pieces = plan(examples.files("train"), 0, 1)
     expected = [p.first_row_id + i for p in pieces for i in range(p.rows)]
-    assert ids(read(pieces, [], Position(0), ORDER._replace(shuffled=False))) == expected
+    assert ids(read(epoch_of(pieces, 0, ORDER._replace(shuffled=False)), [])) == expected
 
 
 def test_the_same_seed_and_epoch_repeat_the_order_and_the_next_epoch_has_another(examples):
     pieces = plan(examples.files("train"), 0, 1)
-    first, again, second = (ids(read(pieces, ["items"], Position(e), ORDER)) for e in (0, 0, 1))
+    first, again, second = (ids(read(epoch_of(pieces, e, ORDER), ["items"])) for e in (0, 0, 1))
     assert first == again
     assert first != second
     assert sorted(first) == sorted(second)
 
 
-def test_starting_at_a_position_gives_exactly_the_rest(examples):
+def test_starting_behind_a_row_gives_exactly_the_rest(examples):
     pieces = plan(examples.files("train"), 0, 1)
-    windows = [ids([part]) for part in read(pieces, ["items"], Position(4), ORDER)]
-    assert len(windows) == 3
-    for window, rows in enumerate(windows):
-        for offset in range(len(rows) + 1):
-            rest = ids(read(pieces, ["items"], Position(4, window, offset), ORDER))
-            assert rest == [*rows[offset:], *chain(*windows[window + 1 :])]
+    epoch = epoch_of(pieces, 4, ORDER)
+    assert len(epoch) == 3
+    rows = ids(read(epoch, ["items"]))
+    for done in range(len(rows) + 1):
+        assert ids(read(between(epoch, done, len(rows)), ["items"])) == rows[done:]
 
 
 def test_rows_decode_to_what_was_written(tmp_path):
     rows = [{"items": [3, 4, 5], "sessions": [1, 1, 2], "ages": [9.5, 9.5, 0.25]}]
     path = write_example_set(tmp_path / "set", {"train": [rows]}, {9: (1, 1)}, first_row_ids=[40])
     examples = open_example_set(path)
-    (batch,) = dataset(plan(examples.files("train"), 0, 1), examples.lengths(), 2, 1, Position(0), ORDER)
+    (batch,) = dataset(epoch_of(plan(examples.files("train"), 0, 1), 0, ORDER), examples.lengths(), 2, 1)
     assert {name: (t.dtype.name, t.shape.as_list()) for name, t in batch.items()} == {
         "row_ids": ("int64", [2]),
         "weights": ("float32", [2]),
@@ -79,13 +78,13 @@ def test_every_rank_takes_the_same_steps_and_only_the_last_is_padded(examples, r
     count = steps(20, ranks, 4)
     shares = []
     for rank in range(ranks):
-        share = dataset(plan(files, rank, ranks), examples.lengths(), 4, count, Position(0), ORDER)
+        share = dataset(epoch_of(plan(files, rank, ranks), 0, ORDER), examples.lengths(), 4, count)
         shares.append([int(sum(batch["weights"])) for batch in share])
     assert shares == {1: [[4] * 5], 2: [[4, 4, 2]] * 2, 3: [[4, 2], [4, 3], [4, 3]]}[ranks]
 
 
 def test_a_rank_that_has_run_out_gets_batches_of_nothing(examples):
-    batches = dataset(plan(examples.files("train"), 0, 20), examples.lengths(), 2, 3, Position(0), ORDER)
+    batches = dataset(epoch_of(plan(examples.files("train"), 0, 20), 0, ORDER), examples.lengths(), 2, 3)
     assert [b["weights"].numpy().tolist() for b in batches] == [[1, 0], [0, 0], [0, 0]]
 
 
@@ -100,13 +99,12 @@ def test_a_file_with_other_rows_than_the_log_says_is_refused(examples, promised)
     (file,) = (f for f in examples.files("train") if f.rows == 5)
     lying = replace(file, rows=promised)
     with pytest.raises(ExampleSetError, match=f"gave 5 rows where the table's log says {promised}"):
-        list(read([Piece(lying, lying.first_row_id, promised)], [], Position(0), ORDER))
+        list(read(epoch_of([Piece(lying, lying.first_row_id, promised)], 0, ORDER), []))
 
 
 def test_a_file_with_other_row_ids_than_the_log_says_is_refused(examples):
     first, second = examples.files("train")[:2]
     lying = replace(first, first_row_id=7)
     with pytest.raises(ExampleSetError, match="expected 7 to"):
-        list(
-            read([Piece(lying, 7, first.rows), Piece(second, second.first_row_id, 1)], [], Position(0), ORDER)
-        )
+        pieces = [Piece(lying, 7, first.rows), Piece(second, second.first_row_id, 1)]
+        list(read(epoch_of(pieces, 0, ORDER), []))

@@ -6,7 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.example_set import DataFile, ExampleSetError
-from models.shards import Piece, checksum, plan, row_order, steps, windows, wrap
+from models.shards import (
+    Leg,
+    Order,
+    Piece,
+    between,
+    checksum,
+    epoch_of,
+    left,
+    plan,
+    row_order,
+    rows_of,
+    steps,
+    windows,
+    wrap,
+)
 
 FILES = st.lists(st.integers(1, 40), min_size=1, max_size=8)
 
@@ -78,3 +92,51 @@ def test_the_rows_of_a_window_are_permuted_by_seed_epoch_and_window():
     assert all(sorted(order) == list(range(50)) for order in orders)
     assert len({tuple(order) for order in orders}) == 4
     assert orders[0] == row_order(50, 1, 0, 0).tolist()
+
+
+def test_a_part_of_stretches_is_cut_across_them():
+    a, b = epoch_of(plan(files(5, 4), 0, 1), 0, Order(window_files=1, shuffled=False))
+    assert between([a, b], 3, 7) == [a._replace(start=3), b._replace(stop=2)]
+    assert between([a, b], 5, 9) == [b]
+    assert between([a, b], 9, 12) == []
+
+
+def as_read(stretches) -> list[int]:
+    """The row ids of stretches, in the order in which they are read."""
+    found = []
+    for each in stretches:
+        ids = np.array(row_ids(each.pieces))
+        found += ids[row_order(len(ids), *each.key)][each.start : each.stop].tolist()
+    return found
+
+
+@given(
+    FILES,
+    st.lists(st.tuples(st.integers(1, 5), st.integers(0, 12)), min_size=1, max_size=4),
+    st.integers(0, 3),
+)
+def test_every_row_is_read_once_whatever_ranks_come_and_go(rows, taken, epoch):
+    if sum(rows) < taken[0][0]:
+        return
+    parts, order, read = files(*rows), Order(seed=2, window_files=3), []
+    legs: list[Leg] = []
+    for ranks, done in taken:
+        before = left(parts, epoch, order, [*legs, Leg(ranks, 0)])
+        assert len(before) == ranks
+        if legs and legs[-1].ranks != ranks:
+            assert max(map(rows_of, before)) - min(map(rows_of, before)) <= 1
+        read += [row for share in before for row in as_read(share)[:done]]
+        legs.append(Leg(ranks, done))
+    rest = [row for share in left(parts, epoch, order, legs) for row in as_read(share)]
+    assert sorted(read + rest) == row_ids([Piece(f, f.first_row_id, f.rows) for f in parts])
+
+
+@given(FILES, st.integers(1, 5), st.integers(0, 30))
+def test_ranks_that_go_on_read_what_they_would_have_read(rows, ranks, done):
+    if sum(rows) < ranks:
+        return
+    parts, order = files(*rows), Order(seed=2, window_files=3)
+    for share, rest in zip(
+        left(parts, 1, order, [Leg(ranks, 0)]), left(parts, 1, order, [Leg(ranks, done)]), strict=True
+    ):
+        assert as_read(rest) == as_read(share)[done:]

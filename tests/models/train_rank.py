@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from conf.schema import Model, Task, Train
 from models.example_set import open_example_set
-from models.inputs import Order, dataset
+from models.inputs import dataset
 from models.next_item import NextItemModel
-from models.shards import Position, plan, steps
+from models.shards import Order, epoch_of, plan, steps
 from models.train import start, train
 
 
@@ -46,7 +46,7 @@ def read_again(examples, batch_size: int) -> list[int]:
     count = steps(sum(f.rows for f in files), hvd.size(), batch_size)
     pieces = plan(files, hvd.rank(), hvd.size())
     order = Order(seed=5, window_files=2)
-    batches = dataset(pieces, examples.lengths(), batch_size, count, Position(1), order)
+    batches = dataset(epoch_of(pieces, 1, order), examples.lengths(), batch_size, count)
     return [
         int(i) for b in batches for i, w in zip(b["row_ids"].numpy(), b["weights"].numpy(), strict=True) if w
     ]

@@ -1,0 +1,56 @@
+"""How far a training has come: what it takes, beside the weights, to go on as if it had never been stopped."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from models.shards import Leg
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What came of one epoch; the same on every rank."""
+
+    number: int  # from 1
+    loss: float  # mean of a target
+    metrics: Mapping[str, float]  # on the validation rows: ndcg@10, …
+    rows_expected: int
+    rows_seen: int
+    seconds: float
+    training_seconds: float
+    best: bool  # of the epochs so far
+
+
+@dataclass
+class Course:
+    """Of an epoch that is under way, what its steps so far added up to, and of those before it what came of them."""
+
+    epoch: int = 1  # the one under way
+    legs: list[Leg] = field(default_factory=list)  # of it
+    step: int = 0  # steps of it that are done
+    steps: int = 0  # steps of all epochs that are done: what sampled items and dropout are drawn by
+    seen: int = 0  # rows, of all ranks where a checkpoint has it, else of this one
+    ids: int = 0  # the sum of their row ids, likewise
+    loss: float = 0.0  # the sum over its targets
+    weight: float = 0.0  # of these
+    seconds: float = 0.0  # that its steps took
+    waited: int = 0  # epochs since the best
+    best: float = -np.inf  # the metric of that
+    epochs: list[Epoch] = field(default_factory=list)
+    resumed: int = 0  # times that it was stopped, and went on
+
+    def next_epoch(self) -> None:
+        self.epoch, self.legs, self.step = self.epoch + 1, [], 0
+        self.seen, self.ids, self.loss, self.weight, self.seconds = 0, 0, 0.0, 0.0, 0.0
+
+    def as_text(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def of_text(cls, text: str) -> "Course":
+        said = json.loads(text)
+        said["legs"] = [Leg(*leg) for leg in said["legs"]]
+        said["epochs"] = [Epoch(**epoch) for epoch in said["epochs"]]
+        return cls(**said)
