@@ -139,9 +139,7 @@ class Train:
     warmup_steps: int = 50  # the learning rate rises linearly over these
     clip_norm: float = 1.0  # of the gradient over all weights
     window_files: int = 8  # files whose rows are shuffled together
-    checkpoints: str = (
-        ""  # folder of how far trainings came, of the first rank's machine; none: beside the lake
-    )
+    checkpoints: str = ""  # folder in which trainings keep how far they came; none: beside the lake
     checkpoint_steps: int = 500  # steps from one checkpoint to the next; each epoch ends with one as well
     restarts: int = (
         1  # times that ranks are started anew, from the last checkpoint, where one of them was lost
