@@ -141,9 +141,7 @@ class Train:
     window_files: int = 8  # files whose rows are shuffled together
     checkpoints: str = ""  # folder in which trainings keep how far they came; none: beside the lake
     checkpoint_steps: int = 500  # steps from one checkpoint to the next; each epoch ends with one as well
-    restarts: int = (
-        1  # times that ranks are started anew, from the last checkpoint, where one of them was lost
-    )
+    restarts: int = 1  # times that all ranks are started anew, from the last checkpoint, where one was lost
     seed: int = 7  # of weights, dropout, sampled items and the order of rows
 
 

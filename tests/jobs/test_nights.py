@@ -251,6 +251,7 @@ def test_an_ingest_that_was_killed_between_its_commits_and_run_again_was_never_k
     ]
 
 
+@pytest.mark.long
 def test_a_night_that_was_killed_between_its_tables_adds_nothing_twice(spark, tmp_path):
     """Each table goes on from what it covered itself: items from both nights' changes, users from one's."""
     write_log(tmp_path / "raw", MONDAY, *MONDAY_LINES[:6])
