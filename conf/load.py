@@ -48,6 +48,7 @@ ABOVE_ZERO = (
     "train.clip_norm",
     "train.window_files",
     "train.checkpoint_steps",
+    "train.stall_seconds",
     "promote.holdout_days",
     "promote.resamples",
     "simulate.events",

@@ -140,6 +140,7 @@ class Train:
     clip_norm: float = 1.0  # of the gradient over all weights
     window_files: int = 8  # files whose rows are shuffled together
     checkpoints: str = ""  # folder in which trainings keep how far they came; none: beside the lake
+    stall_seconds: int = 900  # without a step, after which a rank says where it is, and ends
     checkpoint_steps: int = 500  # steps from one checkpoint to the next; each epoch ends with one as well
     restarts: int = 1  # times that all ranks are started anew, from the last checkpoint, where one was lost
     seed: int = 7  # of weights, dropout, sampled items and the order of rows

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from models.watchdog import SAID
+
 LINE = re.compile(r"^\[(?P<rank>\d+)\]<(?P<stream>stdout|stderr)>:(?P<text>.*)$")
 ERROR = "error: "
 KEPT = 60  # lines of what went wrong
@@ -115,7 +117,9 @@ def _failure(said: Sequence[str], code: int) -> RanksFailed:
     errors = dict.fromkeys(line.removeprefix(ERROR) for line in said if line.startswith(ERROR))
     if errors:
         return RanksFailed("\n".join(errors), is_said=True)
-    return RanksFailed("\n".join([f"a rank failed (horovodrun ended with {code}):", *list(said)[-KEPT:]]))
+    stalled = [line.removeprefix(SAID) for line in said if line.startswith(SAID)]
+    reason = "; ".join(stalled) or f"a rank failed (horovodrun ended with {code})"
+    return RanksFailed("\n".join([f"{reason}:", *list(said)[-KEPT:]]))
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -28,18 +28,20 @@ def main(path: str, version: int) -> None:
     from models.example_set import open_example_set
     from models.next_item import NextItemModel
     from models.train import start, train
+    from models.watchdog import Watchdog
 
     typed = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path))
     conf = cast(Config, OmegaConf.to_object(typed))
     start(conf.train.seed)
+    watchdog = Watchdog(hvd.rank(), conf.train.stall_seconds)
     examples = open_example_set(f"{conf.lake}/examples/{conf.set_id}", version)
     counts = examples.counts("validation_sessions")
     model = NextItemModel(conf.model, shape_of(conf.task, examples.spec), counts, conf.train.seed)
     checkpoints = Checkpoints(folder_of(conf, version), conf.train.checkpoint_steps)
     if hvd.rank() == 0:
-        train_and_register(conf, examples, model, checkpoints)
+        train_and_register(conf, examples, model, checkpoints, watchdog)
     else:
-        train(model, examples, conf.train, conf.promote.metric, checkpoints=checkpoints)
+        train(model, examples, conf.train, conf.promote.metric, checkpoints=checkpoints, watchdog=watchdog)
 
 
 def folder_of(conf: Config, version: int) -> Path | None:
@@ -60,7 +62,7 @@ def shape_of(task: Task, spec: Any) -> Task:
     return task
 
 
-def train_and_register(conf: Config, examples: Any, model: Any, checkpoints: Any) -> None:
+def train_and_register(conf: Config, examples: Any, model: Any, checkpoints: Any, watchdog: Any) -> None:
     """What the first rank does."""
     from jobs.progress import Progress
     from jobs.train import tags_of
@@ -87,7 +89,9 @@ def train_and_register(conf: Config, examples: Any, model: Any, checkpoints: Any
             progress.step,
             checkpoints=checkpoints,
             report_resumed=progress.resumed,
+            watchdog=watchdog,
         )
+        watchdog.at("exporting and registering the model")
         progress.best(outcome.best)
         with tempfile.TemporaryDirectory() as folder:
             export(model, examples.vocabulary, Path(folder, "model"), conf.task.k)

@@ -26,6 +26,7 @@ from models.inputs import dataset
 from models.metrics import facts, per_user
 from models.next_item import NextItemModel
 from models.shards import Leg, Order, checksum, epoch_of, left, plan, rows_of, steps, wrap
+from models.watchdog import Watchdog
 
 __all__ = ["Epoch", "Outcome", "TrainingError", "guard", "make_step", "start", "train"]
 
@@ -72,6 +73,7 @@ def train(
     order: Order | None = None,
     checkpoints: Checkpoints | None = None,
     report_resumed: Callable[[Course], None] = lambda course: None,
+    watchdog: Watchdog | None = None,
 ) -> Outcome:
     """Trains `model` in place until `metric` gets no better on the validation rows.
 
@@ -83,10 +85,12 @@ def train(
     order      none: shuffled as `settings` say
     checkpoints  none: it begins anew, and is lost where it is stopped
     report_resumed  called on every rank before the first step of a training that goes on
+    watchdog     is told what is being done
     """
     order = order or Order(settings.seed, settings.window_files)
     optimizer = optimizer or OPTIMIZERS.Adam(WarmUp(settings.learning_rate, settings.warmup_steps))
     checkpoints = checkpoints or Checkpoints(None, every=settings.checkpoint_steps)
+    watchdog = watchdog or Watchdog(hvd.rank(), None)
     best = [tf.Variable(variable, trainable=False) for variable in model.trainable_variables]
     course = checkpoints.open(model, optimizer, best)
     if course.resumed:
@@ -94,9 +98,11 @@ def train(
     step = make_step(model, optimizer, settings.clip_norm)
     score = tf.function(model.score)
     while course.epoch <= settings.epochs and not _agreed(course.waited >= settings.patience):
-        loss, rows = _run_epoch(step, examples, settings, course, order, report_step, checkpoints)
+        loss, rows = _run_epoch(step, examples, settings, course, order, report_step, checkpoints, watchdog)
         began = time.monotonic()
-        metrics = validate(score, examples)
+        metrics = validate(
+            score, examples, lambda: watchdog.at(f"judging epoch {course.epoch}", with_others=True)
+        )
         better = metrics[metric] > course.best
         seconds = (course.seconds + time.monotonic() - began, course.seconds)
         course.epochs.append(Epoch(course.epoch, loss, metrics, *rows, *seconds, best=better))
@@ -155,10 +161,12 @@ def make_step(
     return step
 
 
-def validate(score: Callable[..., tf.Tensor], examples: ExampleSet) -> dict[str, float]:
+def validate(
+    score: Callable[..., tf.Tensor], examples: ExampleSet, report: Callable[[], None] = lambda: None
+) -> dict[str, float]:
     """Means over the validation rows of all ranks; candidates are the items that the training saw.
 
-    score: a Ranker's, as a `tf.function`
+    score: a Ranker's, as a `tf.function`; report: called for each batch
     """
     files = examples.files(VALIDATION)
     pieces = plan(files, hvd.rank(), hvd.size(), may_be_empty=True)
@@ -167,6 +175,7 @@ def validate(score: Callable[..., tf.Tensor], examples: ExampleSet) -> dict[str,
     batches = steps(sum(p.rows for p in pieces), 1, VALIDATION_BATCH)
     stretches = epoch_of(pieces, 0, Order(shuffled=False))
     for batch in dataset(stretches, examples.lengths(VALIDATION), VALIDATION_BATCH, batches):
+        report()
         real = batch["weights"].numpy() > 0
         scores = score(batch["items"], batch["sessions"], batch["ages"]).numpy()[real]
         targets = batch["targets"].numpy()[real]
@@ -190,6 +199,7 @@ def _run_epoch(
     order: Order,
     report_step: Callable,
     checkpoints: Checkpoints,
+    watchdog: Watchdog,
 ) -> tuple[float, tuple[int, int]]:
     """Takes the steps that an epoch has left: the mean loss of a target, and the rows expected and seen."""
     files, began, before = examples.files(TRAIN), time.monotonic(), course.seconds
@@ -200,6 +210,7 @@ def _run_epoch(
     if course.step == 0 and not course.epochs:
         checkpoints.save(course)  # a folder that cannot be written to is said before an hour's work
     for batch in dataset(shares[hvd.rank()], examples.lengths(TRAIN), settings.batch_size, count):
+        watchdog.at(f"taking step {course.step + 1} of epoch {course.epoch}", with_others=True)
         seed = tf.constant([settings.seed, course.steps], tf.int32)
         loss, weight = step(batch["items"], batch["sessions"], batch["weights"], batch["row_ids"], seed)
         course.loss, course.weight = course.loss + float(loss), course.weight + float(weight)
@@ -211,6 +222,7 @@ def _run_epoch(
         if course.steps % checkpoints.every == 0 and count:
             checkpoints.save(course)
         report_step(course.epoch, course.step, course.step + count)
+        watchdog.at(f"waiting for the rows of step {course.step + 1} of epoch {course.epoch}")
     seen_by_all = check_rows(files, course.epoch, course.seen, course.ids)
     loss = course.loss / max(course.weight, 1.0)
     if not np.isfinite(loss):

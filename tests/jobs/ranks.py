@@ -5,6 +5,8 @@ import sys
 import time
 from pathlib import Path
 
+from models.watchdog import Watchdog
+
 rank = os.environ["HOROVOD_RANK"]
 match sys.argv[1]:
     case "well":
@@ -20,6 +22,13 @@ match sys.argv[1]:
         sys.exit(2)
     case "traceback":
         raise KeyError("nobody expected this")
+    case "stuck":
+        watchdog = Watchdog(int(rank), seconds=2)
+        if rank == "1":
+            watchdog.at("waiting for the rows of step 7 of epoch 2")
+        else:
+            watchdog.at("taking step 7 of epoch 2", with_others=True)
+        time.sleep(60)
     case "long":
         Path(sys.argv[2], rank).write_text(str(os.getpid()))
         time.sleep(300)

@@ -37,6 +37,15 @@ def test_what_nobody_expected_is_told_with_its_traceback():
         run_ranks(RANKS, ["traceback"], 1)
 
 
+def test_a_rank_that_hangs_is_named_with_what_it_did_and_may_be_started_again():
+    with pytest.raises(
+        RanksFailed, match="rank 1 has been waiting for the rows of step 7 of epoch 2 for "
+    ) as failed:
+        run_ranks(RANKS, ["stuck"], 2)
+    assert "rank 0" not in failed.value.in_short, "who waits for others says nothing before them"
+    assert not failed.value.is_said
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_no_rank_outlives_the_launcher(tmp_path, how):
     code = f"from jobs.launch import run_ranks; run_ranks({RANKS!r}, ['long', {str(tmp_path)!r}], 2)"
