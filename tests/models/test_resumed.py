@@ -57,6 +57,7 @@ def test_with_the_same_ranks_it_ends_with_the_same_weights(examples, undisturbed
             np.testing.assert_array_equal(value, undisturbed[name], err_msg=name)
 
 
+@pytest.mark.long
 def test_with_other_ranks_every_row_of_each_epoch_is_read_once(examples, tmp_path):
     assert run(examples, tmp_path, ranks=3, lost=5, batch_size=1) != 0
     assert run(examples, tmp_path, ranks=2, batch_size=1) == 0
