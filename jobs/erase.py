@@ -13,7 +13,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from pyspark.sql import DataFrame, Row
@@ -75,8 +75,8 @@ def erase(conf: Config, lake: Lake) -> dict[str, Any]:
     visits = visits_of(conf, lake, ids, keys)
     hashes = listed(conf, lake, ids, keys)
     whose = forms_of(conf, lake, ids, keys, visits)
-    raw_files = files_naming(lake, whose)
     held = {table.name: theirs(lake, table, whose).count() for table in WHERE}
+    found = with_those_of_a_killed_run(conf, Found(hashes, held, files_naming(lake, whose)))
     for table in WHERE:
         remove(lake, table, whose)
         if table is SESSIONS:
@@ -95,16 +95,38 @@ def erase(conf: Config, lake: Lake) -> dict[str, Any]:
             "erased_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "lake": conf.lake,
             "users": hashes,
-            "rows_removed": held,
+            "rows_removed": found.rows,
             "example_sets_removed": dropped,
             "out_of_reach": {
-                "raw_files": raw_files,
+                "raw_files": found.raw_files,
                 "example_sets": {each: named[each] for each in lake.folders("examples")},
                 "models": [f"{each.task} v{each.version}" for each in registry.all_versions()],
                 "further": [f"{conf.users}, the ids themselves", *NEVER_REACHED],
             },
         },
     )
+
+
+class Found(NamedTuple):
+    """What there was of users before any of it was removed: rows of each table, and raw files."""
+
+    users: list[str]  # their hashes
+    rows: dict[str, int]
+    raw_files: list[str]
+
+
+def with_those_of_a_killed_run(conf: Config, found: Found) -> Found:
+    """What was found, by this run or by one before it that was killed on the way: kept until a certificate tells of it."""
+    path = begun(conf)
+    if path.exists() and (before := Found(**json.loads(path.read_text()))).users == found.users:
+        rows = {name: max(count, before.rows.get(name, 0)) for name, count in found.rows.items()}
+        found = Found(found.users, rows, sorted({*found.raw_files, *before.raw_files}))
+    path.write_text(json.dumps(found._asdict()))
+    return found
+
+
+def begun(conf: Config) -> Path:
+    return Path(f"{conf.users}.begun")
 
 
 def ids_in(path: str) -> list[str]:
@@ -203,6 +225,7 @@ def certified(conf: Config, told: dict[str, Any]) -> dict[str, Any]:
     path = Path(f"{conf.users}.{stamp}.json")
     text = json.dumps(told, indent=1)
     path.write_text(text + "\n")
+    begun(conf).unlink()
     print(f"erase: certificate\n{text}", flush=True)
     return {"users": len(told["users"])} | told["rows_removed"] | {"certificate": str(path)}
 
