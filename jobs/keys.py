@@ -10,6 +10,7 @@ from features.events import EVENTS
 from features.lake import Lake
 from features.privacy import Keys, derived, fingerprint, held_fingerprint
 from jobs.job import InputError
+from jobs.places import on_disk
 
 BYTES = 32  # of a key
 
@@ -76,13 +77,13 @@ def found(conf: Config, held: str | None) -> tuple[Keys, str]:
 
 def key_file(conf: Config) -> Path:
     """Where the key is: never inside the lake, which others may copy."""
-    if conf.privacy.key_file is None and "://" in conf.lake.removeprefix("file://"):
+    lake = on_disk(conf.lake)
+    if conf.privacy.key_file is None and lake is None:
         raise InputError(
             f"the key of {conf.lake} cannot be kept beside it: set privacy.key_file or privacy.key_variable"
         )
-    lake = Path(conf.lake.removeprefix("file://").removeprefix("file:").rstrip("/")).absolute()
     path = Path(conf.privacy.key_file or f"{lake}.key").absolute()
-    if path.is_relative_to(lake):
+    if lake and path.is_relative_to(lake):
         raise InputError(f"privacy.key_file is {path}, inside of the lake: put the key elsewhere")
     return path
 

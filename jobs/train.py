@@ -64,7 +64,8 @@ def train(conf: Config) -> dict[str, Any]:
 
 def run_until_done(conf: Config, arguments: list[str]) -> int:
     """Runs the ranks; starts them anew where one was lost. Returns how often."""
-    for lost in range(conf.train.restarts + 1):
+    lost = 0
+    while True:
         try:
             run_ranks("jobs.train_rank", arguments, conf.train.ranks)
             return lost
@@ -72,8 +73,8 @@ def run_until_done(conf: Config, arguments: list[str]) -> int:
             guard()  # with another Keras horovodrun itself fails, and blames something else
             if error.is_said or lost == conf.train.restarts:
                 raise
+            lost += 1
             print(f"train: {error.in_short}; starting all of them from the last checkpoint", flush=True)
-    raise AssertionError("not reached")
 
 
 def in_spite_of(conf: Config) -> dict[str, Any]:

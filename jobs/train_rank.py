@@ -18,6 +18,7 @@ import psutil
 from omegaconf import OmegaConf
 
 from conf.schema import Config, Task
+from jobs.places import on_disk
 from models.guard import KerasError, guard
 
 
@@ -48,8 +49,8 @@ def folder_of(conf: Config, version: int) -> Path | None:
     """Where this training's checkpoints are: the same for any number of ranks. None beside a lake that is in no folder."""
     from jobs.train import hash_of
 
-    lake = conf.lake.removeprefix("file://").removeprefix("file:").rstrip("/")
-    if not conf.train.checkpoints and "://" in lake:
+    lake = on_disk(conf.lake)
+    if not conf.train.checkpoints and lake is None:
         return None
     of_any = replace(conf, train=replace(conf.train, ranks=0))
     name = f"{conf.set_id}-v{version}-{conf.model.name}-{hash_of(of_any)}"
@@ -72,8 +73,8 @@ def train_and_register(conf: Config, examples: Any, model: Any, checkpoints: Any
     from models.train import train
 
     registry = connect(conf.registry, conf.artifacts)
-    with recorded(registry, conf, examples, checkpoints.note.get("run")) as run:
-        checkpoints.note = {"run": run.id}
+    with recorded(registry, conf, examples, checkpoints.run) as run:
+        checkpoints.run = run.id
         progress = Progress(conf.train.epochs, sum(f.rows for f in examples.files("train")), conf.train.ranks)
 
         def report(epoch: Any) -> None:

@@ -4,7 +4,6 @@ Written with TensorFlow's own format, which holds arrays and text and runs no co
 finished is none: the one before it stays until the new one is whole.
 """
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,18 +14,23 @@ import tensorflow as tf
 
 from models.course import Course
 
+COURSE = "course/.ATTRIBUTES/VARIABLE_VALUE"  # what TensorFlow calls the course in a checkpoint
+
 
 class Checkpoints:
-    """Those of one training. One is written each `every` steps; `note` is the word of whoever trains, kept beside."""
+    """Those of one training, in its `folder`, none: there are none. One is written each `every` steps.
+
+    `run` is the training's MLflow run: on the first rank that of the newest checkpoint, and what the next ones will say.
+    """
 
     def __init__(self, folder: Path | None, every: int):
-        self.folder, self.every = folder, every
-        self.note: dict[str, str] = {}
-        if self.is_kept and (path := self._note()).exists():
-            self.note = json.loads(path.read_text())
+        self.folder, self.every, self.run = folder, every, ""
+        self.course = tf.Variable("", dtype=tf.string, trainable=False)
+        if self._is_kept and (newest := tf.train.latest_checkpoint(str(folder))):
+            self.run = Course.of_text(tf.train.load_variable(newest, COURSE).decode()).run
 
     @property
-    def is_kept(self) -> bool:
+    def _is_kept(self) -> bool:
         return self.folder is not None and hvd.rank() == 0
 
     def open(
@@ -35,12 +39,8 @@ class Checkpoints:
         """Gives every rank the weights and the course of the newest checkpoint; without one, those of the first rank."""
         # Keras makes the rows of an optimizer with its first step: they must be there to be filled.
         optimizer._create_all_weights(model.trainable_variables)
-        self.course = tf.Variable("", dtype=tf.string, trainable=False)
         course = Course()
-        if self.is_kept:
-            assert self.folder is not None
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._note().write_text(json.dumps(self.note))
+        if self._is_kept:
             kept = tf.train.Checkpoint(model=model, optimizer=optimizer, best=list(best), course=self.course)
             self.manager = tf.train.CheckpointManager(kept, str(self.folder), max_to_keep=1)
             if newest := self.manager.latest_checkpoint:
@@ -54,22 +54,20 @@ class Checkpoints:
 
     def save(self, course: Course) -> None:
         """Called on every rank alike. What the ranks counted is then with the first one, and nothing with the others."""
+        if self.folder is None:
+            return
         totals = hvd.allreduce(tf.constant([course.seen, course.ids], tf.int64), op=hvd.Sum).numpy().tolist()
         course.seen, course.ids = totals
         _counted_by_first(course)
-        if self.is_kept:
+        if self._is_kept:
+            course.run = self.run
             self.course.assign(course.as_text())
             self.manager.save()
 
     def clear(self) -> None:
         """Deletes them: the training is over."""
-        if self.is_kept:
-            assert self.folder is not None
-            shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _note(self) -> Path:
-        assert self.folder is not None
-        return self.folder / "note.json"
+        if self._is_kept:
+            shutil.rmtree(str(self.folder), ignore_errors=True)
 
 
 def _counted_by_first(course: Course) -> None:

@@ -4,8 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-import numpy as np
-
 from models.shards import Leg
 
 
@@ -27,7 +25,6 @@ class Epoch:
 class Course:
     """Of an epoch that is under way, what its steps so far added up to, and of those before it what came of them."""
 
-    epoch: int = 1  # the one under way
     legs: list[Leg] = field(default_factory=list)  # of it
     step: int = 0  # steps of it that are done
     steps: int = 0  # steps of all epochs that are done: what sampled items and dropout are drawn by
@@ -36,13 +33,29 @@ class Course:
     loss: float = 0.0  # the sum over its targets
     weight: float = 0.0  # of these
     seconds: float = 0.0  # that its steps took
-    waited: int = 0  # epochs since the best
-    best: float = -np.inf  # the metric of that
     epochs: list[Epoch] = field(default_factory=list)
     resumed: int = 0  # times that it was stopped, and went on
+    run: str = ""  # the id of its MLflow run, where it has one
 
-    def next_epoch(self) -> None:
-        self.epoch, self.legs, self.step = self.epoch + 1, [], 0
+    @property
+    def epoch(self) -> int:
+        """The number of the one under way, from 1."""
+        return len(self.epochs) + 1
+
+    @property
+    def best(self) -> Epoch | None:
+        """The best epoch so far."""
+        return next((epoch for epoch in reversed(self.epochs) if epoch.best), None)
+
+    @property
+    def waited(self) -> int:
+        """Epochs since the best."""
+        return len(self.epochs) - (self.best.number if self.best else 0)
+
+    def end_epoch(self, epoch: Epoch) -> None:
+        """The one under way is over, and this is what came of it."""
+        self.epochs.append(epoch)
+        self.legs, self.step = [], 0
         self.seen, self.ids, self.loss, self.weight, self.seconds = 0, 0, 0.0, 0.0, 0.0
 
     def as_text(self) -> str:

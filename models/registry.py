@@ -96,10 +96,11 @@ class Registry:
 
         begun  the id of one that was stopped, which goes on where it is known; it has its parameters
         """
-        run = Run(begun, self.client) if begun and self._goes_on(begun) else None
-        goes_on, run = run is not None, run or Run(self._created(name), self.client)
+        known = begun if begun and self._goes_on(begun) else None
+        run_id = known or self.client.create_run(self.experiment_id, run_name=name).info.run_id
+        run = Run(run_id, self.client)
         try:
-            if not goes_on:
+            if not known:
                 run.log_params(params or {})
             yield run
         except BaseException:
@@ -200,9 +201,6 @@ class Registry:
         if not self.client.list_artifacts(version.run_id, folder):
             return None
         return _local(f"{self.client.get_run(version.run_id).info.artifact_uri.rstrip('/')}/{folder}")
-
-    def _created(self, name: str) -> str:
-        return self.client.create_run(self.experiment_id, run_name=name).info.run_id
 
     def _goes_on(self, run_id: str) -> bool:
         """Whether there is such a run; it is then under way again."""

@@ -103,15 +103,13 @@ def train(
         metrics = validate(
             score, examples, lambda: watchdog.at(f"judging epoch {course.epoch}", with_others=True)
         )
-        better = metrics[metric] > course.best
+        better = course.best is None or metrics[metric] > course.best.metrics[metric]
         seconds = (course.seconds + time.monotonic() - began, course.seconds)
-        course.epochs.append(Epoch(course.epoch, loss, metrics, *rows, *seconds, best=better))
-        report(course.epochs[-1])
-        course.waited = 0 if better else course.waited + 1
+        epoch = Epoch(course.epoch, loss, metrics, *rows, *seconds, best=better)
+        report(epoch)
         if better:
-            course.best = metrics[metric]
             _assign(best, model.trainable_variables)
-        course.next_epoch()
+        course.end_epoch(epoch)
         checkpoints.save(course)
     _assign(model.trainable_variables, best)
     return Outcome(course.epochs, course.resumed)

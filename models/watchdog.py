@@ -17,7 +17,7 @@ class Watchdog:
     """Watches this process from a thread of its own: `at` has to be called every `seconds`, none: it need not."""
 
     def __init__(self, rank: int, seconds: float | None):
-        self.rank, self.seconds = rank, seconds
+        self.rank = rank
         self.at("starting")
         if seconds:
             threading.Thread(target=self._watch, args=[seconds], daemon=True).start()

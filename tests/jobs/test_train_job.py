@@ -22,10 +22,14 @@ def shop(tmp_path_factory) -> Path:
     return folder
 
 
-def job(shop: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+def command(shop: Path, *arguments: str) -> list[str]:
     places = [f"lake={shop}/lake", f"registry=sqlite:///{shop}/mlflow.db", f"artifacts={shop}/artifacts"]
+    return [sys.executable, "-W", "ignore", "jobs/train.py", *places, *arguments]
+
+
+def job(shop: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-W", "ignore", "jobs/train.py", *places, *arguments],
+        command(shop, *arguments),
         cwd=ROOT,
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | environment,
         capture_output=True,
@@ -73,11 +77,13 @@ def test_an_encoder_is_trained_by_its_ranks_registered_once_and_found_the_second
 
 @pytest.mark.long
 def test_ranks_that_lost_one_of_them_are_started_again_and_go_on(shop):
-    places = [f"lake={shop}/lake", f"registry=sqlite:///{shop}/mlflow.db", f"artifacts={shop}/artifacts"]
     long = ["train.epochs=40", "train.patience=40", "train.batch_size=4", "model.width=4", "model=gru"]
-    command = [sys.executable, "-W", "ignore", "jobs/train.py", *places, "set_id=small", *long]
     with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command(shop, "set_id=small", *long),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as run:
         said = []
         for line in run.stdout:

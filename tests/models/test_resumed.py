@@ -1,8 +1,5 @@
 """A training that lost a rank and was started again ends as one that never did."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +9,8 @@ from models.course import Course, Epoch
 from models.example_set import open_example_set
 from models.shards import Leg
 from tests.models.example_sets import random_example_set
+from tests.models.horovodrun import horovodrun
 
-ROOT = Path(__file__).parents[2]
-HOROVODRUN = Path(sys.executable).with_name("horovodrun")
 FILES = [5, 1, 7, 4, 3, 6, 2]  # 28 rows: 7 steps of 2 rows on 2 ranks
 EPOCHS = 3
 
@@ -26,13 +22,9 @@ def examples(tmp_path_factory) -> str:
 
 def run(examples: str, folder: Path, ranks: int, lost: int = 0, batch_size: int = 2) -> int:
     """Trains with these ranks; returns how horovodrun ended."""
-    command = [HOROVODRUN, "--gloo", "-np", str(ranks), "-H", f"localhost:{ranks}", sys.executable]
     out, checkpoints = folder / f"{ranks} ranks", folder / "checkpoints"
-    command += ["-m", "tests.models.interrupted_rank", examples, out, checkpoints, str(batch_size), str(lost)]
-    quiet = {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
-    return subprocess.run(
-        command, env=os.environ | quiet, cwd=ROOT, capture_output=True, timeout=600
-    ).returncode
+    program = ("-m", "tests.models.interrupted_rank", examples, str(out), str(checkpoints))
+    return horovodrun(ranks, *program, str(batch_size), str(lost)).returncode
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +67,6 @@ def steps_kept(folder: Path, upto: int) -> list[np.ndarray]:
 
 def test_a_course_is_the_same_after_it_was_text():
     epoch = Epoch(1, 0.1, {"ndcg@10": 0.30000000000000004}, 9, 9, 1.5, 1.0, best=True)
-    course = Course(2, [Leg(2, 64), Leg(3, 32)], 5, 12, 96, -7, 1 / 3, 12.0, 0.5, 1, 0.3, [epoch], 2)
+    course = Course([Leg(2, 64), Leg(3, 32)], 5, 12, 96, -7, 1 / 3, 12.0, 0.5, [epoch], 2, "a run")
     assert Course.of_text(course.as_text()) == course
     assert Course.of_text(Course().as_text()) == Course()

@@ -14,9 +14,8 @@ from models.next_item import NextItemModel
 from models.shards import checksum
 from models.train import TrainingError, WarmUp, check_rows, train
 from tests.models.example_sets import LENGTH, POSITIONS, random_example_set
+from tests.models.horovodrun import ROOT, horovodrun
 
-ROOT = Path(__file__).parents[2]
-HOROVODRUN = Path(sys.executable).with_name("horovodrun")
 TRAIN_FILES = [5, 1, 4, 3]  # 13 rows: no two ranks can have the same number
 
 
@@ -27,19 +26,6 @@ def examples_path(tmp_path_factory) -> str:
     )
 
 
-def horovodrun(ranks: int, *arguments: str) -> None:
-    command = [HOROVODRUN, "--gloo", "-np", str(ranks), "-H", f"localhost:{ranks}"]
-    quiet = {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
-    run = subprocess.run(
-        [*command, sys.executable, *arguments],
-        env=os.environ | quiet,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
-
-
 @pytest.fixture(scope="module")
 def trained(examples_path, tmp_path_factory):
     """What each rank of a training left: 10 epochs of one step with all 13 rows, over 1, 2 or 3 ranks."""
@@ -48,7 +34,9 @@ def trained(examples_path, tmp_path_factory):
         if ranks not in done:
             out = tmp_path_factory.mktemp(f"{ranks}-ranks")
             batch_size = -(-sum(TRAIN_FILES) // ranks)
-            horovodrun(ranks, "-m", "tests.models.train_rank", examples_path, str(out), str(batch_size), "10")
+            program = ("-m", "tests.models.train_rank", examples_path, str(out), str(batch_size), "10")
+            ended = horovodrun(ranks, *program)
+            assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
             done[ranks] = [dict(np.load(out / f"{rank}.npz")) for rank in range(ranks)]
         return done[ranks]
 
