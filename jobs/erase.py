@@ -10,6 +10,7 @@ kill. No other job may run beside it: files go that an older version of a table 
 """
 
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -121,7 +122,9 @@ def with_those_of_a_killed_run(conf: Config, found: Found) -> Found:
     if path.exists() and (before := Found(**json.loads(path.read_text()))).users == found.users:
         rows = {name: max(count, before.rows.get(name, 0)) for name, count in found.rows.items()}
         found = Found(found.users, rows, sorted({*found.raw_files, *before.raw_files}))
-    path.write_text(json.dumps(found._asdict()))
+    unfinished = path.with_name(f"{path.name}.part")
+    unfinished.write_text(json.dumps(found._asdict()))
+    os.replace(unfinished, path)  # whole, or as it was
     return found
 
 
