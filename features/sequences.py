@@ -48,8 +48,8 @@ SEQUENCES = Table(
     statistics=("length",),
 )
 
-INSIDE = ("event_ts", "event_type", "item_id", "quantity", "amount")
-"""Of the fields of an event those that a sequence is made of."""
+MADE_OF = tuple(column for column, *_ in STEPS.values())
+"""The columns of steps that the arrays are made of."""
 
 ORDER_TYPES = {column.name: column.data_type for column in EVENTS.columns if column.name in USER_ORDER[1:]}
 
@@ -140,7 +140,7 @@ def updated(
 
 def _steps(sessions: DataFrame, order: tuple[str, ...]) -> DataFrame:
     """The events of sessions as steps of a sequence, with `place` in their session, and with these of their fields too."""
-    fields = [name for name in FIELDS if name in order or name in INSIDE]
+    fields = [name for name in FIELDS if name in (*MADE_OF, "item_id", *order)]
     # Of an array of structs that is exploded Spark reads every field; of these arrays it reads just them.
     arrays = sessions.select("user_id", "start_ts", *(f.col("events")[name].alias(name) for name in fields))
     exploded = arrays.select(
@@ -170,8 +170,7 @@ def _indexed(events: DataFrame, items: DataFrame) -> DataFrame:
 
 def gathered(steps: DataFrame, order: tuple[str, ...], max_length: int, buckets: int) -> DataFrame:
     """One row a user: the newest `max_length` of the steps, in `order`. One exchange, one sort; see `newest_steps`."""
-    made_of = (column for column, *_ in STEPS.values())
-    columns = dict.fromkeys(("user_id", "is_active", "start_ts", "session_count", *made_of))
+    columns = dict.fromkeys(("user_id", "is_active", "start_ts", "session_count", *MADE_OF))
     # Not by user_id itself: Spark leaves such an exchange out above a join by user_id, and nothing tells it that users must
     # stay together when it turns to a broadcast on the way and reads that join's exchange as it lies on each machine.
     by_user = steps.select(*columns, *(name for name in order if name not in columns))

@@ -58,7 +58,7 @@ def main() -> None:
             stop(str(error))
         finally:
             spark.stop()
-    sys.exit(exit_code(found.verdict, logins.verdict if logins else found.verdict))
+    sys.exit(exit_code(*(each.verdict for each in (found, logins) if each)))
 
 
 def exit_code(*verdicts: str) -> int:
@@ -71,15 +71,10 @@ def check_source(conf: Config, spark: SparkSession) -> Findings:
     if not files:
         raise InputError(f"there is no file at {conf.path}: set path= to a file or a folder of them")
     gap = timedelta(minutes=conf.features.session_gap_minutes)
-    with one_split_a_task(spark):
-        return look_at(
-            spark,
-            conf,
-            files,
-            conf.source,
-            partial(read_sample, conf, spark),
-            lambda parsed: findings(parsed, conf.source, gap, ROWS),
-        )
+    read = partial(read_sample, conf, spark)
+    return look_at(
+        spark, conf, files, conf.source, read, lambda parsed: findings(parsed, conf.source, gap, ROWS)
+    )
 
 
 def check_logins(conf: Config, spark: SparkSession) -> LoginFindings | None:
@@ -94,13 +89,10 @@ def check_logins(conf: Config, spark: SparkSession) -> LoginFindings | None:
     files = files_at(spark, conf.logins or conf.path, source.path, others=bool(conf.logins))
     if conf.logins and not files:
         raise InputError(f"there is no file at {conf.logins}: set logins= to a file or a folder of them")
+    if not files:
+        return None
     read = partial(read_logins_sample, conf, spark, source)
-    with one_split_a_task(spark):
-        return (
-            look_at(spark, conf, files, source, read, lambda parsed: login_findings(parsed, ROWS))
-            if files
-            else None
-        )
+    return look_at(spark, conf, files, source, read, lambda parsed: login_findings(parsed, ROWS))
 
 
 def look_at(
@@ -115,11 +107,12 @@ def look_at(
     some = [files[len(files) * n // min(FILES, len(files))] for n in range(min(FILES, len(files)))]
     print(f"check_source: {conf.sample:,} lines at most of {len(some)} of {len(files)} files", flush=True)
     try:
-        refuse_broken(spark, source, [file.path for file in some if file.size <= WHOLE])
-        parsed = read({file.path: file.arrival_date for file in some}).persist()
-        if parsed.isEmpty():
-            raise InputError(f"there is no record in {some[0].path}: expected {source.format}")
-        return judge(parsed)
+        with one_split_a_task(spark):
+            refuse_broken(spark, source, [file.path for file in some if file.size <= WHOLE])
+            parsed = read({file.path: file.arrival_date for file in some}).persist()
+            if parsed.isEmpty():
+                raise InputError(f"there is no record in {some[0].path}: expected {source.format}")
+            return judge(parsed)
     except (PySparkException, Py4JError) as error:
         said = str(error).strip().splitlines()[0]
         raise InputError(f"{some[0].path} cannot be read as {source.format}: {said}") from None
