@@ -23,7 +23,10 @@ CHOICES = {
     "source.identical_rows": ("duplicate", "distinct"),
     "model.name": ("popularity", "frequency", "frequency_decay", "gru", "sasrec"),
     "model.loss": ("sampled_softmax", "softmax"),
+    "model.sampling": ("popularity", "uniform", "batch"),
     "train.launcher": ("local",),
+    "train.rate_by_ranks": ("none", "sqrt", "linear"),
+    "train.wire": ("none", "fp16"),
     "selection.target": ("buys", "spend", "returns"),
     "privacy.ids": ("keyed", "plain"),
 }
@@ -46,6 +49,7 @@ ABOVE_ZERO = (
     "train.patience",
     "train.learning_rate",
     "train.clip_norm",
+    "train.parts",
     "train.window_files",
     "train.checkpoint_steps",
     "train.stall_seconds",
@@ -138,6 +142,10 @@ def check(config: Config) -> None:
     if config.model.width % config.model.heads:
         raise ConfigurationError(
             f"model.width must be a multiple of model.heads, got {config.model.width} and {config.model.heads}"
+        )
+    if config.train.batch_size % config.train.parts:
+        raise ConfigurationError(
+            f"train.batch_size must be a multiple of train.parts, got {config.train.batch_size} and {config.train.parts}"
         )
     for key in SHARES:
         if not 0 < (value := _get(config, key)) <= 1:

@@ -110,7 +110,10 @@ class Model:
     heads: int = 2  # attention heads
     dropout: float = 0.2  # on inputs and between layers
     loss: str = "sampled_softmax"  # or `softmax` over the whole vocabulary
-    negatives: int = 1024  # sampled items a step, shared by all its positions
+    negatives: int = 1024  # items drawn a step, shared by all its positions
+    sampling: str = (
+        "popularity"  # of them: `popularity`, `uniform`, or `batch` (the items of the step's rows)
+    )
 
 
 @dataclass
@@ -137,11 +140,18 @@ class Train:
     patience: int = 2  # stop after this many epochs without a better validation metric
     learning_rate: float = 5e-3  # of Adam, once warm
     warmup_steps: int = 50  # the learning rate rises linearly over these
+    rate_by_ranks: str = "none"  # how it grows with the ranks, as their batch does: none, sqrt or linear
     clip_norm: float = 1.0  # of the gradient over all weights
+    parts: int = 1  # in which a rank's batch is taken, one by one: less memory for the same gradient
+    lazy_rows: int = (
+        200_000  # items from which on a step changes only those that it looked at (models/optimizers.py)
+    )
+    wire: str = "none"  # `fp16`: ranks send each other gradients of 16 bits
     window_files: int = 8  # files whose rows are shuffled together
     checkpoints: str = ""  # folder in which trainings keep how far they came; none: beside the lake
     stall_seconds: int = 900  # without a step, after which a rank says where it is, and ends
     checkpoint_steps: int = 500  # steps from one checkpoint to the next; each epoch ends with one as well
+    memory_gib: float | None = None  # that a rank may take; none: its share of what the machine has free
     restarts: int = 1  # times that all ranks are started anew, from the last checkpoint, where one was lost
     seed: int = 7  # of weights, dropout, sampled items and the order of rows
 

@@ -36,8 +36,10 @@ def main(path: str, version: int) -> None:
     start(conf.train.seed)
     watchdog = Watchdog(hvd.rank(), conf.train.stall_seconds)
     examples = open_example_set(f"{conf.lake}/examples/{conf.set_id}", version)
+    task = shape_of(conf.task, examples.spec)
+    with_room(conf, task, examples)
     counts = examples.counts("validation_sessions")
-    model = NextItemModel(conf.model, shape_of(conf.task, examples.spec), counts, conf.train.seed)
+    model = NextItemModel(conf.model, task, counts, conf.train.seed)
     checkpoints = Checkpoints(folder_of(conf, version), conf.train.checkpoint_steps)
     if hvd.rank() == 0:
         train_and_register(conf, examples, model, checkpoints, watchdog)
@@ -61,6 +63,22 @@ def shape_of(task: Task, spec: Any) -> Task:
     """The task with the lengths that the examples have."""
     task.length, task.positions = int(spec["columns"]["items"]["length"]), int(spec["positions"])
     return task
+
+
+def with_room(conf: Config, task: Task, examples: Any) -> None:
+    """Shows what a rank will need of its machine's memory; raises `MemoryPlanError` where that is not there."""
+    import horovod.tensorflow as hvd
+
+    from models.memory import GIB, free_memory, memory_plan
+    from models.train import least
+
+    given = conf.train.memory_gib
+    # Of all ranks the least, which also waits for each of them to have looked before one begins to take.
+    available = least(int(given * GIB) if given else free_memory() // hvd.local_size())
+    plan = memory_plan(conf.model, task, conf.train, examples, hvd.size(), available)
+    if hvd.rank() == 0:
+        print(f"  {plan}", flush=True)
+    plan.check()
 
 
 def train_and_register(conf: Config, examples: Any, model: Any, checkpoints: Any, watchdog: Any) -> None:
@@ -115,11 +133,12 @@ def command() -> None:
     except KerasError as error:
         stop(error)
     from models.example_set import ExampleSetError
+    from models.memory import MemoryPlanError
     from models.train import TrainingError
 
     try:
         main(sys.argv[1], int(sys.argv[2]))
-    except (ExampleSetError, TrainingError) as error:
+    except (ExampleSetError, MemoryPlanError, TrainingError) as error:
         stop(error)
 
 

@@ -34,9 +34,15 @@ class ItemVectors(tf.Module):
         size = len(counts)
         reads_as = np.where(counts > 0, np.arange(size), UNKNOWN)
         reads_as[:FIRST_ITEM] = np.arange(FIRST_ITEM)
-        start = np.random.default_rng(seed).normal(0, width**-0.5, (size, width)) * (counts > 0)[:, None]
+        start = np.random.default_rng(seed).standard_normal((size, width), np.float32)
+        start *= np.where(counts > 0, width**-0.5, 0).astype(np.float32)[:, None]
         self.reads_as = tf.Variable(reads_as, dtype=tf.int32, trainable=False, name="reads_as")
         self.table = tf.Variable(start, dtype=tf.float32, name="item_vectors")  # (vocabulary_size, width)
+
+    @property
+    def is_known(self) -> tf.Tensor:
+        """(vocabulary_size,) bool: which items are read as themselves."""
+        return self.reads_as == tf.range(self.reads_as.shape[0])
 
     def read(self, items: tf.Tensor) -> tf.Tensor:
         """The index that each item is read as, of the same shape.

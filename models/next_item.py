@@ -7,7 +7,8 @@ from conf.schema import Model, Task
 from models.baskets import ItemVectors, basket_means, filled, last_events, number_positions
 from models.dropout import Noise
 from models.encoders import make_encoder
-from models.heads.next_item import Loss, Negatives, NextItem
+from models.heads.negatives import Negatives, Sample
+from models.heads.next_item import Loss, NextItem
 
 
 class NextItemModel(tf.Module):
@@ -25,24 +26,39 @@ class NextItemModel(tf.Module):
         self.vectors = ItemVectors(counts, model.width, seed)
         self.encoder = make_encoder(model, task.positions)
         self.head = NextItem(self.vectors, counts)
-        self.negatives = None if self.full else Negatives(counts, model.negatives)
+        self.samples_batch = not self.full and model.sampling == "batch"
+        self.negatives = None if self.full else Negatives(counts, model.sampling, model.negatives)
         self.encoder(
             tf.zeros((1, task.positions, model.width)), tf.ones((1, task.positions), tf.bool)
         )  # makes weights
 
+    @property
+    def tables(self) -> tuple[tf.Variable, ...]:
+        """The weights with a row an item."""
+        return self.vectors.table, self.head.bias
+
+    def sample(self, items: tf.Tensor, seed: tf.Tensor) -> Sample | None:
+        """The items that a step tells its targets from; none: all.
+
+        items  (batch, length) int32 of the rows of all ranks;  seed  (2,) int32, of the step
+        """
+        return self.negatives and self.negatives(seed, self.vectors.read(items))
+
     def loss(
-        self, items: tf.Tensor, sessions: tf.Tensor, weights: tf.Tensor, seed: tf.Tensor, noise: Noise | None
+        self,
+        items: tf.Tensor,
+        sessions: tf.Tensor,
+        weights: tf.Tensor,
+        sample: Sample | None,
+        noise: Noise | None,
     ) -> Loss:
-        """(batch, length) int32 x 2, weights (batch,), seed of the sample (2,) int32 -> sums over targets."""
+        """(batch, length) int32 x 2, weights (batch,) -> sums over targets."""
         events = number_positions(self.vectors.read(items), sessions, self.positions)
         vectors = self.vectors(events.items)  # (batch, length, width): as inputs and as targets
         hidden = self._encode(vectors, events.positions, events.count, noise)
-        if self.negatives is None:
+        if sample is None:
             return self.head.softmax(hidden, events, vectors, weights)
-        sample = self.negatives(seed)
-        return self.head.sampled_softmax(
-            hidden, events, vectors, weights, sample, self.negatives.log_probability
-        )
+        return self.head.sampled_softmax(hidden, events, vectors, weights, sample)
 
     def score(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
         """The Ranker's scores: (batch, any length) x 3 -> (batch, vocabulary_size). Ages do not matter."""

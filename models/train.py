@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import horovod.tensorflow as hvd
 import numpy as np
@@ -21,23 +22,40 @@ from models.checkpoints import Checkpoints
 from models.course import Course, Epoch
 from models.dropout import Noise
 from models.example_set import TRAIN, VALIDATION, DataFile, ExampleSet
+from models.gradients import Gradient, add_parts, add_ranks, scale
 from models.guard import guard
+from models.heads.next_item import Loss
 from models.inputs import dataset
+from models.memory import validation_batch
 from models.metrics import facts, per_user
 from models.next_item import NextItemModel
+from models.optimizers import LEGACY, RATES, RowAdam, WarmUp
 from models.shards import Leg, Order, checksum, epoch_of, left, plan, rows_of, steps, wrap
 from models.watchdog import Watchdog
 
-__all__ = ["Epoch", "Outcome", "TrainingError", "guard", "make_step", "start", "train"]
-
-OPTIMIZERS = (
-    tf.keras.optimizers.legacy
-)  # one fused operation a weight: Adam takes half the time of the newer one
-VALIDATION_BATCH = 64  # rows scored at a time: 64 of 100,000 scores are 26 MB
+__all__ = [
+    "Epoch",
+    "Outcome",
+    "Taken",
+    "TrainingError",
+    "guard",
+    "make_optimizer",
+    "make_step",
+    "start",
+    "train",
+]
 
 
 class TrainingError(RuntimeError):
     """A training that went wrong: the text says what was seen, and what was expected."""
+
+
+class Taken(NamedTuple):
+    """What came of a step: () float32 each, the same on every rank."""
+
+    total: tf.Tensor  # the loss, summed over the targets of all ranks
+    weight: tf.Tensor  # of these targets
+    norm: tf.Tensor  # of the mean gradient over all weights, before it is clipped
 
 
 @dataclass
@@ -69,7 +87,7 @@ def train(
     metric: str,
     report: Callable[[Epoch], None] = lambda epoch: None,
     report_step: Callable[[int, int, int], None] = lambda number, step, steps: None,
-    optimizer: tf.keras.optimizers.legacy.Optimizer | None = None,
+    optimizer: LEGACY.Optimizer | None = None,
     order: Order | None = None,
     checkpoints: Checkpoints | None = None,
     report_resumed: Callable[[Course], None] = lambda course: None,
@@ -81,21 +99,21 @@ def train(
 
     report     called on every rank after each epoch
     report_step  likewise after each step, with the epoch's number, the step's from 1 and how many there are
-    optimizer  none: Adam with a linear warm-up
+    optimizer  none: Adam (`make_optimizer`)
     order      none: shuffled as `settings` say
     checkpoints  none: it begins anew, and is lost where it is stopped
     report_resumed  called on every rank before the first step of a training that goes on
     watchdog     is told what is being done
     """
     order = order or Order(settings.seed, settings.window_files)
-    optimizer = optimizer or OPTIMIZERS.Adam(WarmUp(settings.learning_rate, settings.warmup_steps))
+    optimizer = optimizer or make_optimizer(model, settings)
     checkpoints = checkpoints or Checkpoints(None, every=settings.checkpoint_steps)
     watchdog = watchdog or Watchdog(hvd.rank(), None)
     best = [tf.Variable(variable, trainable=False) for variable in model.trainable_variables]
     course = checkpoints.open(model, optimizer, best)
     if course.resumed:
         report_resumed(course)
-    step = make_step(model, optimizer, settings.clip_norm)
+    step = make_step(model, optimizer, settings)
     score = tf.function(model.score)
     while course.epoch <= settings.epochs and not _agreed(course.waited >= settings.patience):
         loss, rows = _run_epoch(step, examples, settings, course, order, report_step, checkpoints, watchdog)
@@ -120,41 +138,46 @@ def _assign(variables: Sequence[tf.Variable], values: Sequence[tf.Variable]) -> 
         variable.assign(value)
 
 
-class WarmUp(tf.keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly to `rate` over `steps` steps, then stays."""
-
-    def __init__(self, rate: float, steps: int):
-        super().__init__()
-        self.rate, self.steps = rate, steps
-
-    def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        return self.rate * tf.minimum(1.0, (tf.cast(step, tf.float32) + 1) / max(1, self.steps))
+def make_optimizer(model: NextItemModel, settings: Train) -> RowAdam:
+    """Adam with a linear warm-up, and of a large catalogue only for the items of a step."""
+    rate = settings.learning_rate * hvd.size() ** RATES[settings.rate_by_ranks]
+    tables = model.tables if model.vocabulary_size >= settings.lazy_rows else ()
+    return RowAdam(WarmUp(rate, settings.warmup_steps), tables)
 
 
 def make_step(
-    model: NextItemModel, optimizer: tf.keras.optimizers.legacy.Optimizer, clip_norm: float
-) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """The function of a batch (items, sessions, weights and ids of its rows) and a seed that takes one step on all ranks.
-
-    It returns the loss and the weight of the step's targets, each summed over the ranks.
-    """
-    variables = model.trainable_variables
+    model: NextItemModel, optimizer: LEGACY.Optimizer, settings: Train
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], Taken]:
+    """The function of a batch (items, sessions, weights and ids of its rows) and a seed that takes one step on all ranks."""
+    variables, lazy = model.trainable_variables, model.vocabulary_size >= settings.lazy_rows
+    rows = settings.batch_size // settings.parts
 
     @tf.function
     def step(
-        items: tf.Tensor, sessions: tf.Tensor, weights: tf.Tensor, rows: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        with tf.GradientTape() as tape:
-            loss = model.loss(items, sessions, weights, seed, Noise(seed, rows))
-        # Dense: two thirds of a batch's items differ, and gathering them from all ranks costs more than
-        # adding all up.
-        local = [tf.convert_to_tensor(g) for g in tape.gradient(loss.total, variables)]
-        *gradients, total, weight = hvd.grouped_allreduce([*local, loss.total, loss.weight], op=hvd.Sum)
-        # Sums over ranks, divided once: the mean over the targets of the whole batch, not over ranks.
-        norm = tf.math.divide_no_nan(tf.linalg.global_norm(gradients), weight)
-        scale = tf.math.divide_no_nan(clip_norm / tf.maximum(norm, clip_norm), weight)
-        optimizer.apply_gradients([(g * scale, v) for g, v in zip(gradients, variables, strict=True)])
-        return total, weight
+        items: tf.Tensor, sessions: tf.Tensor, weights: tf.Tensor, row_ids: tf.Tensor, seed: tf.Tensor
+    ) -> Taken:
+        sample = model.sample(hvd.allgather(items) if model.samples_batch else items, seed)
+        parts: list[list[Gradient]] = []
+        sums: list[Loss] = []
+        for first in range(0, settings.batch_size, rows):
+            part = slice(first, first + rows)
+            # One part after the other: what one of them keeps for its gradient is gone before the next begins.
+            done = [values for g in parts[-1:] for values in tf.nest.flatten(g, expand_composites=True)]
+            with tf.control_dependencies(done), tf.GradientTape() as tape:
+                noise = Noise(seed, row_ids[part])
+                sums.append(model.loss(items[part], sessions[part], weights[part], sample, noise))
+            gradients = tape.gradient(sums[-1].total, variables)
+            parts.append(gradients if lazy else [tf.convert_to_tensor(g) for g in gradients])
+        total, weight = (tf.add_n(values) for values in zip(*sums, strict=True))
+        total, weight = hvd.grouped_allreduce([total, weight], op=hvd.Sum)
+        # Divided before they are added up, so that 16 bits can hold them: by the weight of all ranks, and so
+        # the sum is the mean over the targets of the whole batch.
+        means = scale(add_parts(parts), tf.math.divide_no_nan(1.0, weight))
+        gradients = add_ranks(means, settings.wire)
+        norm = tf.linalg.global_norm(gradients)
+        gradients = scale(gradients, settings.clip_norm / tf.maximum(norm, settings.clip_norm))
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return Taken(total, weight, norm)
 
     return step
 
@@ -170,9 +193,10 @@ def validate(
     pieces = plan(files, hvd.rank(), hvd.size(), may_be_empty=True)
     candidates = examples.counts("validation_sessions") > 0
     sums: dict[str, float] = {}
-    batches = steps(sum(p.rows for p in pieces), 1, VALIDATION_BATCH)
+    size = validation_batch(examples.vocabulary_size)
+    batches = steps(sum(p.rows for p in pieces), 1, size)
     stretches = epoch_of(pieces, 0, Order(shuffled=False))
-    for batch in dataset(stretches, examples.lengths(VALIDATION), VALIDATION_BATCH, batches):
+    for batch in dataset(stretches, examples.lengths(VALIDATION), size, batches):
         report()
         real = batch["weights"].numpy() > 0
         scores = score(batch["items"], batch["sessions"], batch["ages"]).numpy()[real]
@@ -210,8 +234,8 @@ def _run_epoch(
     for batch in dataset(shares[hvd.rank()], examples.lengths(TRAIN), settings.batch_size, count):
         watchdog.at(f"taking step {course.step + 1} of epoch {course.epoch}", with_others=True)
         seed = tf.constant([settings.seed, course.steps], tf.int32)
-        loss, weight = step(batch["items"], batch["sessions"], batch["weights"], batch["row_ids"], seed)
-        course.loss, course.weight = course.loss + float(loss), course.weight + float(weight)
+        taken = step(batch["items"], batch["sessions"], batch["weights"], batch["row_ids"], seed)
+        course.loss, course.weight = course.loss + float(taken.total), course.weight + float(taken.weight)
         course.seen += int(batch["weights"].numpy().sum())
         course.ids = wrap(course.ids + int(batch["row_ids"].numpy().sum()))
         course.step, course.steps, count = course.step + 1, course.steps + 1, count - 1
@@ -243,6 +267,11 @@ def check_rows(files: Sequence[DataFile], number: int, seen: int, ids: int) -> i
             f"{expected_sum} by the table's log: rows were lost or read twice; the model is not kept"
         )
     return counted
+
+
+def least(number: int) -> int:
+    """The least of what the ranks say."""
+    return int(hvd.allreduce(tf.constant(number, tf.int64), op=hvd.Min).numpy())
 
 
 def _agreed(stop: bool) -> bool:

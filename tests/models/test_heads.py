@@ -3,7 +3,8 @@ import pytest
 import tensorflow as tf
 
 from models.baskets import ItemVectors, number_positions
-from models.heads.next_item import Negatives, NextItem
+from models.heads.negatives import Negatives, Sample
+from models.heads.next_item import NextItem
 
 COUNTS = np.array([0, 0, 0, 8, 4, 2, 1, 0])  # items 3 to 6 were trained on, 7 was not
 POSITIONS, WIDTH = 3, 4
@@ -53,12 +54,17 @@ def test_sampled_softmax_weighs_items_that_are_no_target_by_their_inverse_probab
         for target in targets:
             score = logits[row, place, target]
             expected.append(np.log(np.exp(score) + others) - score)
-    log_probability = tf.constant(np.log(probability), tf.float32)
-    total, weight = head.sampled_softmax(
-        hidden, events, vectors, tf.ones(2), tf.constant(sample), log_probability
-    )
+    drawn = Sample(tf.constant(sample), tf.constant(np.log(probability[sample]), tf.float32))
+    total, weight = head.sampled_softmax(hidden, events, vectors, tf.ones(2), drawn)
     assert float(weight) == 5
     np.testing.assert_allclose(total, np.sum(expected), rtol=1e-5)
+
+
+def test_an_empty_sample_leaves_nothing_to_tell_a_target_from(head):
+    hidden, events, vectors = inputs(head)
+    nothing = Sample(tf.zeros(0, tf.int32), tf.zeros(0))
+    total, weight = head.sampled_softmax(hidden, events, vectors, tf.ones(2), nothing)
+    assert (float(total), float(weight)) == (0, 5)
 
 
 def test_a_row_of_weight_zero_counts_nothing(head):
@@ -87,43 +93,10 @@ def test_scores_hide_padding_unknown_and_mask_and_give_untrained_items_the_score
     np.testing.assert_allclose(scores[:, 7], head.bias[1], rtol=1e-6)
 
 
-def test_a_sample_has_no_item_twice_and_depends_on_the_seed_alone():
-    counts = np.r_[0, 0, 0, np.arange(200)]
-    negatives = Negatives(counts, 50)
-    first, again, other = (negatives(tf.constant([7, step])).numpy() for step in (1, 1, 2))
-    assert len(set(first)) == 50
-    assert counts[first].min() > 0
-    assert np.array_equal(first, again)
-    assert set(first) != set(other)
-
-
-def test_an_item_is_sampled_as_often_as_its_probability_says():
-    counts = np.r_[0, 0, 0, 1000, 300, 100, [10] * 40, [1] * 60]
-    negatives = Negatives(counts, 20)
-    draws = 4000
-    times = np.zeros(len(counts))
-    draw = tf.function(negatives)
-    for step in range(draws):
-        times[draw(tf.constant([1, step])).numpy()] += 1
-    probability = np.exp(negatives.log_probability.numpy()) * (counts > 0)
-    assert probability.sum() == pytest.approx(20, rel=1e-4)
-    for group in (1000, 300, 100, 10, 1):
-        found = times[counts == group].mean() / draws
-        assert found == pytest.approx(probability[counts == group].mean(), rel=0.06)
-
-
-def test_a_sample_of_everything_is_everything_for_certain():
-    negatives = Negatives(np.array([0, 0, 0, 5, 0, 2]), 50)
-    assert sorted(negatives(tf.constant([1, 2])).numpy()) == [3, 5]
-    assert negatives.log_probability.numpy().tolist() == [0] * 6
-
-
 def test_the_sampled_loss_of_all_items_is_the_full_loss_where_baskets_hold_one_item(head):
     items, sessions = tf.constant([[3, 4, 6]]), tf.constant([[1, 2, 3]])
     events = number_positions(items, sessions, POSITIONS)
     hidden, vectors = tf.random.stateless_normal((1, POSITIONS, WIDTH), (1, 1)), head.vectors(items)
-    negatives = Negatives(COUNTS, 50)
-    sampled = head.sampled_softmax(
-        hidden, events, vectors, tf.ones(1), negatives(tf.constant([1, 1])), negatives.log_probability
-    )
+    everything = Negatives(COUNTS, "popularity", 50)(tf.constant([1, 1]), items)
+    sampled = head.sampled_softmax(hidden, events, vectors, tf.ones(1), everything)
     np.testing.assert_allclose(sampled, head.softmax(hidden, events, vectors, tf.ones(1)), rtol=1e-5)

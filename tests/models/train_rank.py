@@ -1,10 +1,11 @@
-"""One rank of a small training, for tests: python -m tests.models.train_rank EXAMPLES OUT BATCH EPOCHS
+"""One rank of a small training, for tests: python -m tests.models.train_rank EXAMPLES OUT CASE
 
-Trains without dropout and with plain SGD, in the order of the files, so that trainings can be compared;
-leaves OUT/RANK.npz.
+Trains 50 steps with all 13 rows each, in the order of the files, so that trainings can be compared; leaves OUT/RANK.npz.
 """
 
 import sys
+from dataclasses import dataclass, field
+from typing import Any
 
 import horovod.tensorflow as hvd
 import numpy as np
@@ -14,25 +15,57 @@ from conf.schema import Model, Task, Train
 from models.example_set import open_example_set
 from models.inputs import dataset
 from models.next_item import NextItemModel
+from models.optimizers import LEGACY, RowAdam
 from models.shards import Order, epoch_of, plan, steps
 from models.train import start, train
 
+ROWS, STEPS = 13, 50
 
-def main(path: str, out: str, batch_size: int, epochs: int) -> None:
+
+@dataclass
+class Case:
+    """How it is trained, and how far the weights may lie apart in the end."""
+
+    optimizer: str = "adam"
+    tolerance: float = 1e-4
+    model: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+
+
+ALWAYS = {"lazy_rows": 1}  # only the rows of a step
+CASES = {
+    "sgd": Case("sgd", 1e-5),
+    "sgd of 16 bits": Case("sgd", 1e-2, train={"wire": "fp16"}),
+    "lazy sgd": Case("sgd", 1e-5, train=ALWAYS),
+    "dense adam": Case(model={"dropout": 0.3}),
+    "dense adam in parts": Case(model={"dropout": 0.3}, train={"parts": 13}),
+    "lazy adam": Case(model={"dropout": 0.3, "sampling": "batch"}, train=ALWAYS),
+    "lazy adam in parts": Case(model={"dropout": 0.3, "sampling": "batch"}, train=ALWAYS | {"parts": 13}),
+    "uniform gru": Case(model={"name": "gru", "sampling": "uniform"}, train=ALWAYS),
+    "softmax": Case(model={"loss": "softmax"}),
+}
+
+
+def main(path: str, out: str, case: Case) -> None:
     start(seed=1)
     examples = open_example_set(path)
-    settings = Train(batch_size=batch_size, epochs=epochs, patience=epochs)
+    batch_size = -(-ROWS // hvd.size())
+    settings = Train(batch_size=batch_size, epochs=STEPS, patience=STEPS, **case.train)
+    described = {"name": "sasrec", "width": 8, "blocks": 1, "dropout": 0.0, "negatives": 8} | case.model
     model = NextItemModel(
-        Model(name="sasrec", width=8, blocks=1, dropout=0.0, negatives=8),
+        Model(**described),
         Task(event_types=["purchase"], length=12, positions=4),
         examples.counts("validation_sessions"),
         seed=1 + hvd.rank(),  # ranks that begin apart: only the broadcast brings them together
     )
-    optimizer = tf.keras.optimizers.legacy.SGD(0.5)
+    tables = model.tables if settings.lazy_rows == 1 else ()
+    optimizer = LEGACY.SGD(0.5) if case.optimizer == "sgd" else RowAdam(0.01, tables, epsilon=1e-6)
     outcome = train(model, examples, settings, "ndcg@10", optimizer=optimizer, order=Order(shuffled=False))
+    items = tf.constant([[3, 4, 5, 6]])
     np.savez(
         f"{out}/{hvd.rank()}.npz",
         *(variable.numpy() for variable in model.trainable_variables),
+        logits=model.score(items, tf.constant([[1, 1, 2, 3]]), tf.zeros((1, 4))).numpy()[:, 3:],
         row_ids=np.array(read_again(examples, batch_size)),
         losses=[epoch.loss for epoch in outcome.epochs],
         ndcg=[epoch.metrics["ndcg@10"] for epoch in outcome.epochs],
@@ -53,4 +86,4 @@ def read_again(examples, batch_size: int) -> list[int]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], CASES[sys.argv[3]])

@@ -1,0 +1,63 @@
+"""The optimizer of a training, and how its learning rate runs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+LEGACY = tf.keras.optimizers.legacy  # one fused operation a weight: Adam takes half the time of the newer one
+RATES = {"none": 0.0, "sqrt": 0.5, "linear": 1.0}
+"""The learning rate grows with the ranks to this power: Goyal et al., 2017, for `linear`."""
+
+
+class WarmUp(tf.keras.optimizers.schedules.LearningRateSchedule):
+    """Rises linearly to `rate` over `steps` steps, then stays."""
+
+    def __init__(self, rate: float, steps: int):
+        super().__init__()
+        self.rate, self.steps = rate, steps
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        return self.rate * tf.minimum(1.0, (tf.cast(step, tf.float32) + 1) / max(1, self.steps))
+
+
+class RowAdam(tf.keras.optimizers.legacy.Adam):
+    """Adam (Kingma and Ba, 2015), which leaves the rows of `tables` that have no gradient as they are.
+
+    Each row of a table is a weight of its own: its moments and the correction of their bias go by the steps in which
+    it had a gradient. So a row ends where Adam would have taken it that saw these steps alone, and a step costs what
+    its rows cost. Keras's own decays the moments of all rows, and moves them, at each step.
+
+    tables  whose gradients come as `tf.IndexedSlices`, each index once
+    """
+
+    def __init__(self, learning_rate: Any, tables: Sequence[tf.Variable] = (), **settings: Any):
+        super().__init__(learning_rate, **settings)
+        self._tables = {table.ref() for table in tables}
+
+    def _create_slots(self, var_list: Sequence[tf.Variable]) -> None:
+        super()._create_slots(var_list)
+        for table in var_list:
+            if table.ref() in self._tables:
+                self.add_slot(table, "steps", shape=table.shape[:1])  # (rows,) float32
+
+    def _resource_apply_sparse_duplicate_indices(
+        self, grad: tf.Tensor, handle: tf.Variable, indices: tf.Tensor, **_: Any
+    ) -> tf.Operation:
+        """grad (rows, …), indices (rows,): each once, so that there is nothing left to add up."""
+        one, two = (self._get_hyper(name, grad.dtype) for name in ("beta_1", "beta_2"))
+        moments = [self.get_slot(handle, name) for name in ("m", "v", "steps")]
+        first, second, steps = (tf.gather(moment, indices) for moment in moments)
+        first += (1 - one) * (grad - first)
+        second += (1 - two) * (grad**2 - second)
+        steps += 1
+        rate = self._decayed_lr(grad.dtype) * tf.sqrt(1 - two**steps) / (1 - one**steps)  # (rows,)
+        rate = tf.reshape(rate, [-1, *[1] * (len(grad.shape) - 1)])
+        change = rate * first / (tf.sqrt(second) + self.epsilon)
+        return tf.group(
+            handle.scatter_sub(tf.IndexedSlices(change, indices)),
+            *(
+                moment.scatter_update(tf.IndexedSlices(values, indices))
+                for moment, values in zip(moments, (first, second, steps), strict=True)
+            ),
+        )
