@@ -60,7 +60,13 @@ def test_every_row_is_read_exactly_once_an_epoch_however_many_ranks(examples_pat
     assert all(result["rows"].tolist() == [[13, 13]] * 50 for result in results)
 
 
-@pytest.mark.parametrize("case", CASES)
+USUAL = ("sgd", "lazy adam")
+EXACT = ("sgd", "lazy sgd", "dense adam", "lazy adam", "uniform gru", "softmax")
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=() if case in USUAL else pytest.mark.long) for case in EXACT]
+)
 @pytest.mark.parametrize("ranks", [2, pytest.param(3, marks=pytest.mark.long)])
 def test_ranks_with_parts_of_a_batch_learn_what_one_rank_learns_with_the_whole(trained, ranks, case):
     (alone,), together = trained(1, case), trained(ranks, case)
@@ -72,6 +78,7 @@ def test_ranks_with_parts_of_a_batch_learn_what_one_rank_learns_with_the_whole(t
     assert alone["losses"][-1] < 0.9 * alone["losses"][0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", ["lazy adam", "dense adam"])
 def test_a_batch_in_parts_teaches_what_it_teaches_whole(trained, case):
     (whole,), (parted,) = trained(1, case), trained(1, f"{case} in parts")
@@ -79,6 +86,7 @@ def test_a_batch_in_parts_teaches_what_it_teaches_whole(trained, case):
         np.testing.assert_allclose(one, other, atol=CASES[case].tolerance)
 
 
+@pytest.mark.long
 def test_gradients_of_16_bits_teach_nearly_the_same(trained):
     exact, halved = trained(2, "sgd")[0], trained(2, "sgd of 16 bits")[0]
     assert not np.array_equal(exact["losses"], halved["losses"])
