@@ -23,10 +23,10 @@ from models.dropout import Noise
 from models.example_set import TRAIN, VALIDATION, DataFile, ExampleSet
 from models.guard import guard
 from models.inputs import dataset
+from models.listening import Listener, Step, Taken
 from models.metrics import facts, per_user
 from models.next_item import NextItemModel
 from models.shards import Leg, Order, checksum, epoch_of, left, plan, rows_of, steps, wrap
-from models.watchdog import Watchdog
 
 __all__ = ["Epoch", "Outcome", "TrainingError", "guard", "make_step", "start", "train"]
 
@@ -67,46 +67,39 @@ def train(
     examples: ExampleSet,
     settings: Train,
     metric: str,
-    report: Callable[[Epoch], None] = lambda epoch: None,
-    report_step: Callable[[int, int, int], None] = lambda number, step, steps: None,
+    listener: Listener | None = None,
     optimizer: tf.keras.optimizers.legacy.Optimizer | None = None,
     order: Order | None = None,
     checkpoints: Checkpoints | None = None,
-    report_resumed: Callable[[Course], None] = lambda course: None,
-    watchdog: Watchdog | None = None,
 ) -> Outcome:
     """Trains `model` in place until `metric` gets no better on the validation rows.
 
     metric     a name of `models.metrics.per_user`
 
-    report     called on every rank after each epoch
-    report_step  likewise after each step, with the epoch's number, the step's from 1 and how many there are
+    listener   is told how it goes, on the rank that gives it
     optimizer  none: Adam with a linear warm-up
     order      none: shuffled as `settings` say
     checkpoints  none: it begins anew, and is lost where it is stopped
-    report_resumed  called on every rank before the first step of a training that goes on
-    watchdog     is told what is being done
     """
     order = order or Order(settings.seed, settings.window_files)
     optimizer = optimizer or OPTIMIZERS.Adam(WarmUp(settings.learning_rate, settings.warmup_steps))
     checkpoints = checkpoints or Checkpoints(None, every=settings.checkpoint_steps)
-    watchdog = watchdog or Watchdog(hvd.rank(), None)
+    listener = listener or Listener()
     best = [tf.Variable(variable, trainable=False) for variable in model.trainable_variables]
     course = checkpoints.open(model, optimizer, best)
-    if course.resumed:
-        report_resumed(course)
+    listener.started(course, model, optimizer)
     step = make_step(model, optimizer, settings.clip_norm)
     score = tf.function(model.score)
     while course.epoch <= settings.epochs and not _agreed(course.waited >= settings.patience):
-        loss, rows = _run_epoch(step, examples, settings, course, order, report_step, checkpoints, watchdog)
+        loss, rows = _run_epoch(step, examples, settings, course, order, checkpoints, listener)
         began = time.monotonic()
         metrics = validate(
-            score, examples, lambda: watchdog.at(f"judging epoch {course.epoch}", with_others=True)
+            score, examples, lambda: listener.at(f"judging epoch {course.epoch}", with_others=True)
         )
         better = course.best is None or metrics[metric] > course.best.metrics[metric]
         seconds = (course.seconds + time.monotonic() - began, course.seconds)
         epoch = Epoch(course.epoch, loss, metrics, *rows, *seconds, best=better)
-        report(epoch)
+        listener.ended(epoch)
         if better:
             _assign(best, model.trainable_variables)
         course.end_epoch(epoch)
@@ -133,17 +126,14 @@ class WarmUp(tf.keras.optimizers.schedules.LearningRateSchedule):
 
 def make_step(
     model: NextItemModel, optimizer: tf.keras.optimizers.legacy.Optimizer, clip_norm: float
-) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """The function of a batch (items, sessions, weights and ids of its rows) and a seed that takes one step on all ranks.
-
-    It returns the loss and the weight of the step's targets, each summed over the ranks.
-    """
+) -> Callable[..., Taken]:
+    """The function of a batch (items, sessions, weights and ids of its rows) and a seed that takes one step on all ranks."""
     variables = model.trainable_variables
 
     @tf.function
     def step(
         items: tf.Tensor, sessions: tf.Tensor, weights: tf.Tensor, rows: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> Taken:
         with tf.GradientTape() as tape:
             loss = model.loss(items, sessions, weights, seed, Noise(seed, rows))
         # Dense: two thirds of a batch's items differ, and gathering them from all ranks costs more than
@@ -154,7 +144,7 @@ def make_step(
         norm = tf.math.divide_no_nan(tf.linalg.global_norm(gradients), weight)
         scale = tf.math.divide_no_nan(clip_norm / tf.maximum(norm, clip_norm), weight)
         optimizer.apply_gradients([(g * scale, v) for g, v in zip(gradients, variables, strict=True)])
-        return total, weight
+        return Taken(total, weight, norm)
 
     return step
 
@@ -195,9 +185,8 @@ def _run_epoch(
     settings: Train,
     course: Course,
     order: Order,
-    report_step: Callable,
     checkpoints: Checkpoints,
-    watchdog: Watchdog,
+    listener: Listener,
 ) -> tuple[float, tuple[int, int]]:
     """Takes the steps that an epoch has left: the mean loss of a target, and the rows expected and seen."""
     files, began, before = examples.files(TRAIN), time.monotonic(), course.seconds
@@ -207,20 +196,36 @@ def _run_epoch(
     count = steps(max(map(rows_of, shares)), 1, settings.batch_size)
     if course.step == 0 and not course.epochs:
         checkpoints.save(course)  # a folder that cannot be written to is said before an hour's work
+    since = time.monotonic()
     for batch in dataset(shares[hvd.rank()], examples.lengths(TRAIN), settings.batch_size, count):
-        watchdog.at(f"taking step {course.step + 1} of epoch {course.epoch}", with_others=True)
+        arrived = time.monotonic()
+        listener.at(f"taking step {course.step + 1} of epoch {course.epoch}", with_others=True)
         seed = tf.constant([settings.seed, course.steps], tf.int32)
-        loss, weight = step(batch["items"], batch["sessions"], batch["weights"], batch["row_ids"], seed)
-        course.loss, course.weight = course.loss + float(loss), course.weight + float(weight)
+        taken = step(batch["items"], batch["sessions"], batch["weights"], batch["row_ids"], seed)
+        course.loss += float(taken.total)
+        course.weight += float(taken.weight)
         course.seen += int(batch["weights"].numpy().sum())
         course.ids = wrap(course.ids + int(batch["row_ids"].numpy().sum()))
         course.step, course.steps, count = course.step + 1, course.steps + 1, count - 1
         course.legs[-1] = Leg(hvd.size(), course.legs[-1].rows + settings.batch_size)
-        course.seconds = before + time.monotonic() - began
+        now = time.monotonic()
+        course.seconds = before + now - began
         if course.steps % checkpoints.every == 0 and count:
             checkpoints.save(course)
-        report_step(course.epoch, course.step, course.step + count)
-        watchdog.at(f"waiting for the rows of step {course.step + 1} of epoch {course.epoch}")
+        listener.stepped(
+            Step(
+                epoch=course.epoch,
+                number=course.step,
+                steps=course.step + count,
+                of_all=course.steps,
+                rows=settings.batch_size * hvd.size(),
+                seconds=now - since,
+                waited=arrived - since,
+                taken=taken,
+            )
+        )
+        listener.at(f"waiting for the rows of step {course.step + 1} of epoch {course.epoch}")
+        since = time.monotonic()
     seen_by_all = check_rows(files, course.epoch, course.seen, course.ids)
     loss = course.loss / max(course.weight, 1.0)
     if not np.isfinite(loss):
