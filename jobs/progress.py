@@ -1,13 +1,15 @@
 """Shows how a training goes: a line an epoch, and one in between where an epoch takes long."""
 
 import time
+from typing import Any
 
 from models.course import Course, Epoch
+from models.listening import Listener, Step
 
 EVERY = 10.0  # seconds between lines inside an epoch
 
 
-class Progress:
+class Progress(Listener):
     """Prints to standard output, which a launcher may read line by line."""
 
     def __init__(self, epochs: int, rows: int, ranks: int):
@@ -16,17 +18,17 @@ class Progress:
         self.done = 0
         print(f"  {ranks} ranks are up: {rows:,} rows an epoch, at most {epochs} epochs", flush=True)
 
-    def resumed(self, course: Course) -> None:
-        """Before the first step of a training that goes on."""
-        self._say(f"  going on behind step {course.step} of epoch {course.epoch}, from the last checkpoint")
+    def started(self, course: Course, model: Any, optimizer: Any) -> None:
+        if course.resumed:
+            self._say(
+                f"  going on behind step {course.step} of epoch {course.epoch}, from the last checkpoint"
+            )
 
-    def step(self, number: int, step: int, steps: int) -> None:
-        """After each step."""
-        if time.monotonic() - self.said >= EVERY and step < steps:
-            self._say(f"  epoch {number}/{self.epochs}  {step / steps:4.0%}")
+    def stepped(self, step: Step) -> None:
+        if time.monotonic() - self.said >= EVERY and step.number < step.steps:
+            self._say(f"  epoch {step.epoch}/{self.epochs}  {step.number / step.steps:4.0%}")
 
-    def epoch(self, epoch: Epoch) -> None:
-        """After each epoch."""
+    def ended(self, epoch: Epoch) -> None:
         self.done += 1
         left = (time.monotonic() - self.began) / self.done * (self.epochs - epoch.number)
         self._say(

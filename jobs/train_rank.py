@@ -44,7 +44,7 @@ def main(path: str, version: int) -> None:
     if hvd.rank() == 0:
         train_and_register(conf, examples, model, checkpoints, watchdog)
     else:
-        train(model, examples, conf.train, conf.promote.metric, checkpoints=checkpoints, watchdog=watchdog)
+        train(model, examples, conf.train, conf.promote.metric, watchdog, checkpoints=checkpoints)
 
 
 def folder_of(conf: Config, version: int) -> Path | None:
@@ -86,7 +86,8 @@ def train_and_register(conf: Config, examples: Any, model: Any, checkpoints: Any
     from jobs.progress import Progress
     from jobs.train import tags_of
     from models.export import export
-    from models.recording import recorded
+    from models.listening import Several
+    from models.recording import Recorder, recorded
     from models.registry import connect
     from models.train import train
 
@@ -94,22 +95,8 @@ def train_and_register(conf: Config, examples: Any, model: Any, checkpoints: Any
     with recorded(registry, conf, examples, checkpoints.run) as run:
         checkpoints.run = run.id
         progress = Progress(conf.train.epochs, sum(f.rows for f in examples.files("train")), conf.train.ranks)
-
-        def report(epoch: Any) -> None:
-            progress.epoch(epoch)
-            run.log_metrics({"loss": epoch.loss, "seconds": epoch.seconds, **epoch.metrics}, epoch.number)
-
-        outcome = train(
-            model,
-            examples,
-            conf.train,
-            conf.promote.metric,
-            report,
-            progress.step,
-            checkpoints=checkpoints,
-            report_resumed=progress.resumed,
-            watchdog=watchdog,
-        )
+        listener = Several(watchdog, progress, Recorder(run))
+        outcome = train(model, examples, conf.train, conf.promote.metric, listener, checkpoints=checkpoints)
         watchdog.at("exporting and registering the model")
         progress.best(outcome.best)
         with tempfile.TemporaryDirectory() as folder:

@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+import horovod.tensorflow as hvd
 import tensorflow as tf
+
+from conf.schema import Train
+from models.next_item import NextItemModel
 
 LEGACY = tf.keras.optimizers.legacy  # one fused operation a weight: Adam takes half the time of the newer one
 RATES = {"none": 0.0, "sqrt": 0.5, "linear": 1.0}
@@ -61,3 +65,10 @@ class RowAdam(tf.keras.optimizers.legacy.Adam):
                 for moment, values in zip(moments, (first, second, steps), strict=True)
             ),
         )
+
+
+def make_optimizer(model: NextItemModel, settings: Train) -> RowAdam:
+    """Adam with a linear warm-up, and of a large catalogue only for the items of a step."""
+    rate = settings.learning_rate * hvd.size() ** RATES[settings.rate_by_ranks]
+    tables = model.tables if model.vocabulary_size >= settings.lazy_rows else ()
+    return RowAdam(WarmUp(rate, settings.warmup_steps), tables)

@@ -10,7 +10,9 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from conf.schema import Config
+from models.course import Epoch
 from models.example_set import ExampleSet
+from models.listening import Listener
 from models.registry import Registry, Run
 
 
@@ -30,6 +32,17 @@ def recorded(
         Path(folder, "configuration.yaml").write_text(OmegaConf.to_yaml(OmegaConf.structured(conf)))
         run.log_artifacts(folder, "configuration")
         yield run
+
+
+class Recorder(Listener):
+    """Logs the numbers of a training in its run."""
+
+    def __init__(self, run: Run):
+        self.run = run
+
+    def ended(self, epoch: Epoch) -> None:
+        numbers = {"loss": epoch.loss, "seconds": epoch.seconds, **epoch.metrics}
+        self.run.log_metrics(numbers, epoch.number)
 
 
 def git_commit() -> str | None:

@@ -1,17 +1,14 @@
 """Trains a model with Horovod: a loop that every rank runs alike.
 
-A rank reads its share of the example set; a step adds up the ranks' gradients and weights and divides once,
-so that its gradient is that of one process with the whole batch, whatever is padded on whichever rank. Each
-epoch the rows that were read are counted and checked against the table's log, and the model is judged on the
-validation rows. What a step draws at random follows from the seed and the step's number, so that a training that was stopped
-goes on from its checkpoint as if it never had been.
+A rank reads its share of the example set, and takes its steps with the others (models/step.py). Each epoch the rows that
+were read are counted and checked against the table's log, and the model is judged on the validation rows. A training that
+was stopped goes on from its checkpoint as if it never had been.
 """
 
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import horovod.tensorflow as hvd
 import numpy as np
@@ -20,42 +17,20 @@ import tensorflow as tf
 from conf.schema import Train
 from models.checkpoints import Checkpoints
 from models.course import Course, Epoch
-from models.dropout import Noise
 from models.example_set import TRAIN, VALIDATION, DataFile, ExampleSet
-from models.gradients import Gradient, add_parts, add_ranks, scale
 from models.guard import guard
-from models.heads.next_item import Loss
 from models.inputs import dataset
+from models.listening import Listener, Step
 from models.memory import validation_batch
 from models.metrics import facts, per_user
 from models.next_item import NextItemModel
-from models.optimizers import LEGACY, RATES, RowAdam, WarmUp
+from models.optimizers import LEGACY, make_optimizer
 from models.shards import Leg, Order, checksum, epoch_of, left, plan, rows_of, steps, wrap
-from models.watchdog import Watchdog
-
-__all__ = [
-    "Epoch",
-    "Outcome",
-    "Taken",
-    "TrainingError",
-    "guard",
-    "make_optimizer",
-    "make_step",
-    "start",
-    "train",
-]
+from models.step import make_step
 
 
 class TrainingError(RuntimeError):
     """A training that went wrong: the text says what was seen, and what was expected."""
-
-
-class Taken(NamedTuple):
-    """What came of a step: () float32 each, the same on every rank."""
-
-    total: tf.Tensor  # the loss, summed over the targets of all ranks
-    weight: tf.Tensor  # of these targets
-    norm: tf.Tensor  # of the mean gradient over all weights, before it is clipped
 
 
 @dataclass
@@ -85,46 +60,39 @@ def train(
     examples: ExampleSet,
     settings: Train,
     metric: str,
-    report: Callable[[Epoch], None] = lambda epoch: None,
-    report_step: Callable[[int, int, int], None] = lambda number, step, steps: None,
+    listener: Listener | None = None,
     optimizer: LEGACY.Optimizer | None = None,
     order: Order | None = None,
     checkpoints: Checkpoints | None = None,
-    report_resumed: Callable[[Course], None] = lambda course: None,
-    watchdog: Watchdog | None = None,
 ) -> Outcome:
     """Trains `model` in place until `metric` gets no better on the validation rows.
 
     metric     a name of `models.metrics.per_user`
 
-    report     called on every rank after each epoch
-    report_step  likewise after each step, with the epoch's number, the step's from 1 and how many there are
+    listener   is told how it goes, on the rank that gives it
     optimizer  none: Adam (`make_optimizer`)
     order      none: shuffled as `settings` say
     checkpoints  none: it begins anew, and is lost where it is stopped
-    report_resumed  called on every rank before the first step of a training that goes on
-    watchdog     is told what is being done
     """
     order = order or Order(settings.seed, settings.window_files)
     optimizer = optimizer or make_optimizer(model, settings)
     checkpoints = checkpoints or Checkpoints(None, every=settings.checkpoint_steps)
-    watchdog = watchdog or Watchdog(hvd.rank(), None)
+    listener = listener or Listener()
     best = [tf.Variable(variable, trainable=False) for variable in model.trainable_variables]
     course = checkpoints.open(model, optimizer, best)
-    if course.resumed:
-        report_resumed(course)
+    listener.started(course, model, optimizer)
     step = make_step(model, optimizer, settings)
     score = tf.function(model.score)
     while course.epoch <= settings.epochs and not _agreed(course.waited >= settings.patience):
-        loss, rows = _run_epoch(step, examples, settings, course, order, report_step, checkpoints, watchdog)
+        loss, rows = _run_epoch(step, examples, settings, course, order, checkpoints, listener)
         began = time.monotonic()
         metrics = validate(
-            score, examples, lambda: watchdog.at(f"judging epoch {course.epoch}", with_others=True)
+            score, examples, lambda: listener.at(f"judging epoch {course.epoch}", with_others=True)
         )
         better = course.best is None or metrics[metric] > course.best.metrics[metric]
         seconds = (course.seconds + time.monotonic() - began, course.seconds)
         epoch = Epoch(course.epoch, loss, metrics, *rows, *seconds, best=better)
-        report(epoch)
+        listener.ended(epoch)
         if better:
             _assign(best, model.trainable_variables)
         course.end_epoch(epoch)
@@ -136,50 +104,6 @@ def train(
 def _assign(variables: Sequence[tf.Variable], values: Sequence[tf.Variable]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-
-
-def make_optimizer(model: NextItemModel, settings: Train) -> RowAdam:
-    """Adam with a linear warm-up, and of a large catalogue only for the items of a step."""
-    rate = settings.learning_rate * hvd.size() ** RATES[settings.rate_by_ranks]
-    tables = model.tables if model.vocabulary_size >= settings.lazy_rows else ()
-    return RowAdam(WarmUp(rate, settings.warmup_steps), tables)
-
-
-def make_step(
-    model: NextItemModel, optimizer: LEGACY.Optimizer, settings: Train
-) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], Taken]:
-    """The function of a batch (items, sessions, weights and ids of its rows) and a seed that takes one step on all ranks."""
-    variables, lazy = model.trainable_variables, model.vocabulary_size >= settings.lazy_rows
-    rows = settings.batch_size // settings.parts
-
-    @tf.function
-    def step(
-        items: tf.Tensor, sessions: tf.Tensor, weights: tf.Tensor, row_ids: tf.Tensor, seed: tf.Tensor
-    ) -> Taken:
-        sample = model.sample(hvd.allgather(items) if model.samples_batch else items, seed)
-        parts: list[list[Gradient]] = []
-        sums: list[Loss] = []
-        for first in range(0, settings.batch_size, rows):
-            part = slice(first, first + rows)
-            # One part after the other: what one of them keeps for its gradient is gone before the next begins.
-            done = [values for g in parts[-1:] for values in tf.nest.flatten(g, expand_composites=True)]
-            with tf.control_dependencies(done), tf.GradientTape() as tape:
-                noise = Noise(seed, row_ids[part])
-                sums.append(model.loss(items[part], sessions[part], weights[part], sample, noise))
-            gradients = tape.gradient(sums[-1].total, variables)
-            parts.append(gradients if lazy else [tf.convert_to_tensor(g) for g in gradients])
-        total, weight = (tf.add_n(values) for values in zip(*sums, strict=True))
-        total, weight = hvd.grouped_allreduce([total, weight], op=hvd.Sum)
-        # Divided before they are added up, so that 16 bits can hold them: by the weight of all ranks, and so
-        # the sum is the mean over the targets of the whole batch.
-        means = scale(add_parts(parts), tf.math.divide_no_nan(1.0, weight))
-        gradients = add_ranks(means, settings.wire)
-        norm = tf.linalg.global_norm(gradients)
-        gradients = scale(gradients, settings.clip_norm / tf.maximum(norm, settings.clip_norm))
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return Taken(total, weight, norm)
-
-    return step
 
 
 def validate(
@@ -219,9 +143,8 @@ def _run_epoch(
     settings: Train,
     course: Course,
     order: Order,
-    report_step: Callable,
     checkpoints: Checkpoints,
-    watchdog: Watchdog,
+    listener: Listener,
 ) -> tuple[float, tuple[int, int]]:
     """Takes the steps that an epoch has left: the mean loss of a target, and the rows expected and seen."""
     files, began, before = examples.files(TRAIN), time.monotonic(), course.seconds
@@ -231,20 +154,36 @@ def _run_epoch(
     count = steps(max(map(rows_of, shares)), 1, settings.batch_size)
     if course.step == 0 and not course.epochs:
         checkpoints.save(course)  # a folder that cannot be written to is said before an hour's work
+    since = time.monotonic()
     for batch in dataset(shares[hvd.rank()], examples.lengths(TRAIN), settings.batch_size, count):
-        watchdog.at(f"taking step {course.step + 1} of epoch {course.epoch}", with_others=True)
+        arrived = time.monotonic()
+        listener.at(f"taking step {course.step + 1} of epoch {course.epoch}", with_others=True)
         seed = tf.constant([settings.seed, course.steps], tf.int32)
         taken = step(batch["items"], batch["sessions"], batch["weights"], batch["row_ids"], seed)
-        course.loss, course.weight = course.loss + float(taken.total), course.weight + float(taken.weight)
+        course.loss += float(taken.total)
+        course.weight += float(taken.weight)
         course.seen += int(batch["weights"].numpy().sum())
         course.ids = wrap(course.ids + int(batch["row_ids"].numpy().sum()))
         course.step, course.steps, count = course.step + 1, course.steps + 1, count - 1
         course.legs[-1] = Leg(hvd.size(), course.legs[-1].rows + settings.batch_size)
-        course.seconds = before + time.monotonic() - began
+        now = time.monotonic()
+        course.seconds = before + now - began
         if course.steps % checkpoints.every == 0 and count:
             checkpoints.save(course)
-        report_step(course.epoch, course.step, course.step + count)
-        watchdog.at(f"waiting for the rows of step {course.step + 1} of epoch {course.epoch}")
+        listener.stepped(
+            Step(
+                epoch=course.epoch,
+                number=course.step,
+                steps=course.step + count,
+                of_all=course.steps,
+                rows=settings.batch_size * hvd.size(),
+                seconds=now - since,
+                waited=arrived - since,
+                taken=taken,
+            )
+        )
+        listener.at(f"waiting for the rows of step {course.step + 1} of epoch {course.epoch}")
+        since = time.monotonic()
     seen_by_all = check_rows(files, course.epoch, course.seen, course.ids)
     loss = course.loss / max(course.weight, 1.0)
     if not np.isfinite(loss):

@@ -8,12 +8,14 @@ import sys
 import threading
 import time
 
+from models.listening import Listener
+
 STALLED = 4  # exit code
 SAID = "stalled: "
 GRACE = 30.0  # seconds that whoever waits for others gives them to say what they wait for
 
 
-class Watchdog:
+class Watchdog(Listener):
     """Watches this process from a thread of its own: `at` has to be called every `seconds`, none: it need not."""
 
     def __init__(self, rank: int, seconds: float | None):
@@ -23,7 +25,6 @@ class Watchdog:
             threading.Thread(target=self._watch, args=[seconds], daemon=True).start()
 
     def at(self, doing: str, with_others: bool = False) -> None:
-        """What the process does from now on; `with_others`: where it may have to wait for them."""
         self.now = (time.monotonic(), doing, GRACE if with_others else 0.0)
 
     def _watch(self, seconds: float) -> None:

@@ -17,6 +17,7 @@ from models import train as training
 from models.checkpoints import Checkpoints
 from models.example_set import open_example_set
 from models.inputs import dataset
+from models.listening import Listener, Step
 from models.next_item import NextItemModel
 
 
@@ -31,7 +32,6 @@ def main(path: str, out: str, folder: str, batch_size: int, lost: int) -> None:
         seed=1,
     )
     read: list[list[int]] = []
-    taken = 0
 
     def noted(stretches, layout, size, count):
         for batch in dataset(stretches, layout, size, count):
@@ -40,14 +40,16 @@ def main(path: str, out: str, folder: str, batch_size: int, lost: int) -> None:
                 read.append(ids[real].tolist())
             yield batch
 
-    def stepped(number: int, step: int, steps: int) -> None:
-        nonlocal taken
-        taken += 1
-        if hvd.rank() == hvd.size() - 1 and taken == lost:
-            os.kill(os.getpid(), signal.SIGKILL)
-        rows = np.array([(number, row) for row in read[-1]]).reshape(-1, 2)
-        Path(out).mkdir(exist_ok=True)
-        np.save(f"{out}/{os.getpid()}-{taken}.npy", rows)
+    class Killer(Listener):
+        taken = 0
+
+        def stepped(self, step: Step) -> None:
+            self.taken += 1
+            if hvd.rank() == hvd.size() - 1 and self.taken == lost:
+                os.kill(os.getpid(), signal.SIGKILL)
+            rows = np.array([(step.epoch, row) for row in read[-1]]).reshape(-1, 2)
+            Path(out).mkdir(exist_ok=True)
+            np.save(f"{out}/{os.getpid()}-{self.taken}.npy", rows)
 
     training.dataset = noted
     outcome = training.train(
@@ -55,7 +57,7 @@ def main(path: str, out: str, folder: str, batch_size: int, lost: int) -> None:
         examples,
         settings,
         "ndcg@10",
-        report_step=stepped,
+        Killer(),
         checkpoints=Checkpoints(Path(folder), every=2),
     )
     np.savez(

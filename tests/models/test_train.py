@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from conf.schema import Model, Task, Train
 from models.example_set import open_example_set
+from models.listening import Listener, Several, Step
 from models.next_item import NextItemModel
 from models.shards import checksum
 from models.train import TrainingError, check_rows, train
@@ -121,18 +122,76 @@ def test_training_stops_after_patience_and_keeps_the_best_weights(alone, tmp_pat
     examples = open_example_set(random_example_set(tmp_path / "set", train=[20], validation=[10]))
     model = small(examples, "gru")
     kept = []
+
+    class Keeper(Listener):
+        def ended(self, epoch):
+            kept.append([v.numpy() for v in model.trainable_variables])
+
     outcome = train(
         model,
         examples,
         Train(batch_size=16, epochs=30, patience=2, learning_rate=0.3, warmup_steps=1),
         "ndcg@10",
-        report=lambda epoch: kept.append([v.numpy() for v in model.trainable_variables]),
+        Keeper(),
     )
     assert len(outcome.epochs) < 30
     assert outcome.best.number == len(outcome.epochs) - 2
     assert outcome.best.metrics["ndcg@10"] == max(e.metrics["ndcg@10"] for e in outcome.epochs)
     for variable, best in zip(model.trainable_variables, kept[outcome.best.number - 1], strict=True):
         np.testing.assert_array_equal(variable, best)
+
+
+class Notes(Listener):
+    """What a training said, in its order."""
+
+    def __init__(self):
+        self.said = []
+
+    def started(self, course, model, optimizer):
+        self.said.append(("started", course.resumed))
+
+    def at(self, doing, with_others=False):
+        if not doing.startswith("judging"):
+            self.said.append((doing, with_others))
+
+    def stepped(self, step):
+        self.said.append(step)
+
+    def ended(self, epoch):
+        self.said.append(("ended", epoch.number))
+
+
+def test_every_listener_is_told_each_step_with_its_numbers(alone, examples_path):
+    one, other = Notes(), Notes()
+    examples = open_example_set(examples_path)
+    settings = Train(batch_size=8, epochs=2, patience=2)
+    outcome = train(small(examples, "gru"), examples, settings, "ndcg@10", Several(one, other))
+    assert one.said == other.said
+    steps = [said for said in one.said if isinstance(said, Step)]
+    assert [said for said in one.said if not isinstance(said, Step)] == [
+        ("started", 0),
+        *(
+            said
+            for epoch in (1, 2)
+            for said in (
+                (f"taking step 1 of epoch {epoch}", True),
+                (f"waiting for the rows of step 2 of epoch {epoch}", False),
+                (f"taking step 2 of epoch {epoch}", True),
+                (f"waiting for the rows of step 3 of epoch {epoch}", False),
+                ("ended", epoch),
+            )
+        ),
+    ]
+    assert [(s.epoch, s.number, s.steps, s.of_all, s.rows) for s in steps] == [
+        (1, 1, 2, 1, 8),
+        (1, 2, 2, 2, 8),
+        (2, 1, 2, 3, 8),
+        (2, 2, 2, 4, 8),
+    ]
+    assert all(0 < s.waited < s.seconds for s in steps)
+    assert all(np.isfinite(s.loss) and float(s.taken.norm) > 0 for s in steps)
+    total = sum(float(s.taken.total) for s in steps[:2])
+    assert outcome.epochs[0].loss == pytest.approx(total / sum(float(s.taken.weight) for s in steps[:2]))
 
 
 def test_rows_that_are_lost_or_read_twice_stop_the_training(alone, examples_path):
