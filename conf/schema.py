@@ -111,9 +111,7 @@ class Model:
     dropout: float = 0.2  # on inputs and between layers
     loss: str = "sampled_softmax"  # or `softmax` over the whole vocabulary
     negatives: int = 1024  # items drawn a step, shared by all its positions
-    sampling: str = (
-        "popularity"  # of them: `popularity`, `uniform`, or `batch` (the items of the step's rows)
-    )
+    sampling: str = "popularity"  # how they are drawn: popularity, uniform, or of the `batch`
 
 
 @dataclass
@@ -143,9 +141,7 @@ class Train:
     rate_by_ranks: str = "none"  # how it grows with the ranks, as their batch does: none, sqrt or linear
     clip_norm: float = 1.0  # of the gradient over all weights
     parts: int = 1  # in which a rank's batch is taken, one by one: less memory for the same gradient
-    lazy_rows: int = (
-        200_000  # items from which on a step changes only those that it looked at (models/optimizers.py)
-    )
+    lazy_rows: int = 200_000  # items from which on a step changes only the rows of those it read
     wire: str = "none"  # `fp16`: ranks send each other gradients of 16 bits
     window_files: int = 8  # files whose rows are shuffled together
     checkpoints: str = ""  # folder in which trainings keep how far they came; none: beside the lake

@@ -67,8 +67,21 @@ class RowAdam(tf.keras.optimizers.legacy.Adam):
         )
 
 
+def lazy_tables(model: NextItemModel, settings: Train) -> tuple[tf.Variable, ...]:
+    """The weights of which a step changes only the rows that it looked at: those of a large catalogue.
+
+    A small one's gradients are dense: most of its items are in a batch, and to gather them from all ranks costs more than to
+    add all up.
+    """
+    return model.tables if model.vocabulary_size >= settings.lazy_rows else ()
+
+
 def make_optimizer(model: NextItemModel, settings: Train) -> RowAdam:
-    """Adam with a linear warm-up, and of a large catalogue only for the items of a step."""
-    rate = settings.learning_rate * hvd.size() ** RATES[settings.rate_by_ranks]
-    tables = model.tables if model.vocabulary_size >= settings.lazy_rows else ()
-    return RowAdam(WarmUp(rate, settings.warmup_steps), tables)
+    """Adam with a linear warm-up to `peak_rate`."""
+    rate = peak_rate(settings, hvd.size())
+    return RowAdam(WarmUp(rate, settings.warmup_steps), lazy_tables(model, settings))
+
+
+def peak_rate(settings: Train, ranks: int) -> float:
+    """The learning rate after the warm-up, of steps whose batch is `ranks` times that of one rank."""
+    return settings.learning_rate * ranks ** RATES[settings.rate_by_ranks]

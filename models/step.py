@@ -16,14 +16,15 @@ from models.gradients import Gradient, add_parts, add_ranks, scale
 from models.heads.next_item import Loss
 from models.listening import Taken
 from models.next_item import NextItemModel
-from models.optimizers import LEGACY
+from models.optimizers import LEGACY, lazy_tables
 
 
 def make_step(
     model: NextItemModel, optimizer: LEGACY.Optimizer, settings: Train
 ) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], Taken]:
     """The function of a batch (items, sessions, weights and ids of its rows) and a seed that takes one step on all ranks."""
-    variables, lazy = model.trainable_variables, model.vocabulary_size >= settings.lazy_rows
+    variables = model.trainable_variables
+    tables = {table.ref() for table in lazy_tables(model, settings)}
     rows = settings.batch_size // settings.parts
 
     @tf.function
@@ -41,7 +42,12 @@ def make_step(
                 noise = Noise(seed, row_ids[part])
                 sums.append(model.loss(items[part], sessions[part], weights[part], sample, noise))
             gradients = tape.gradient(sums[-1].total, variables)
-            parts.append(gradients if lazy else [tf.convert_to_tensor(g) for g in gradients])
+            parts.append(
+                [
+                    g if v.ref() in tables else tf.convert_to_tensor(g)
+                    for g, v in zip(gradients, variables, strict=True)
+                ]
+            )
         total, weight = (tf.add_n(values) for values in zip(*sums, strict=True))
         total, weight = hvd.grouped_allreduce([total, weight], op=hvd.Sum)
         # Divided before they are added up, so that 16 bits can hold them: by the weight of all ranks, and so

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.optimizers import LEGACY, RowAdam, WarmUp
+from conf.schema import Train
+from models.optimizers import LEGACY, RowAdam, WarmUp, peak_rate
 
 START = np.arange(10, dtype=np.float32).reshape(5, 2)
 STEPS = [  # rows with a gradient, and that gradient
@@ -16,6 +17,12 @@ STEPS = [  # rows with a gradient, and that gradient
 def test_the_learning_rate_rises_to_its_value_and_stays():
     rate = WarmUp(0.8, 4)
     assert [round(float(rate(step)), 6) for step in (0, 1, 3, 4, 100)] == [0.2, 0.4, 0.8, 0.8, 0.8]
+
+
+@pytest.mark.parametrize(("by_ranks", "rate"), [("none", 0.01), ("sqrt", 0.02), ("linear", 0.04)])
+def test_the_learning_rate_of_four_ranks(by_ranks, rate):
+    assert peak_rate(Train(learning_rate=0.01, rate_by_ranks=by_ranks), ranks=4) == pytest.approx(rate)
+    assert peak_rate(Train(learning_rate=0.01, rate_by_ranks=by_ranks), ranks=1) == 0.01
 
 
 @pytest.mark.parametrize("shape", [(5, 2), (5,)])

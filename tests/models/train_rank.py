@@ -15,7 +15,7 @@ from conf.schema import Model, Task, Train
 from models.example_set import open_example_set
 from models.inputs import dataset
 from models.next_item import NextItemModel
-from models.optimizers import LEGACY, RowAdam
+from models.optimizers import LEGACY, RowAdam, lazy_tables
 from models.shards import Order, epoch_of, plan, steps
 from models.train import start, train
 
@@ -58,7 +58,7 @@ def main(path: str, out: str, case: Case) -> None:
         examples.counts("validation_sessions"),
         seed=1 + hvd.rank(),  # ranks that begin apart: only the broadcast brings them together
     )
-    tables = model.tables if settings.lazy_rows == 1 else ()
+    tables = lazy_tables(model, settings)
     optimizer = LEGACY.SGD(0.5) if case.optimizer == "sgd" else RowAdam(0.01, tables, epsilon=1e-6)
     outcome = train(model, examples, settings, "ndcg@10", optimizer=optimizer, order=Order(shuffled=False))
     items = tf.constant([[3, 4, 5, 6]])
