@@ -31,15 +31,14 @@ def problems(train: Train) -> Iterator[str]:
                 f"got train.launcher={train.launcher}: give train=hosts"
             )
         return
-    if not train.hosts:
-        yield "train.hosts is missing: give train.hosts=[one:2,two:2], hosts with the ranks of each"
     for each in train.hosts:
         if not HOST.fullmatch(each):
             yield f"train.hosts must be host:ranks each, such as 10.0.0.2:1, got {each!r}"
     hosts = hosts_of(train.hosts)
     if len({host.name for host in hosts}) < len(hosts):
         yield f"train.hosts must name a host once, got {', '.join(train.hosts)}"
-    if (ranks := sum(host.ranks for host in hosts)) != train.ranks:
-        yield f"train.hosts has {ranks} ranks ({', '.join(train.hosts)}), train.ranks is {train.ranks}: set train.ranks={ranks}"
+    if hosts and (ranks := sum(host.ranks for host in hosts)) != train.ranks:
+        named = ", ".join(train.hosts)
+        yield f"train.hosts has {ranks} ranks ({named}), train.ranks is {train.ranks}: set train.ranks={ranks}"
     if train.min_ranks is not None and not 1 <= train.min_ranks <= train.ranks:
         yield f"train.min_ranks must lie between 1 and train.ranks={train.ranks}, got {train.min_ranks}"

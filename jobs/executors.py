@@ -22,6 +22,8 @@ from jobs.launch import QUIET, Heard, RanksFailed, told_to_end
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
+CANCELLED = "[SPARK_JOB_CANCELLED]"
+
 
 def run_on_executors(context: "SparkContext", task: rank.Task, train: Train) -> None:
     """Runs the task as `train.ranks` Spark tasks at once; raises `RanksFailed` where one does not end well.
@@ -34,9 +36,12 @@ def run_on_executors(context: "SparkContext", task: rank.Task, train: Train) -> 
 
     cloudpickle.register_pickle_by_value(rank)  # Horovod's process does not look into the wheels of Spark
     conf = context.getConf()
-    packages = [PurePath(each).name for each in (conf.get("spark.submit.pyFiles") or "").split(",") if each]
-    host = conf.get("spark.driver.host")
-    with Calls(conf.get("spark.driver.bindAddress") or host, Heard()) as calls, told_to_end(), signals_kept():
+    shipped = [PurePath(each) for each in (conf.get("spark.submit.pyFiles") or "").split(",")]
+    packages = [each.name for each in shipped if each.suffix in (".whl", ".zip", ".egg")]
+    host = conf.get("spark.driver.host", "localhost")
+    heard = Heard()
+    calls = Calls(conf.get("spark.driver.bindAddress", host), heard)
+    with calls, told_to_end(), signals_kept(), threads_heard(heard):
         try:
             horovod.spark.run(
                 rank.on_executor,
@@ -55,7 +60,7 @@ def run_on_executors(context: "SparkContext", task: rank.Task, train: Train) -> 
                 is_said=True,
             ) from None
         except Exception as error:
-            raise calls.heard.failure(f"a rank failed ({error})") from None
+            raise heard.failure(f"a rank failed ({error})") from None
 
 
 class Calls(ThreadingTCPServer):
@@ -98,6 +103,8 @@ class Call(StreamRequestHandler):
             return
         heard, last = self.server.heard, ""
         self.server.open.add(self.request)
+        if heard.lost:  # before this one had called
+            self.server.end_all()
         with suppress(OSError):
             for line in self.rfile:
                 last = line.decode(errors="replace").rstrip("\n")
@@ -110,12 +117,27 @@ class Call(StreamRequestHandler):
 
 
 @contextmanager
+def threads_heard(heard: Heard) -> Iterator[None]:
+    """Within it, what a thread of Horovod's dies of is kept, and not printed; nothing where it was only told to end."""
+
+    def hear(died: threading.ExceptHookArgs) -> None:
+        if CANCELLED not in (text := str(died.exc_value)):
+            heard.kept.extend(line for line in text.splitlines() if not line.startswith("\tat "))
+
+    before, threading.excepthook = threading.excepthook, hear
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
+@contextmanager
 def signals_kept() -> Iterator[None]:
-    """Horovod takes these signals for itself, and then fails as if a rank had: within it they do in the end what they did."""
+    """Horovod takes these signals for itself, and fails as if a rank had: at the end of this they do what they did."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {int(number): signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     os.set_blocking(writer, False)

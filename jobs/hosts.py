@@ -35,11 +35,21 @@ def silence_of(host: Host, train: Train) -> str:
     """Why the host cannot be used; nothing: it answers."""
     if is_here(host):
         return ""
-    command = ["ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", f"ConnectTimeout={CONNECT}"]
+    command = [
+        "ssh",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        f"ConnectTimeout={CONNECT}",
+    ]
     command += ["-p", str(train.ssh_port)] if train.ssh_port else []
     command += ["-i", train.ssh_key] if train.ssh_key else []
     try:
-        asked = subprocess.run([*command, host.name, "true"], capture_output=True, text=True, timeout=3 * CONNECT)
+        asked = subprocess.run(
+            [*command, host.name, "true"], capture_output=True, text=True, timeout=3 * CONNECT
+        )
     except subprocess.TimeoutExpired:
         return f"{host.name} does not answer ssh"
     if asked.returncode == 0:
@@ -75,8 +85,6 @@ def interface_towards(hosts: Sequence[Host]) -> str | None:
         probe.connect((other.name, 9))  # sends nothing
         address = probe.getsockname()[0]
     found = (
-        name
-        for name, its in psutil.net_if_addrs().items()
-        if any(each.address == address for each in its)
+        name for name, its in psutil.net_if_addrs().items() if any(each.address == address for each in its)
     )
     return next(found, None)

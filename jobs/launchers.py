@@ -34,6 +34,10 @@ def launcher(conf: Config, task: Task) -> Iterator[Callable[[], None]]:
     """What runs the task once, by `train.launcher`."""
     train = conf.train
     if train.launcher == "hosts":
+        if not train.hosts:
+            raise InputError(
+                "train.hosts is missing: give train.hosts=[one:2,two:2], with the ranks of each host"
+            )
         shared = checkpoints_of(conf)
         if shared is None:
             raise InputError("train.checkpoints is missing: give a folder that all of train.hosts see")

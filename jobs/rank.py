@@ -15,8 +15,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Lock, Thread
@@ -84,9 +86,8 @@ def on_executor(task: Task, packages: Sequence[str], launcher: tuple[str, int], 
     packages  names of wheels that Spark brought into this folder
     """
     rank, lock = os.environ["HOROVOD_RANK"], Lock()
-    paths = [os.path.abspath(name) for name in packages if os.path.exists(name)]
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*paths, os.environ.get("PYTHONPATH")]))
-    with socket.create_connection(launcher) as call:
+    with unpacked(packages) as folder, socket.create_connection(launcher) as call:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
 
         def tell(text: str) -> None:
             with lock, suppress(OSError):  # a launcher that is gone is seen by `attended`
@@ -112,13 +113,26 @@ def on_executor(task: Task, packages: Sequence[str], launcher: tuple[str, int], 
         os._exit(1 if code is None else code)
 
 
+@contextmanager
+def unpacked(packages: Sequence[str]) -> Iterator[str]:
+    """A folder with what is in the wheels that are here: MLflow reads a model's code from a file, not from an archive."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in filter(os.path.exists, packages):
+            with zipfile.ZipFile(name) as wheel:
+                wheel.extractall(folder)
+        yield folder
+
+
 def main(path: str) -> int:
     try:
         task = Task(**json.loads(Path(path).read_text()))
     except FileNotFoundError:
         if not select.select([sys.stdin], [], [], PATIENCE)[0]:  # else it is over already
             host = socket.gethostname()
-            print(f"error: {path} is not on {host}: train.checkpoints must be shared by all hosts", file=sys.stderr)
+            print(
+                f"error: {path} is not on {host}: train.checkpoints must be shared by all hosts",
+                file=sys.stderr,
+            )
         return 2
     code = attended(started(task), sys.stdin.fileno())
     if code is None:  # after a launcher that was killed nobody else would remove it

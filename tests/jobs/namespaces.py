@@ -23,10 +23,19 @@ ServerAliveInterval 5
 ServerAliveCountMax 2
 """
 
-needs_hosts = pytest.mark.skipif(
-    os.geteuid() != 0 or not SSHD or not shutil.which("ip"),
-    reason="makes hosts of network namespaces: needs root, sshd (openssh-server) and ip (iproute2)",
-)
+
+def why_not() -> str:
+    """Why there can be no hosts here; nothing: there can."""
+    if os.geteuid() != 0:
+        return "they are network namespaces, which root makes"
+    if not SSHD or not shutil.which("ip"):
+        return "they need sshd and ip: apt-get install openssh-server iproute2"
+    if subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True).returncode:
+        return "this machine lets root make no network namespaces"
+    return ""
+
+
+needs_hosts = pytest.mark.skipif(bool(why_not()), reason=f"no hosts here: {why_not()}")
 
 
 @dataclass(frozen=True)
@@ -56,13 +65,14 @@ class HostsHere:
 
     def processes(self, number: int, word: str = "") -> list[psutil.Process]:
         """Those on a host, counted from 0, that have this word on their command line."""
-        pids = subprocess.run(["ip", "netns", "pids", self.names[number]], capture_output=True, text=True).stdout
+        pids = subprocess.run(
+            ["ip", "netns", "pids", self.names[number]], capture_output=True, text=True
+        ).stdout
         found = []
         for pid in pids.split():
-            with suppress(psutil.Error):
-                if not word or word in (process := psutil.Process(int(pid))).cmdline():
-                    found.append(psutil.Process(int(pid)) if not word else process)
-        return found
+            with suppress(psutil.NoSuchProcess):
+                found.append(psutil.Process(int(pid)))
+        return [process for process in found if is_with(process, word)]
 
     def lose(self, number: int) -> None:
         """The host is gone, and nobody is told: no packet comes from it any more."""
@@ -133,6 +143,14 @@ def within(name: str, own: Path, *command: str) -> list[str]:
 def run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+
+
+def is_with(process: psutil.Process, word: str) -> bool:
+    """Whether it lives, and has this word on its command line."""
+    try:
+        return word in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def until(look, seconds: float = 300):

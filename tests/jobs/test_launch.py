@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from conf.hosts import Host
+from conf.load import load
+from jobs.job import InputError
 from jobs.launch import RanksFailed, run_ranks
+from jobs.launchers import launcher
 from jobs.rank import Task
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +42,9 @@ def test_what_all_ranks_say_is_told_once():
 
 
 def test_what_nobody_expected_is_told_with_its_traceback():
-    with pytest.raises(RanksFailed, match=r"rank 0 ended with exit code 1:(.|\n)*KeyError: 'nobody expected this'"):
+    with pytest.raises(
+        RanksFailed, match=r"rank 0 ended with exit code 1:(.|\n)*KeyError: 'nobody expected this'"
+    ):
         start(["traceback"], 1)
 
 
@@ -65,6 +70,19 @@ def test_no_rank_outlives_the_launcher(tmp_path, how):
     launcher.send_signal(how)
     launcher.wait()
     assert not wait_for(lambda: [pid for pid in pids if is_running(pid)], lambda running: not running)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["train=hosts"], "train.hosts is missing"),
+        (["train=hosts", "train.hosts=[one:2]", "lake=s3a://bucket/lake"], "train.checkpoints is missing"),
+        (["train=spark", "spark.master=''"], "spark.master is missing"),
+    ],
+)
+def test_a_launcher_says_what_it_lacks_before_it_starts_anything(given, message):
+    with pytest.raises(InputError, match=message), launcher(load(given), Task(RANKS)):
+        pass
 
 
 def wait_for(look, enough, seconds: float = 300):
