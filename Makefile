@@ -7,7 +7,7 @@ PYTEST = $(PYTHON) -m pytest -v --durations=15 -n 2 --dist loadfile
 CODE = $(wildcard features models jobs conf reports)
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 
-.PHONY: help setup demo test test-long test-quick bench-data bench-night bench-runaway bench-catalogue lint format wheel docs ui requirements clean
+.PHONY: help setup demo test test-long test-cluster test-quick bench-data bench-night bench-runaway bench-catalogue lint format wheel docs ui requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -23,6 +23,9 @@ test: setup lint  ## lint, then the tests, two files at a time
 
 test-long: setup  ## the tests that `make test` leaves out: more of a kind, a kill at each commit among them
 	$(PYTEST) -m long
+
+test-cluster: setup  ## the tests on several hosts and on Spark clusters, which they make themselves; hosts as root only
+	$(PYTHON) -m pytest -v --durations=15 -n 0 -m cluster
 
 test-quick: setup lint  ## lint, then the tests except those marked slow
 	$(PYTEST) -m "not slow and not long"

@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from conf import expectations, simulation, sources
+from conf import expectations, hosts, simulation, sources
 from conf.schema import Config, Source
 
 CHOICES = {
@@ -24,9 +24,9 @@ CHOICES = {
     "model.name": ("popularity", "frequency", "frequency_decay", "gru", "sasrec"),
     "model.loss": ("sampled_softmax", "softmax"),
     "model.sampling": ("popularity", "uniform", "batch"),
-    "train.launcher": ("local",),
     "train.rate_by_ranks": ("none", "sqrt", "linear"),
     "train.wire": ("none", "fp16"),
+    "train.launcher": ("local", "hosts", "spark"),
     "selection.target": ("buys", "spend", "returns"),
     "privacy.ids": ("keyed", "plain"),
 }
@@ -151,6 +151,8 @@ def check(config: Config) -> None:
         if not 0 < (value := _get(config, key)) <= 1:
             raise ConfigurationError(f"{key} must lie in (0, 1], got {value}: set {key}")
     check_shop(config.source)
+    if problem := next(hosts.problems(config.train), None):
+        raise ConfigurationError(problem)
     if problem := next(simulation.problems(config.simulate), None):
         raise ConfigurationError(problem)
     if problem := next(expectations.problems(config.quality), None):

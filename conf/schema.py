@@ -131,8 +131,13 @@ class Task:
 class Train:
     """How it is trained."""
 
-    launcher: str = "local"  # `local`: processes of this machine
+    launcher: str = "local"  # where ranks run: `local` on this machine, `hosts` by ssh, `spark` on executors
     ranks: int = 2  # Horovod processes
+    hosts: list[str] = field(default_factory=list)  # of `hosts`: host:ranks each, the first rank on the first
+    min_ranks: int | None = None  # of `hosts`: with so many it goes on without a host that is gone; none: all
+    ssh_port: int | None = None  # of `hosts`; none: as ssh itself
+    ssh_key: str = ""  # of `hosts`: file of the private key; none: as ssh itself
+    interface: str = ""  # network interface between ranks, of one name on all hosts; none: found out
     batch_size: int = 32  # rows a rank and step
     epochs: int = 5  # at most
     patience: int = 2  # stop after this many epochs without a better validation metric

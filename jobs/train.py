@@ -2,7 +2,8 @@
 
 Reads `examples/<set_id>`, writes one MLflow run and one version of the registered model `task.name`. A model
 that is registered already, from the same examples and configuration, is left as it is. Baselines are fitted
-here; encoders are trained by `train.ranks` processes (jobs/train_rank.py). Starts no Spark. Nothing is trained after a check
+here; encoders are trained by `train.ranks` processes (jobs/train_rank.py), on this machine, on
+`train.hosts` or on the executors of Spark, which is started for that alone. Nothing is trained after a check
 (jobs/quality.py) that found what must not be. Safe to run again after a kill: it goes on from its last checkpoint, with the
 weights that it would have had, or with another number of ranks with the rows that were left.
 
@@ -21,7 +22,9 @@ from omegaconf import OmegaConf
 
 from conf.schema import Config
 from jobs.job import UNTRUSTED, InputError, Untrusted, configure, stop
-from jobs.launch import RanksFailed, run_ranks
+from jobs.launch import RanksFailed
+from jobs.launchers import run_until_done
+from jobs.rank import Task
 from jobs.trust import trusted
 from models.commits import newest_facts
 from models.example_set import TRAIN, VALIDATION, ExampleSet, ExampleSetError, open_example_set
@@ -31,12 +34,13 @@ from models.shards import plan
 
 ENCODERS = ("gru", "sasrec")
 KEEPING = ("checkpoints", "checkpoint_steps", "memory_gib", "restarts", "stall_seconds")
-"""How a training is kept, which does not change what comes of it."""
+LAUNCHING = ("launcher", "hosts", "min_ranks", "ssh_port", "ssh_key", "interface")
+"""How a training is kept and started, which does not change what comes of it."""
 
 
 def train(conf: Config) -> dict[str, Any]:
     """Trains and registers what `conf` says. Returns the version, and of encoders the rows of an epoch."""
-    began, lost = time.monotonic(), 0
+    began, lost = time.monotonic(), list[str]()
     conf = replace(conf, set_id=conf.set_id or set_id_of(conf))
     registry = connect(conf.registry, conf.artifacts)
     if version := find(registry, conf):
@@ -49,32 +53,15 @@ def train(conf: Config) -> dict[str, Any]:
         )  # a plan that cannot be: before the ranks start
         examples.files(VALIDATION)
         print(f"train: {conf.model.name}, starting {conf.train.ranks} ranks", flush=True)
-        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-            file.write(OmegaConf.to_yaml(OmegaConf.structured(conf)))
-            file.flush()
-            lost = run_until_done(conf, [file.name, str(examples.version)])
+        configuration = OmegaConf.to_yaml(OmegaConf.structured(conf))
+        lost = run_until_done(conf, Task("jobs.train_rank", [str(examples.version)], configuration))
     else:
         guard()
         fit_baseline(conf, registry, examples)
     version = find(registry, conf)
     assert version is not None, "the ranks ended well, and registered nothing"
-    restarts = {"restarts": lost} if lost else {}
+    restarts = {"restarts": len(lost), "lost": "; ".join(lost)} if lost else {}
     return facts_of(version) | restarts | {"seconds": round(time.monotonic() - began, 1)} | in_spite
-
-
-def run_until_done(conf: Config, arguments: list[str]) -> int:
-    """Runs the ranks; starts them anew where one was lost. Returns how often."""
-    lost = 0
-    while True:
-        try:
-            run_ranks("jobs.train_rank", arguments, conf.train.ranks)
-            return lost
-        except RanksFailed as error:
-            guard()  # with another Keras horovodrun itself fails, and blames something else
-            if error.is_said or lost == conf.train.restarts:
-                raise
-            lost += 1
-            print(f"train: {error.in_short}; starting all of them from the last checkpoint", flush=True)
 
 
 def in_spite_of(conf: Config) -> dict[str, Any]:
@@ -101,12 +88,12 @@ def hash_of(conf: Config) -> str:
     model = asdict(conf.model)
     if conf.model.name not in ENCODERS:
         return configuration_hash({"model": model})
-    train = {name: value for name, value in asdict(conf.train).items() if name not in KEEPING}
+    train = {name: value for name, value in asdict(conf.train).items() if name not in KEEPING + LAUNCHING}
     return configuration_hash({"model": model, "train": train, "metric": conf.promote.metric})
 
 
 def facts_of(version: Version) -> dict[str, Any]:
-    names = ("model", "set_id", "ranks", "rows_per_epoch_expected", "rows_per_epoch_seen")
+    names = ("model", "set_id", "ranks", "ranks_asked", "rows_per_epoch_expected", "rows_per_epoch_seen")
     return {"version": version.version} | {n: version.tags[n] for n in names if n in version.tags}
 
 

@@ -1,6 +1,6 @@
 """One rank of a training: what jobs/train.py starts `train.ranks` times.
 
-    python -m jobs.train_rank CONFIGURATION.yaml VERSION
+    python -m jobs.train_rank VERSION < CONFIGURATION.yaml
 
 Every rank trains; the first one records the run, exports the model and registers it. VERSION is that of the
 example set.
@@ -18,11 +18,11 @@ import psutil
 from omegaconf import OmegaConf
 
 from conf.schema import Config, Task
-from jobs.places import on_disk
+from jobs.places import checkpoints_of
 from models.guard import KerasError, guard
 
 
-def main(path: str, version: int) -> None:
+def main(text: str, version: int) -> None:
     import horovod.tensorflow as hvd
 
     from models.checkpoints import Checkpoints
@@ -31,7 +31,7 @@ def main(path: str, version: int) -> None:
     from models.train import start, train
     from models.watchdog import Watchdog
 
-    typed = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path))
+    typed = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text))
     conf = cast(Config, OmegaConf.to_object(typed))
     start(conf.train.seed)
     watchdog = Watchdog(hvd.rank(), conf.train.stall_seconds)
@@ -51,12 +51,10 @@ def folder_of(conf: Config, version: int) -> Path | None:
     """Where this training's checkpoints are: the same for any number of ranks. None beside a lake that is in no folder."""
     from jobs.train import hash_of
 
-    lake = on_disk(conf.lake)
-    if not conf.train.checkpoints and lake is None:
-        return None
+    root = checkpoints_of(conf)
     of_any = replace(conf, train=replace(conf.train, ranks=0))
     name = f"{conf.set_id}-v{version}-{conf.model.name}-{hash_of(of_any)}"
-    return Path(conf.train.checkpoints or f"{lake}.checkpoints") / name
+    return root / name if root else None
 
 
 def shape_of(task: Task, spec: Any) -> Task:
@@ -83,6 +81,8 @@ def with_room(conf: Config, task: Task, examples: Any) -> None:
 
 def train_and_register(conf: Config, examples: Any, model: Any, checkpoints: Any, watchdog: Any) -> None:
     """What the first rank does."""
+    import horovod.tensorflow as hvd
+
     from jobs.progress import Progress
     from jobs.train import tags_of
     from models.export import export
@@ -94,7 +94,7 @@ def train_and_register(conf: Config, examples: Any, model: Any, checkpoints: Any
     registry = connect(conf.registry, conf.artifacts)
     with recorded(registry, conf, examples, checkpoints.run) as run:
         checkpoints.run = run.id
-        progress = Progress(conf.train.epochs, sum(f.rows for f in examples.files("train")), conf.train.ranks)
+        progress = Progress(conf.train.epochs, sum(f.rows for f in examples.files("train")), hvd.size())
         listener = Several(watchdog, progress, Recorder(run))
         outcome = train(model, examples, conf.train, conf.promote.metric, listener, checkpoints=checkpoints)
         watchdog.at("exporting and registering the model")
@@ -102,7 +102,8 @@ def train_and_register(conf: Config, examples: Any, model: Any, checkpoints: Any
         with tempfile.TemporaryDirectory() as folder:
             export(model, examples.vocabulary, Path(folder, "model"), conf.task.k)
             tags = tags_of(conf, examples) | {
-                "ranks": conf.train.ranks,
+                "ranks": hvd.size(),
+                **({"ranks_asked": conf.train.ranks} if hvd.size() != conf.train.ranks else {}),
                 "resumed": outcome.resumed,
                 "best_epoch": outcome.best.number,
                 "rows_per_epoch_expected": outcome.best.rows_expected,
@@ -124,7 +125,7 @@ def command() -> None:
     from models.train import TrainingError
 
     try:
-        main(sys.argv[1], int(sys.argv[2]))
+        main(sys.stdin.read(), int(sys.argv[1]))
     except (ExampleSetError, MemoryPlanError, TrainingError) as error:
         stop(error)
 

@@ -52,12 +52,20 @@ class Cluster:
 
     def submit(self, wheel: Path, job: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`spark-submit` of a job with the wheel, from a folder of its own."""
+        process = self.start(wheel, job, *arguments, stderr=subprocess.PIPE)
+        out, err = process.communicate(timeout=1500)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def start(
+        self, wheel: Path, job: str, *arguments: str, stderr: int = subprocess.STDOUT
+    ) -> subprocess.Popen[str]:
+        """Likewise, while it runs."""
         command = [str(BIN / "spark-submit"), "--py-files", str(wheel), "--driver-memory", "1g"]
         command += ["--driver-java-options", QUICK, "--conf", f"spark.executor.extraJavaOptions={QUICK}"]
         command += ["--executor-memory", "1g", "--conf", f"spark.pyspark.python={PYTHON}"]
         command += [str(ROOT / job), "spark=standalone", f"spark.master={self.url}", *arguments]
-        return subprocess.run(
-            command, cwd=self.work, env=ELSEWHERE, capture_output=True, text=True, timeout=1500
+        return subprocess.Popen(
+            command, cwd=self.work, env=ELSEWHERE, stdout=subprocess.PIPE, stderr=stderr, text=True
         )
 
 
