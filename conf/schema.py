@@ -139,6 +139,7 @@ class Train:
     warmup_steps: int = 50  # the learning rate rises linearly over these
     clip_norm: float = 1.0  # of the gradient over all weights
     window_files: int = 8  # files whose rows are shuffled together
+    warm_start: str = "none"  # begin from the weights of `champion` or of a version, by its number
     checkpoints: str = ""  # folder in which trainings keep how far they came; none: beside the lake
     stall_seconds: int = 900  # without a step, after which a rank says where it is, and ends
     checkpoint_steps: int = 500  # steps from one checkpoint to the next; each epoch ends with one as well

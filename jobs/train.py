@@ -4,9 +4,11 @@ Reads `examples/<set_id>`, writes one MLflow run and one version of the register
 that is registered already, from the same examples and configuration, is left as it is. Baselines are fitted
 here; encoders are trained by `train.ranks` processes (jobs/train_rank.py). Starts no Spark. Nothing is trained after a check
 (jobs/quality.py) that found what must not be. Safe to run again after a kill: it goes on from its last checkpoint, with the
-weights that it would have had, or with another number of ranks with the rows that were left.
+weights that it would have had, or with another number of ranks with the rows that were left. With `train.warm_start` an
+encoder begins from the weights of a registered version, such as the champion.
 
     spark-submit jobs/train.py ds=2017-12-27 model=gru train.ranks=2
+    spark-submit jobs/train.py ds=2017-12-28 model=gru train.warm_start=champion
     python jobs/train.py set_id=next_item-2017-12-01-1f3a5c7e model=popularity
 """
 
@@ -28,6 +30,7 @@ from models.example_set import TRAIN, VALIDATION, ExampleSet, ExampleSetError, o
 from models.guard import KerasError, guard
 from models.registry import Registry, Version, configuration_hash, connect
 from models.shards import plan
+from models.warm_start import NONE, WarmStartError, fitting, resolve
 
 ENCODERS = ("gru", "sasrec")
 KEEPING = ("checkpoints", "checkpoint_steps", "restarts", "stall_seconds")
@@ -39,6 +42,7 @@ def train(conf: Config) -> dict[str, Any]:
     began, lost = time.monotonic(), 0
     conf = replace(conf, set_id=conf.set_id or set_id_of(conf))
     registry = connect(conf.registry, conf.artifacts)
+    conf = with_version_to_begin_from(conf, registry)
     if version := find(registry, conf):
         return facts_of(version) | {"note": "registered already, nothing to do"}
     in_spite = in_spite_of(conf)
@@ -48,6 +52,8 @@ def train(conf: Config) -> dict[str, Any]:
             examples.files(TRAIN), rank=0, ranks=conf.train.ranks
         )  # a plan that cannot be: before the ranks start
         examples.files(VALIDATION)
+        if conf.train.warm_start != NONE:
+            fitting(registry, conf.task.name, conf.train.warm_start, conf.model, examples)
         print(f"train: {conf.model.name}, starting {conf.train.ranks} ranks", flush=True)
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
             file.write(OmegaConf.to_yaml(OmegaConf.structured(conf)))
@@ -77,6 +83,17 @@ def run_until_done(conf: Config, arguments: list[str]) -> int:
             print(f"train: {error.in_short}; starting all of them from the last checkpoint", flush=True)
 
 
+def with_version_to_begin_from(conf: Config, registry: Registry) -> Config:
+    """The configuration with the number of the version that `train.warm_start` means today, or none."""
+    if conf.model.name not in ENCODERS or conf.train.warm_start == NONE:
+        return replace(conf, train=replace(conf.train, warm_start=NONE))
+    assert conf.set_id is not None
+    number, said = resolve(registry, conf.task.name, conf.train.warm_start, conf.set_id)
+    if said:
+        print(f"train: {said}", flush=True)
+    return replace(conf, train=replace(conf.train, warm_start=number))
+
+
 def in_spite_of(conf: Config) -> dict[str, Any]:
     """What the newest check of the lake found and was overridden; refuses to train where it was not."""
     return trusted(conf, newest_facts(f"{conf.lake}/quality"))
@@ -102,6 +119,8 @@ def hash_of(conf: Config) -> str:
     if conf.model.name not in ENCODERS:
         return configuration_hash({"model": model})
     train = {name: value for name, value in asdict(conf.train).items() if name not in KEEPING}
+    if conf.train.warm_start == NONE:
+        del train["warm_start"]  # as it was before there were warm starts: such a model is found again
     return configuration_hash({"model": model, "train": train, "metric": conf.promote.metric})
 
 
@@ -147,7 +166,7 @@ def attempt(step: Callable[[Config], dict[str, Any]], conf: Config) -> None:
     """Runs a step that needs no Spark and prints its facts; ends with a plain message where the user can help."""
     try:
         facts = step(conf)
-    except (InputError, ExampleSetError, KerasError, RanksFailed) as error:
+    except (InputError, ExampleSetError, WarmStartError, KerasError, RanksFailed) as error:
         stop(str(error))
     except Untrusted as error:
         stop(str(error), UNTRUSTED)

@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -71,9 +71,12 @@ def train_and_register(conf: Config, examples: Any, model: Any, checkpoints: Any
     from models.recording import recorded
     from models.registry import connect
     from models.train import train
+    from models.warm_start import NONE
 
     registry = connect(conf.registry, conf.artifacts)
     with recorded(registry, conf, examples, checkpoints.run) as run:
+        if conf.train.warm_start != NONE and not checkpoints.run:  # a checkpoint has weights of its own
+            begin_from_version(conf, registry, examples, model, run)
         checkpoints.run = run.id
         progress = Progress(conf.train.epochs, sum(f.rows for f in examples.files("train")), conf.train.ranks)
 
@@ -98,6 +101,7 @@ def train_and_register(conf: Config, examples: Any, model: Any, checkpoints: Any
             export(model, examples.vocabulary, Path(folder, "model"), conf.task.k)
             tags = tags_of(conf, examples) | {
                 "ranks": conf.train.ranks,
+                "warm_start": conf.train.warm_start,
                 "resumed": outcome.resumed,
                 "best_epoch": outcome.best.number,
                 "rows_per_epoch_expected": outcome.best.rows_expected,
@@ -108,6 +112,21 @@ def train_and_register(conf: Config, examples: Any, model: Any, checkpoints: Any
         checkpoints.clear()
 
 
+def begin_from_version(conf: Config, registry: Any, examples: Any, model: Any, run: Any) -> None:
+    """Gives this rank's model the weights of the version `train.warm_start`; the other ranks then get them from this one."""
+    from models.warm_start import fitting
+    from models.warm_weights import begin
+
+    version = fitting(registry, conf.task.name, conf.train.warm_start, conf.model, examples)
+    begun = begin(model, registry.saved_model_path(version), examples.vocabulary)
+    run.log_params({"warm_start": asdict(begun)})
+    print(
+        f"  begins from {version.task} v{version.version}: of its items {begun.known:,}, from the mean of their category "
+        f"{begun.by_category:,}, from the mean of all {begun.by_all:,}",
+        flush=True,
+    )
+
+
 def command() -> None:
     """`main` for this command line, with one line for what its user can put right."""
     try:
@@ -116,10 +135,11 @@ def command() -> None:
         stop(error)
     from models.example_set import ExampleSetError
     from models.train import TrainingError
+    from models.warm_start import WarmStartError
 
     try:
         main(sys.argv[1], int(sys.argv[2]))
-    except (ExampleSetError, TrainingError) as error:
+    except (ExampleSetError, TrainingError, WarmStartError) as error:
         stop(error)
 
 
