@@ -64,8 +64,11 @@ def by_id(model: NextItemModel, words: pa.Table) -> dict[str, np.ndarray]:
     return dict(zip(words["item_id"].to_pylist(), rows[words["item_index"].to_numpy()], strict=True))
 
 
-@pytest.mark.parametrize(("share_new", "new"), [(0.0, 0), (0.01, 1), (0.2, 25)])
-@pytest.mark.parametrize("model", [GRU, SASREC], ids=["gru", "sasrec"])
+@pytest.mark.parametrize(
+    ("model", "share_new", "new"),
+    [(GRU, 0.0, 0), (GRU, 0.01, 1), (GRU, 0.2, 25), (SASREC, 0.2, 25)],
+    ids=["gru-0%", "gru-1%", "gru-20%", "sasrec-20%"],
+)
 def test_items_keep_what_was_learnt_by_their_id_and_the_encoder_all_of_it(tmp_path, model, share_new, new):
     ids = [f"item-{n}" for n in range(ITEMS)] + [f"new-{n}" for n in range(new)]
     assert new == round(share_new * len(ids))
