@@ -139,6 +139,11 @@ def check(config: Config) -> None:
         )
     if not 0 <= config.model.dropout < 1:
         raise ConfigurationError(f"model.dropout must lie in [0, 1), got {config.model.dropout}")
+    warm_start = config.train.warm_start
+    if warm_start not in ("none", "champion") and not warm_start.isdecimal():
+        raise ConfigurationError(
+            f"train.warm_start must be none, champion or the number of a version, got {warm_start!r}"
+        )
     if config.model.width % config.model.heads:
         raise ConfigurationError(
             f"model.width must be a multiple of model.heads, got {config.model.width} and {config.model.heads}"

@@ -100,6 +100,7 @@ def vocabulary_table(set_id: str) -> Table:
                 "before validation_from; 0: training never saw it",
                 unit="sessions",
             ),
+            Column("category", "string", "as in items when the set was made", nullable=True),
         ),
         key=("item_index",),
         statistics=("item_index",),

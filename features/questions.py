@@ -30,7 +30,7 @@ def ask(sessions: DataFrame, known: DataFrame, as_of: datetime, until: datetime,
 def candidates(
     sessions: DataFrame, known: DataFrame, as_of: datetime, earlier: datetime, conf: Config
 ) -> DataFrame:
-    """What is ranked: the items seen before `as_of`, with `item_index`, `item_id` and `sessions` that had them.
+    """What is ranked: the items seen before `as_of`, with `item_index`, `item_id`, `category` and `sessions` that had them.
 
     `validation_sessions` are those before the `earlier` moment; 0: the item was no candidate then.
     """
@@ -39,4 +39,4 @@ def candidates(
         f.count_if("is_first").alias("sessions"),
         f.count_if(f.col("is_first") & happened_before(earlier)).alias("validation_sessions"),
     )
-    return known.select("item_index", "item_id").join(counts, "item_id")
+    return known.select("item_index", "item_id", "category").join(counts, "item_id")

@@ -80,7 +80,7 @@ def vocabulary(conf: Config, lake: Lake, set_id: str) -> pa.Table:
             f"{set_id} is made as of {as_of}, and would be judged on days from {Cut.of(conf).as_of.isoformat()}: "
             "give the ds and promote.holdout_days that it was made with"
         )
-    words = lake.read(vocabulary_table(set_id))
+    words = lake.written(vocabulary_table(set_id))  # an earlier release wrote other columns
     return words.select("item_index", "validation_sessions").toArrow()
 
 

@@ -5,9 +5,11 @@ that is registered already, from the same examples and configuration, is left as
 here; encoders are trained by `train.ranks` processes (jobs/train_rank.py), on this machine, on
 `train.hosts` or on the executors of Spark, which is started for that alone. Nothing is trained after a check
 (jobs/quality.py) that found what must not be. Safe to run again after a kill: it goes on from its last checkpoint, with the
-weights that it would have had, or with another number of ranks with the rows that were left.
+weights that it would have had, or with another number of ranks with the rows that were left. With `train.warm_start` an
+encoder begins from the weights of a registered version, such as the champion.
 
     spark-submit jobs/train.py ds=2017-12-27 model=gru train.ranks=2
+    spark-submit jobs/train.py ds=2017-12-28 model=gru train.warm_start=champion
     python jobs/train.py set_id=next_item-2017-12-01-1f3a5c7e model=popularity
 """
 
@@ -31,6 +33,7 @@ from models.example_set import TRAIN, VALIDATION, ExampleSet, ExampleSetError, o
 from models.guard import KerasError, guard
 from models.registry import Registry, Version, configuration_hash, connect
 from models.shards import plan
+from models.warm_start import NONE, WarmStartError, fitting, resolve
 
 ENCODERS = ("gru", "sasrec")
 KEEPING = ("checkpoints", "checkpoint_steps", "memory_gib", "restarts", "stall_seconds")
@@ -43,6 +46,7 @@ def train(conf: Config) -> dict[str, Any]:
     began, lost = time.monotonic(), list[str]()
     conf = replace(conf, set_id=conf.set_id or set_id_of(conf))
     registry = connect(conf.registry, conf.artifacts)
+    conf = with_version_to_begin_from(conf, registry)
     if version := find(registry, conf):
         return facts_of(version) | {"note": "registered already, nothing to do"}
     in_spite = in_spite_of(conf)
@@ -52,6 +56,8 @@ def train(conf: Config) -> dict[str, Any]:
             examples.files(TRAIN), rank=0, ranks=conf.train.ranks
         )  # a plan that cannot be: before the ranks start
         examples.files(VALIDATION)
+        if conf.train.warm_start != NONE:
+            fitting(registry, conf.task.name, conf.train.warm_start, conf.model, examples)
         print(f"train: {conf.model.name}, starting {conf.train.ranks} ranks", flush=True)
         configuration = OmegaConf.to_yaml(OmegaConf.structured(conf))
         lost = run_until_done(conf, Task("jobs.train_rank", [str(examples.version)], configuration))
@@ -62,6 +68,17 @@ def train(conf: Config) -> dict[str, Any]:
     assert version is not None, "the ranks ended well, and registered nothing"
     restarts = {"restarts": len(lost), "lost": "; ".join(lost)} if lost else {}
     return facts_of(version) | restarts | {"seconds": round(time.monotonic() - began, 1)} | in_spite
+
+
+def with_version_to_begin_from(conf: Config, registry: Registry) -> Config:
+    """The configuration with the number of the version that `train.warm_start` means today, or none."""
+    if conf.model.name not in ENCODERS or conf.train.warm_start == NONE:
+        return replace(conf, train=replace(conf.train, warm_start=NONE))
+    assert conf.set_id is not None
+    number, said = resolve(registry, conf.task.name, conf.train.warm_start, conf.set_id)
+    if said:
+        print(f"train: {said}", flush=True)
+    return replace(conf, train=replace(conf.train, warm_start=number))
 
 
 def in_spite_of(conf: Config) -> dict[str, Any]:
@@ -134,7 +151,7 @@ def attempt(step: Callable[[Config], dict[str, Any]], conf: Config) -> None:
     """Runs a step that needs no Spark and prints its facts; ends with a plain message where the user can help."""
     try:
         facts = step(conf)
-    except (InputError, ExampleSetError, KerasError, RanksFailed) as error:
+    except (InputError, ExampleSetError, WarmStartError, KerasError, RanksFailed) as error:
         stop(str(error))
     except Untrusted as error:
         stop(str(error), UNTRUSTED)

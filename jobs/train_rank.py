@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -90,9 +90,12 @@ def train_and_register(conf: Config, examples: Any, model: Any, checkpoints: Any
     from models.recording import Recorder, recorded
     from models.registry import connect
     from models.train import train
+    from models.warm_start import NONE
 
     registry = connect(conf.registry, conf.artifacts)
     with recorded(registry, conf, examples, checkpoints.run) as run:
+        if conf.train.warm_start != NONE and not checkpoints.run:  # a checkpoint has weights of its own
+            begin_from_version(conf, registry, examples, model, run)
         checkpoints.run = run.id
         progress = Progress(conf.train.epochs, sum(f.rows for f in examples.files("train")), hvd.size())
         listener = Several(watchdog, progress, Recorder(run))
@@ -104,6 +107,7 @@ def train_and_register(conf: Config, examples: Any, model: Any, checkpoints: Any
             tags = tags_of(conf, examples) | {
                 "ranks": hvd.size(),
                 **({"ranks_asked": conf.train.ranks} if hvd.size() != conf.train.ranks else {}),
+                "warm_start": conf.train.warm_start,
                 "resumed": outcome.resumed,
                 "best_epoch": outcome.best.number,
                 "rows_per_epoch_expected": outcome.best.rows_expected,
@@ -112,6 +116,21 @@ def train_and_register(conf: Config, examples: Any, model: Any, checkpoints: Any
             }
             registry.register(run, conf.task.name, Path(folder, "model"), tags)
         checkpoints.clear()
+
+
+def begin_from_version(conf: Config, registry: Any, examples: Any, model: Any, run: Any) -> None:
+    """Gives this rank's model the weights of the version `train.warm_start`; the other ranks then get them from this one."""
+    from models.warm_start import fitting
+    from models.warm_weights import begin
+
+    version = fitting(registry, conf.task.name, conf.train.warm_start, conf.model, examples)
+    begun = begin(model, registry.saved_model_path(version), examples.vocabulary)
+    run.log_params({"warm_start": asdict(begun)})
+    print(
+        f"  begins from {version.task} v{version.version}: of its items {begun.known:,}, from the mean of their category "
+        f"{begun.by_category:,}, from the mean of all {begun.by_all:,}",
+        flush=True,
+    )
 
 
 def command() -> None:
@@ -123,10 +142,11 @@ def command() -> None:
     from models.example_set import ExampleSetError
     from models.memory import MemoryPlanError
     from models.train import TrainingError
+    from models.warm_start import WarmStartError
 
     try:
         main(sys.stdin.read(), int(sys.argv[1]))
-    except (ExampleSetError, MemoryPlanError, TrainingError) as error:
+    except (ExampleSetError, MemoryPlanError, TrainingError, WarmStartError) as error:
         stop(error)
 
 

@@ -22,7 +22,15 @@ SPEC = "footfall.spec"
 TRAIN, VALIDATION = "train", "validation"
 DELETION_VECTORS = "delta.enableDeletionVectors"
 COLUMN_MAPPING = "delta.columnMapping.mode"
-VOCABULARY_COLUMNS = ("item_index", "item_id", "sessions", "validation_sessions")
+VOCABULARY = pa.schema(
+    {
+        "item_index": pa.int32(),
+        "item_id": pa.string(),
+        "sessions": pa.int64(),
+        "validation_sessions": pa.int64(),
+        "category": pa.string(),  # null where it is unknown, as in all of a set of an earlier release
+    }
+)
 
 
 class ExampleSetError(ValueError):
@@ -49,9 +57,7 @@ class ExampleSet:
     version: int  # of the table `rows`
     spec: Mapping[str, Any]
     splits: Mapping[str, tuple[DataFile, ...]]  # files of each split, sorted by path
-    vocabulary: (
-        pa.Table
-    )  # item_index int32, item_id string, sessions int64, validation_sessions int64; by index
+    vocabulary: pa.Table  # the columns of `VOCABULARY`, by index
 
     @property
     def set_id(self) -> str:
@@ -178,20 +184,10 @@ def _vocabulary(table: DeltaTable, spec: Mapping[str, Any]) -> pa.Table:
     for uri in _uris(table):
         local = fs.LocalFileSystem(), uri.removeprefix("file://")
         filesystem, path = local if uri.startswith("file://") else fs.FileSystem.from_uri(uri)
-        parts.append(
-            pq.read_table(path, columns=list(VOCABULARY_COLUMNS), filesystem=filesystem, partitioning=None)
-        )
+        parts.append(pq.read_table(path, schema=VOCABULARY, filesystem=filesystem, partitioning=None))
     if not parts:
         raise ExampleSetError(f"{table.table_uri} has no item: the example set is empty")
-    types = pa.schema(
-        {
-            "item_index": pa.int32(),
-            "item_id": pa.string(),
-            "sessions": pa.int64(),
-            "validation_sessions": pa.int64(),
-        }
-    )
-    vocabulary = pa.concat_tables(parts).select(types.names).cast(types).sort_by("item_index")
+    vocabulary = pa.concat_tables(parts).sort_by("item_index")
     largest, size = pc.max(vocabulary["item_index"]).as_py(), spec["vocabulary_size"]
     if largest >= size:
         raise ExampleSetError(

@@ -44,7 +44,8 @@ def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> No
     `item_ids` of the loaded model maps index to id, string (vocabulary_size,).
 
     Only the forward pass is written: of a Keras model neither its optimizer (with Horovod's, the file would
-    load nowhere else) nor its Python class.
+    load nowhere else) nor its Python class. The attribute `named` of the loaded model has the ranker's variables
+    by name (see `named_variables`), as far as scores depend on them.
     """
     directory = Path(directory)
     if directory.exists() and any(directory.iterdir()):
@@ -54,7 +55,23 @@ def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> No
     model = _with_signatures(ranker, *_checked(vocabulary, ranker.vocabulary_size), k)
     signatures = {name: getattr(model, name).get_concrete_function() for name in SIGNATURES}
     model.weights = [variable for signature in signatures.values() for variable in signature.graph.variables]
+    written = {variable.ref() for variable in model.weights}
+    model.named = {name: v for name, v in named_variables(ranker).items() if v.ref() in written}
     tf.saved_model.save(model, str(directory), signatures)
+
+
+def named_variables(ranker: tf.Module) -> dict[str, tf.Variable]:
+    """The variables of a ranker by their place in it: `head.bias`, `encoder.blocks.0.query.kernel`.
+
+    One that has several places has the name of the first. Keras' own names would not do: they count the layers of
+    a process. Places that Keras keeps for itself have none.
+    """
+    named: dict[Any, tuple[str, tf.Variable]] = {}
+    places = ranker._flatten(predicate=lambda value: isinstance(value, tf.Variable), with_path=True)
+    for place, variable in places:
+        if not any(str(part).startswith("_") for part in place):
+            named.setdefault(variable.ref(), (".".join(map(str, place)), variable))
+    return dict(named.values())
 
 
 def _checked(vocabulary: Any, size: int) -> tuple[np.ndarray, np.ndarray]:

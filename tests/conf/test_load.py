@@ -76,6 +76,14 @@ def test_an_unknown_key_is_named_and_one_like_it_suggested(override, words):
         ("features.late_days=-1", ["features.late_days must be >= 0, got -1"]),
         ("model.loss=hinge", ["model.loss must be one of sampled_softmax, softmax, got 'hinge'"]),
         ("promote.confidence=95", ["promote.confidence must lie between 0 and 1, got 95"]),
+        (
+            "train.warm_start=best",
+            ["train.warm_start must be none, champion or the number of a version, got 'best'"],
+        ),
+        (
+            "train.warm_start=-1",
+            ["train.warm_start must be none, champion or the number of a version, got '-1'"],
+        ),
         ("model.heads=3", ["model.width must be a multiple of model.heads, got 64 and 3"]),
         ("model.sampling=all", ["model.sampling must be one of popularity, uniform, batch, got 'all'"]),
         ("train.wire=fp8", ["train.wire must be one of none, fp16, got 'fp8'"]),
@@ -107,6 +115,11 @@ def test_a_range_is_of_days_and_does_not_end_before_it_begins(key):
     assert f"{key} must be a day as YYYY-MM-DD, got 'may'" in refusal(f"{key}=may")
     for end in ("2026-11-02", "2026-11-01"):
         assert "start must lie before end" in refusal("start=2026-11-02", f"end={end}")
+
+
+@pytest.mark.parametrize("version", ["none", "champion", "7"])
+def test_a_training_may_begin_from_the_champion_or_a_version(version):
+    assert load([f"train.warm_start={version}"]).train.warm_start == version
 
 
 def test_what_a_job_needs_must_be_given():

@@ -220,8 +220,10 @@ def test_a_question_is_what_was_before_and_its_answer_what_came_next(spark, shop
         row.user_id: row.targets
         for row in ask(shop, known(spark), at("13:30:00"), at("14:00:00"), conf).collect()
     } == {"ann": None}
-    ranked = candidates(shop, known(spark), at("11:20:00"), at("10:30:00"), conf)
-    assert rows_of(ranked, "item_id", "item_index", "sessions", "validation_sessions") == [("milk", 3, 2, 1)]
+    described = known(spark).withColumn("category", f.expr("if(item_id = 'milk', 'dairy', null)"))
+    ranked = candidates(shop, described, at("11:20:00"), at("10:30:00"), conf)
+    columns = ("item_id", "item_index", "category", "sessions", "validation_sessions")
+    assert rows_of(ranked, *columns) == [("milk", 3, "dairy", 2, 1)]
 
 
 def test_of_several_lines_of_an_item_the_last_of_the_newest_file_holds(spark):

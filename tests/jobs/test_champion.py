@@ -91,6 +91,7 @@ def test_an_example_set_is_cut_at_its_two_moments_and_can_be_read_by_training(se
     assert opened.spec["as_of"] == "2026-11-12T00:00:00+00:00"
     assert opened.spec["tables"] == {"sessions": 1, "items": 1}
     assert sum(file.rows for file in opened.files("train")) == season.set_said["train"] == USERS
+    assert opened.vocabulary["category"].null_count == len(opened.vocabulary), "there is no catalogue"
     words = {
         row.item_id: (row.sessions, row.validation_sessions)
         for row in lake.read(vocabulary_table(set_id_of(conf))).collect()

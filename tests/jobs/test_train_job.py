@@ -4,9 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+import tensorflow as tf
 
+from conf.load import load
+from jobs.train import hash_of
 from models.registry import connect
 from tests.models.example_sets import random_example_set
 
@@ -73,6 +77,75 @@ def test_an_encoder_is_trained_by_its_ranks_registered_once_and_found_the_second
     assert f"version={version.version}" in again.stdout
     assert "registered already" in again.stdout
     assert len([v for v in registry(shop).versions("next_item") if v.tags["model"] == "gru"]) == 1
+
+
+@pytest.mark.long
+def test_a_warm_start_goes_from_the_champion_once_also_where_a_rank_is_lost(tmp_path):
+    random_example_set(tmp_path / "lake" / "examples" / "before", train=[9, 8], validation=[5], items=20)
+    random_example_set(tmp_path / "lake" / "examples" / "after", train=[9, 8], validation=[5], items=25)
+    warm = ["model=sasrec", "train.warm_start=champion", *SMALL]
+    cold = job(tmp_path, "set_id=before", *warm)
+    assert cold.returncode == 0, cold.stderr
+    assert "train: next_item has no champion yet to begin from: a cold start" in cold.stdout
+    assert "begins from" not in cold.stdout
+    (first,) = registry(tmp_path).versions("next_item")
+    assert first.tags["warm_start"] == "none"
+    registry(tmp_path).set_alias(first, "champion")
+    assert "registered already" in job(tmp_path, "set_id=before", *warm).stdout, "not from its own result"
+
+    still = ["set_id=after", *warm, "train.epochs=40", "train.patience=40", "train.learning_rate=1e-12"]
+    text = losing_a_rank_behind_epoch_3(tmp_path, *still)
+    assert "starting all of them from the last checkpoint" in text
+    begins = (
+        "begins from next_item v1: of its items 20, from the mean of their category 0, from the mean of all 5"
+    )
+    assert text.count("begins from") == text.count(begins) == 1
+    second = registry(tmp_path).versions("next_item")[-1]
+    params = registry(tmp_path).client.get_run(second.run_id).data.params
+    assert second.tags["warm_start"] == params["train.warm_start"] == "1"
+    assert (params["warm_start.known"], params["warm_start.by_all"]) == ("20", "5")
+    before, after = (vectors(tmp_path, version) for version in (first, second))
+    np.testing.assert_allclose(after["item-7"], before["item-7"], atol=1e-6)
+    assert f"version={second.version}" in job(tmp_path, *still).stdout
+
+    refused = job(tmp_path, *still, "model.width=16")
+    assert refused.returncode == 2
+    said = r"error: next_item v1 \(sasrec\) has model\.width=8, and this training model\.width=16: give .*\n"
+    assert re.fullmatch(said, refused.stderr)
+
+
+def losing_a_rank_behind_epoch_3(shop: Path, *arguments: str) -> str:
+    """Runs the job, ends one of its ranks, and returns what it said."""
+    said: list[str] = []
+    with subprocess.Popen(
+        command(shop, *arguments), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as run:
+        for line in run.stdout:
+            if line.startswith("  epoch 3/") and "from the last checkpoint" not in "".join(said):
+                [each for each in psutil.Process(run.pid).children(recursive=True) if is_rank(each)][
+                    -1
+                ].kill()
+            said.append(line)
+    assert run.returncode == 0, "".join(said)
+    return "".join(said)
+
+
+def vectors(shop: Path, version) -> dict[str, np.ndarray]:
+    """Item -> its vector, of a registered version."""
+    loaded = tf.saved_model.load(registry(shop).saved_model_path(version))
+    ids = [item_id.decode() for item_id in loaded.item_ids.numpy()]
+    return dict(zip(ids, loaded.named["head.vectors.table"].numpy(), strict=True))
+
+
+def test_a_training_from_another_version_is_another_training():
+    def of(*arguments: str) -> str:
+        return hash_of(load(["model=gru", *arguments]))
+
+    others = [of("train.warm_start=1"), of("train.warm_start=2")]
+    assert len({of(), *others}) == 3
+    assert of("train.warm_start=none") == of()
+    baseline = [hash_of(load(["model=frequency", f"train.warm_start={each}"])) for each in ("none", "1")]
+    assert baseline[0] == baseline[1], "they have no weights"
 
 
 @pytest.mark.long

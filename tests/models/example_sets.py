@@ -29,9 +29,12 @@ def write_example_set(
     first_row_ids: Sequence[int] | None = None,
     properties: Mapping[str, str] | None = None,
     spec: Mapping[str, Any] | None = None,
+    ids: Mapping[int, str] | None = None,
+    categories: Mapping[int, str | None] | None = None,
 ) -> str:
     """Writes each split's files in their order, and a vocabulary: item -> (sessions, validation_sessions).
 
+    Item 3 has the id `item-3`, where `ids` does not say otherwise. Without `categories` there is no such column.
     Row ids start at 0, 1000, 2000, … in the files, where `first_row_ids` does not say otherwise.
     """
     described = {
@@ -57,17 +60,15 @@ def write_example_set(
     for (split, rows), first in zip(splits, firsts, strict=True):
         write_deltalake(path / "rows", _table(split, rows, first), partition_by=["split"], mode="append")
     indices = sorted(vocabulary)
-    write_deltalake(
-        path / "vocabulary",
-        pa.table(
-            {
-                "item_index": pa.array(indices, pa.int32()),
-                "item_id": pa.array([f"item-{i}" for i in indices]),
-                "sessions": pa.array([vocabulary[i][0] for i in indices], pa.int64()),
-                "validation_sessions": pa.array([vocabulary[i][1] for i in indices], pa.int64()),
-            }
-        ),
-    )
+    words = {
+        "item_index": pa.array(indices, pa.int32()),
+        "item_id": pa.array([(ids or {}).get(i, f"item-{i}") for i in indices]),
+        "sessions": pa.array([vocabulary[i][0] for i in indices], pa.int64()),
+        "validation_sessions": pa.array([vocabulary[i][1] for i in indices], pa.int64()),
+    }
+    if categories is not None:
+        words["category"] = pa.array([categories.get(i) for i in indices], pa.string())
+    write_deltalake(path / "vocabulary", pa.table(words))
     return str(path)
 
 

@@ -69,9 +69,16 @@ def test_the_vocabulary_comes_by_index_and_gives_counts_by_index(tmp_path):
         "item_id": ["item-3", "item-5"],
         "sessions": [9, 7],
         "validation_sessions": [4, 0],
+        "category": [None, None],
     }
     assert examples.vocabulary_size == 6
     assert examples.counts("sessions").tolist() == [0, 0, 0, 9, 0, 7]
+
+
+def test_items_have_the_category_that_the_set_says_if_it_does(tmp_path):
+    words = {3: (9, 4), 4: (7, 2)}
+    path = write_example_set(tmp_path / "set", {"train": [[ROW]]}, words, categories={4: "dairy"})
+    assert open_example_set(path).vocabulary["category"].to_pylist() == [None, "dairy"]
 
 
 def test_a_vocabulary_larger_than_the_spec_says_is_refused(tmp_path):

@@ -1,0 +1,77 @@
+"""Warm start: which registered version of its task a new model begins from, and whether it can.
+
+How the weights go over is in models/warm_weights.py.
+"""
+
+from datetime import datetime
+
+from conf.schema import Model
+from models.example_set import ExampleSet
+from models.registry import CHAMPION, Registry, Version
+
+NONE = "none"
+ANYWAY = f"or begin without: train.warm_start={NONE}"
+
+
+class WarmStartError(ValueError):
+    """Weights that a training cannot begin from; the text says which, what was expected and what to do."""
+
+
+def resolve(registry: Registry, task: str, asked: str, set_id: str) -> tuple[str, str]:
+    """What `train.warm_start` comes to now: the number of a version or `none`; and what is to be said of it, or "".
+
+    Without a champion, or with a baseline as champion, it is a cold start: so is the first of any shop. A champion of the
+    same examples stands for what it began from itself: a training that is asked for again is found, and not made from its
+    own result.
+    """
+    if asked != CHAMPION:
+        return asked, ""
+    champion = registry.by_alias(task, CHAMPION)
+    if champion is None:
+        return NONE, f"{task} has no champion yet to begin from: a cold start"
+    if not _is_encoder(champion):
+        return (
+            NONE,
+            f"the champion {_called(champion)} is a baseline, without weights to begin from: a cold start",
+        )
+    if champion.tags["set_id"] == set_id:
+        return champion.tags.get("warm_start", NONE), ""
+    return str(champion.version), ""
+
+
+def fitting(registry: Registry, task: str, number: str, model: Model, examples: ExampleSet) -> Version:
+    """The version of that number; raises `WarmStartError` where `model` on `examples` cannot begin from it."""
+    versions = {str(version.version): version for version in registry.versions(task)}
+    if number not in versions:
+        known = ", ".join(versions) or "none"
+        raise WarmStartError(
+            f"train.warm_start is {number}, and {task} has no such version (there are: {known})"
+        )
+    version = versions[number]
+    if not _is_encoder(version):
+        raise WarmStartError(
+            f"{_called(version)} is no encoder, expected one to begin from: give another, {ANYWAY}"
+        )
+    ours = {f"model.{name}": str(getattr(model, name)) for name in ("name", "width", "blocks", "heads")}
+    ours["task.positions"] = str(examples.spec["positions"])
+    theirs = registry.client.get_run(version.run_id).data.params
+    unlike = [name for name in ours if theirs.get(name) != ours[name]]
+    if unlike:
+        has, have = (", ".join(f"{name}={of.get(name)}" for name in unlike) for of in (theirs, ours))
+        raise WarmStartError(f"{_called(version)} has {has}, and this training {have}: give {has}, {ANYWAY}")
+    for moment in ("validation_from", "as_of"):
+        seen, cut = version.tags[moment], str(examples.spec[moment])
+        if datetime.fromisoformat(seen) > datetime.fromisoformat(cut):
+            raise WarmStartError(
+                f"{_called(version)} has {moment} {seen}, and {examples.set_id} {cut}: it has seen days on which this "
+                f"training is judged; give an earlier version, {ANYWAY}"
+            )
+    return version
+
+
+def _is_encoder(version: Version) -> bool:
+    return version.tags.get("kind") == "encoder"
+
+
+def _called(version: Version) -> str:
+    return f"{version.task} v{version.version} ({version.tags.get('model')})"
