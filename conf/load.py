@@ -24,6 +24,8 @@ CHOICES = {
     "model.name": ("popularity", "frequency", "frequency_decay", "gru", "sasrec"),
     "model.loss": ("sampled_softmax", "softmax"),
     "train.launcher": ("local",),
+    "train.device": ("cpu", "gpu"),
+    "train.wandb": ("off", "offline", "online"),
     "selection.target": ("buys", "spend", "returns"),
     "privacy.ids": ("keyed", "plain"),
 }
@@ -49,6 +51,7 @@ ABOVE_ZERO = (
     "train.window_files",
     "train.checkpoint_steps",
     "train.stall_seconds",
+    "train.log_steps",
     "promote.holdout_days",
     "promote.resamples",
     "simulate.events",

@@ -30,7 +30,15 @@ from models.registry import Registry, Version, configuration_hash, connect
 from models.shards import plan
 
 ENCODERS = ("gru", "sasrec")
-KEEPING = ("checkpoints", "checkpoint_steps", "restarts", "stall_seconds")
+KEEPING = (
+    "checkpoints",
+    "checkpoint_steps",
+    "log_steps",
+    "restarts",
+    "stall_seconds",
+    "tensorboard",
+    "wandb",
+)
 """How a training is kept, which does not change what comes of it."""
 
 
