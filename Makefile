@@ -7,7 +7,7 @@ PYTEST = $(PYTHON) -m pytest -v --durations=15 -n 2 --dist loadfile
 CODE = $(wildcard features models jobs conf reports)
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 
-.PHONY: help setup demo test test-long test-cluster test-quick bench-data bench-night bench-runaway bench-catalogue bench-warm-start lint format wheel docs ui requirements clean
+.PHONY: help setup demo test test-long test-cluster test-quick bench-data bench-night bench-runaway bench-catalogue bench-warm-start lint format wheel docs ui tensorboard requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -66,6 +66,9 @@ ui: setup  ## MLflow's pages on the demo's runs and models
 	@mkdir -p var/demo
 	@echo "MLflow: http://127.0.0.1:5000 (Ctrl-C stops it)"
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false .venv/bin/mlflow server --backend-store-uri sqlite:///var/demo/mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+
+tensorboard: setup  ## TensorBoard on the curves of the demo's trainings; LOGS=FOLDER for others
+	.venv/bin/tensorboard --logdir $(or $(LOGS),var/demo/lake.tensorboard) --host 127.0.0.1
 
 requirements:  ## pin again what requirements/*.in ask for
 	@tools/requirements.sh

@@ -9,9 +9,12 @@ job run from the wheel finds its configuration.
   files of pyspark: give Airflow an environment of its own and install this wheel in it with `--no-deps`.
 """
 
+import os
+import subprocess
 from pathlib import Path
 
 from setuptools import find_namespace_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 FOLDERS = ["features", "models", "jobs", "conf", "reports", "airflow_dags"]
@@ -21,6 +24,32 @@ def runtime() -> list[str]:
     """The requirements of requirements/runtime.in, without their comments."""
     lines = (ROOT / "requirements/runtime.in").read_text().splitlines()
     return [name for line in lines if (name := line.split("#")[0].strip())]
+
+
+class BuildPy(build_py):
+    """Writes the commit that a wheel is built from into it: models/environment.py reads it there."""
+
+    def run(self):
+        super().run()
+        commit = os.environ.get("FOOTFALL_COMMIT") or commit_of(ROOT)
+        if commit and not self.editable_mode:  # an editable install is the checkout, which knows it better
+            Path(self.build_lib, "models/commit.txt").write_text(commit + "\n")
+
+
+def commit_of(checkout: Path) -> str | None:
+    """With `+` where files differ from it; none where it is no checkout of its own."""
+    if not (checkout / ".git").exists():
+        return None
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=checkout, capture_output=True, text=True, check=True
+        ).stdout
+
+    try:
+        return git("rev-parse", "HEAD").strip() + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 tensorflow = [name for name in runtime() if name.startswith("tensorflow")]
@@ -35,9 +64,11 @@ setup(
     ),
     package_data={"": ["*.yaml", "*.html", "*.j2", "*.css", "*.sql"]},
     install_requires=[name for name in runtime() if name not in tensorflow],
+    cmdclass={"build_py": BuildPy},
     extras_require={
         "cpu": tensorflow,
         "gpu": ["tensorflow[and-cuda]==2.15.1"],
+        "wandb": ["wandb==0.28.0"],
         "airflow": ["apache-airflow==3.3.2", "apache-airflow-providers-apache-spark==6.3.4"],
     },
 )

@@ -27,6 +27,8 @@ CHOICES = {
     "train.rate_by_ranks": ("none", "sqrt", "linear"),
     "train.wire": ("none", "fp16"),
     "train.launcher": ("local", "hosts", "spark"),
+    "train.device": ("cpu", "gpu"),
+    "train.wandb": ("off", "offline", "online"),
     "selection.target": ("buys", "spend", "returns"),
     "privacy.ids": ("keyed", "plain"),
 }
@@ -53,6 +55,7 @@ ABOVE_ZERO = (
     "train.window_files",
     "train.checkpoint_steps",
     "train.stall_seconds",
+    "train.log_steps",
     "promote.holdout_days",
     "promote.resamples",
     "simulate.events",

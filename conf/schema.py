@@ -138,6 +138,7 @@ class Train:
     ssh_port: int | None = None  # of `hosts`; none: as ssh itself
     ssh_key: str = ""  # of `hosts`: file of the private key; none: as ssh itself
     interface: str = ""  # network interface between ranks, of one name on all hosts; none: found out
+    device: str = "cpu"  # that ranks compute on: cpu, or gpu, one for each (docs/gpu.md)
     batch_size: int = 32  # rows a rank and step
     epochs: int = 5  # at most
     patience: int = 2  # stop after this many epochs without a better validation metric
@@ -154,6 +155,9 @@ class Train:
     stall_seconds: int = 900  # without a step, after which a rank says where it is, and ends
     checkpoint_steps: int = 500  # steps from one checkpoint to the next; each epoch ends with one as well
     memory_gib: float | None = None  # that a rank may take; none: its share of what the machine has free
+    log_steps: int = 50  # steps from one point of the curves to the next
+    tensorboard: str = ""  # folder of TensorBoard's logs, one a training; none: beside the lake
+    wandb: str = "off"  # Weights & Biases: off, offline (files beside the lake) or online
     restarts: int = 1  # times that all ranks are started anew, from the last checkpoint, where one was lost
     seed: int = 7  # of weights, dropout, sampled items and the order of rows
 

@@ -26,9 +26,9 @@ from features.promotions import PROMOTIONS
 from features.sessions import SESSIONS
 from jobs.job import InputError, run
 from jobs.judging import Judgement, judge
+from models.environment import git_commit
 from models.gate import Decision, best, decide
 from models.metrics import means_and_intervals
-from models.recording import git_commit
 from models.registry import CHALLENGER, CHAMPION, Registry, Version, connect
 
 

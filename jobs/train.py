@@ -36,7 +36,16 @@ from models.shards import plan
 from models.warm_start import NONE, WarmStartError, fitting, resolve
 
 ENCODERS = ("gru", "sasrec")
-KEEPING = ("checkpoints", "checkpoint_steps", "memory_gib", "restarts", "stall_seconds")
+KEEPING = (
+    "checkpoints",
+    "checkpoint_steps",
+    "log_steps",
+    "memory_gib",
+    "restarts",
+    "stall_seconds",
+    "tensorboard",
+    "wandb",
+)
 LAUNCHING = ("launcher", "hosts", "min_ranks", "ssh_port", "ssh_key", "interface")
 """How a training is kept and started, which does not change what comes of it."""
 

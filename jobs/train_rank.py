@@ -7,6 +7,7 @@ example set.
 """
 
 import os
+import platform
 import sys
 import tempfile
 import time
@@ -18,8 +19,8 @@ import psutil
 from omegaconf import OmegaConf
 
 from conf.schema import Config, Task
-from jobs.places import checkpoints_of
-from models.guard import KerasError, guard
+from jobs.places import checkpoints_of, on_disk
+from models.guard import KerasError, SetUpError, guard, guard_wandb
 
 
 def main(text: str, version: int) -> None:
@@ -33,7 +34,8 @@ def main(text: str, version: int) -> None:
 
     typed = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text))
     conf = cast(Config, OmegaConf.to_object(typed))
-    start(conf.train.seed)
+    guard_wandb(conf.train.wandb)
+    start(conf.train.seed, conf.train.device)
     watchdog = Watchdog(hvd.rank(), conf.train.stall_seconds)
     examples = open_example_set(f"{conf.lake}/examples/{conf.set_id}", version)
     task = shape_of(conf.task, examples.spec)
@@ -41,20 +43,33 @@ def main(text: str, version: int) -> None:
     counts = examples.counts("validation_sessions")
     model = NextItemModel(conf.model, task, counts, conf.train.seed)
     checkpoints = Checkpoints(folder_of(conf, version), conf.train.checkpoint_steps)
+    hosts = hvd.allgather_object(platform.node())
     if hvd.rank() == 0:
-        train_and_register(conf, examples, model, checkpoints, watchdog)
+        train_and_register(conf, examples, model, checkpoints, watchdog, hosts)
     else:
         train(model, examples, conf.train, conf.promote.metric, watchdog, checkpoints=checkpoints)
 
 
 def folder_of(conf: Config, version: int) -> Path | None:
     """Where this training's checkpoints are: the same for any number of ranks. None beside a lake that is in no folder."""
+    root = checkpoints_of(conf)
+    return root / name_of(conf, version) if root else None
+
+
+def places_of_curves(conf: Config, version: int) -> tuple[Path | None, Path | None]:
+    """The folders of this training's TensorBoard log, and of all that Weights & Biases keeps."""
+    lake = on_disk(conf.lake)
+    boards = conf.train.tensorboard or (f"{lake}.tensorboard" if lake else None)
+    board = Path(boards).absolute() / name_of(conf, version) if boards else None
+    return board, Path(f"{lake}.wandb") if lake else None
+
+
+def name_of(conf: Config, version: int) -> str:
+    """This training's name, whatever the number of ranks."""
     from jobs.train import hash_of
 
-    root = checkpoints_of(conf)
     of_any = replace(conf, train=replace(conf.train, ranks=0))
-    name = f"{conf.set_id}-v{version}-{conf.model.name}-{hash_of(of_any)}"
-    return root / name if root else None
+    return f"{conf.set_id}-v{version}-{conf.model.name}-{hash_of(of_any)}"
 
 
 def shape_of(task: Task, spec: Any) -> Task:
@@ -79,27 +94,32 @@ def with_room(conf: Config, task: Task, examples: Any) -> None:
     plan.check()
 
 
-def train_and_register(conf: Config, examples: Any, model: Any, checkpoints: Any, watchdog: Any) -> None:
-    """What the first rank does."""
+def train_and_register(
+    conf: Config, examples: Any, model: Any, checkpoints: Any, watchdog: Any, hosts: list[str]
+) -> None:
+    """What the first rank does; `hosts`: of each rank the name."""
     import horovod.tensorflow as hvd
 
     from jobs.progress import Progress
     from jobs.train import tags_of
     from models.export import export
     from models.listening import Several
-    from models.recording import Recorder, recorded
+    from models.recording import curves, recorded
     from models.registry import connect
     from models.train import train
     from models.warm_start import NONE
 
     registry = connect(conf.registry, conf.artifacts)
-    with recorded(registry, conf, examples, checkpoints.run) as run:
+    with recorded(registry, conf, examples, checkpoints.run, hosts) as run:
         if conf.train.warm_start != NONE and not checkpoints.run:  # a checkpoint has weights of its own
             begin_from_version(conf, registry, examples, model, run)
         checkpoints.run = run.id
         progress = Progress(conf.train.epochs, sum(f.rows for f in examples.files("train")), hvd.size())
-        listener = Several(watchdog, progress, Recorder(run))
-        outcome = train(model, examples, conf.train, conf.promote.metric, listener, checkpoints=checkpoints)
+        with curves(conf, run, *places_of_curves(conf, examples.version)) as written:
+            listener = Several(watchdog, progress, written)
+            outcome = train(
+                model, examples, conf.train, conf.promote.metric, listener, checkpoints=checkpoints
+            )
         watchdog.at("exporting and registering the model")
         progress.best(outcome.best)
         with tempfile.TemporaryDirectory() as folder:
@@ -146,7 +166,7 @@ def command() -> None:
 
     try:
         main(sys.stdin.read(), int(sys.argv[1]))
-    except (ExampleSetError, MemoryPlanError, TrainingError, WarmStartError) as error:
+    except (ExampleSetError, MemoryPlanError, SetUpError, TrainingError, WarmStartError) as error:
         stop(error)
 
 

@@ -1,7 +1,8 @@
-"""Refuses to train with a Keras that Horovod would not average gradients for.
+"""Refuses to train where the environment lacks what that takes, and says what: before an hour's work, not behind it.
 
-Horovod 0.28 knows Keras 2. Under Keras 3 its optimizer trains every rank on its own and says nothing. Nothing
-here imports Keras or TensorFlow before the first check, so that the reason is the first thing to be seen.
+First of all a Keras that Horovod averages gradients for. Horovod 0.28 knows Keras 2; under Keras 3 its optimizer trains
+every rank on its own and says nothing. Nothing here imports Keras or TensorFlow before that check, so that the reason is
+the first thing to be seen.
 """
 
 import importlib
@@ -12,7 +13,11 @@ SETTING = "TF_USE_LEGACY_KERAS"
 SET_UP_ANEW = "make the environment anew from requirements/runtime.txt (`make setup`)"
 
 
-class KerasError(RuntimeError):
+class SetUpError(RuntimeError):
+    """The environment lacks something that the configuration asks for; the text says what, and what to do."""
+
+
+class KerasError(SetUpError):
     """The Keras of this environment cannot be trained with."""
 
 
@@ -42,4 +47,39 @@ def guard() -> None:
             f"tf.keras is Keras {version}, expected 2: with Keras 3 Horovod does not average gradients, and "
             f"says nothing (TensorFlow {tf.__version__}, {SETTING}={setting}): {SET_UP_ANEW}; beside "
             f"TensorFlow 2.16 or later, install tf_keras and set {SETTING}=1"
+        )
+
+
+def guard_wandb(mode: str) -> None:
+    """Raises `SetUpError` where Weights & Biases is asked for and not installed."""
+    if mode == "off":
+        return
+    try:
+        from wandb import init  # noqa: F401  a folder `wandb` of its files can be imported too, and has none
+    except ImportError:
+        raise SetUpError(
+            f"train.wandb={mode} needs the package wandb, which is not installed: "
+            "`pip install 'footfall[wandb]'`, or set train.wandb=off"
+        ) from None
+
+
+def guard_gpus(gpus: int, local_ranks: int, has_nccl: bool) -> None:
+    """Raises `SetUpError` where the ranks of this host cannot each have a GPU of their own.
+
+    gpus  that TensorFlow sees here; has_nccl: whether Horovod adds up gradients on GPUs
+    """
+    if not gpus:
+        raise SetUpError(
+            "train.device=gpu, but TensorFlow sees no GPU on this host: install NVIDIA's driver and `footfall[gpu]` "
+            "in place of tensorflow-cpu (docs/gpu.md; `nvidia-smi` shows what the driver sees), or set train.device=cpu"
+        )
+    if not has_nccl:
+        raise SetUpError(
+            "train.device=gpu, but this Horovod was compiled without NCCL, and would copy every gradient to the "
+            "CPU and back: compile it with HOROVOD_GPU_OPERATIONS=NCCL (docs/gpu.md), or set train.device=cpu"
+        )
+    if local_ranks > gpus:
+        raise SetUpError(
+            f"train.device=gpu, but {local_ranks} ranks on this host have {gpus} GPUs between them, expected one for each: "
+            f"set train.ranks to the number of GPUs"
         )

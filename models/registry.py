@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 import mlflow
 import pandas as pd
+from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, Schema
@@ -72,13 +74,23 @@ class Run:
             self.client.log_param(self.id, name, value)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Numbers of a step (an epoch); `ndcg@10` becomes `ndcg_at_10`, as MLflow wants it."""
-        for name, value in metrics.items():
-            self.client.log_metric(self.id, name.replace("@", "_at_"), float(value), step=step)
+        """Numbers of a step, at once; `ndcg@10` becomes `ndcg_at_10`, as MLflow wants it."""
+        now = int(time.time() * 1000)
+        numbers = [
+            Metric(name.replace("@", "_at_"), float(value), now, step) for name, value in metrics.items()
+        ]
+        self.client.log_batch(self.id, numbers)
+
+    def newest_steps(self) -> dict[str, int]:
+        """Of each metric, by MLflow's name, the last step of which the run has it."""
+        names = self.client.get_run(self.id).data.metrics
+        return {
+            name: max(point.step for point in self.client.get_metric_history(self.id, name)) for name in names
+        }
 
     def log_artifacts(self, directory: str | Path, folder: str) -> None:
-        """All files of a local directory, into a folder of the run's artifacts."""
-        self.client.log_artifacts(self.id, str(directory), folder)
+        """All files of a local directory, into a folder of the run's artifacts; "": beside its folders."""
+        self.client.log_artifacts(self.id, str(directory), folder or None)
 
 
 @dataclass(frozen=True)

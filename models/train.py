@@ -18,7 +18,7 @@ from conf.schema import Train
 from models.checkpoints import Checkpoints
 from models.course import Course, Epoch
 from models.example_set import TRAIN, VALIDATION, DataFile, ExampleSet
-from models.guard import guard
+from models.guard import guard, guard_gpus
 from models.inputs import dataset
 from models.listening import Listener, Step
 from models.memory import validation_batch
@@ -45,10 +45,17 @@ class Outcome:
         return [epoch for epoch in self.epochs if epoch.best][-1]
 
 
-def start(seed: int) -> None:
-    """Begins this process as a rank: Horovod, its share of the cores, and the seed of the first weights."""
+def start(seed: int, device: str = "cpu") -> None:
+    """Begins this process as a rank: Horovod, its device and share of the cores, and the seed of the first weights."""
     guard()
     hvd.init()
+    gpus = tf.config.list_physical_devices("GPU")
+    mine = []
+    if device == "gpu":
+        guard_gpus(len(gpus), hvd.local_size(), bool(hvd.nccl_built()))
+        mine = [gpus[hvd.local_rank()]]
+        tf.config.experimental.set_memory_growth(mine[0], True)  # else it takes all there is, used or not
+    tf.config.set_visible_devices(mine, "GPU")
     cores = len(os.sched_getaffinity(0))
     tf.config.threading.set_intra_op_parallelism_threads(max(1, cores // hvd.local_size()))
     tf.config.threading.set_inter_op_parallelism_threads(1)

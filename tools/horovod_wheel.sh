@@ -5,7 +5,8 @@
 #
 # Horovod is compiled against the TensorFlow of the environment, so there is no wheel of it to download, and tools that
 # install it directly compile it again for each environment. The wheel is kept in the user's cache, by Python, TensorFlow,
-# platform and C library; Gloo is the only transport, TensorFlow the only framework.
+# platform and C library; Gloo is the only transport, TensorFlow the only framework. HOROVOD_GPU_OPERATIONS=NCCL in the
+# environment makes one for GPUs (docs/gpu.md).
 set -euo pipefail
 
 version=0.28.1
@@ -14,7 +15,7 @@ pip=$2
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/footfall/wheels
 
 key=$("$python" - "$version" <<'PYTHON'
-import platform, sys, sysconfig
+import os, platform, sys, sysconfig
 from importlib.metadata import PackageNotFoundError, version
 
 def tensorflow():
@@ -26,7 +27,8 @@ def tensorflow():
     sys.exit("Horovod needs TensorFlow in the environment first: run `make setup`")
 
 python = "py{}.{}".format(*sys.version_info)
-print(f"horovod-{sys.argv[1]}", python, tensorflow(), sysconfig.get_platform(), "".join(platform.libc_ver()), sep="_")
+parts = [f"horovod-{sys.argv[1]}", python, tensorflow(), sysconfig.get_platform(), "".join(platform.libc_ver())]
+print(*parts, *filter(None, [os.environ.get("HOROVOD_GPU_OPERATIONS")]), sep="_")
 PYTHON
 )
 

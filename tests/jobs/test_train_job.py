@@ -15,7 +15,7 @@ from models.registry import connect
 from tests.models.example_sets import random_example_set
 
 ROOT = Path(__file__).parents[2]
-SMALL = ["model.width=8", "model.negatives=8", "train.epochs=2", "train.batch_size=4"]
+SMALL = ["model.width=8", "model.negatives=8", "train.epochs=2", "train.batch_size=4", "train.log_steps=2"]
 
 
 @pytest.fixture(scope="module")
@@ -190,9 +190,11 @@ def assert_recorded(shop: Path, run_id: str) -> None:
     assert run.data.params["model.width"] == "8"
     assert run.data.params["examples.set_id"] == "small"
     assert [m.step for m in client.get_metric_history(run_id, "ndcg_at_10")] == [1, 2]
-    assert [f.path for f in client.list_artifacts(run_id, "configuration")] == [
-        "configuration/configuration.yaml"
-    ]
+    assert [f.path for f in client.list_artifacts(run_id)] == ["configuration", "environment", "tensorboard"]
+    assert [m.step for m in client.get_metric_history(run_id, "step/loss")] == [2, 4, 6]
+    (board,) = Path(f"{shop}/lake.tensorboard").iterdir()
+    (log,) = client.list_artifacts(run_id, "tensorboard")
+    assert log.path == f"tensorboard/{next(board.iterdir()).name}"
 
 
 def assert_loads_without_horovod(folder: str) -> None:
@@ -223,6 +225,11 @@ print(found["ids"].shape.as_list(), found["ids"][0, 0].numpy().decode().startswi
             "TF_USE_LEGACY_KERAS=1 asks for the",
         ),
         (["set_id=small", "model=gru", "train.ranks=18", *SMALL], {}, "17 rows for 18 ranks"),
+        (
+            ["set_id=small", "model=gru", "train.wandb=on"],
+            {},
+            "train.wandb must be one of off, offline, online",
+        ),
     ],
 )
 def test_what_cannot_be_trained_is_refused_in_one_line(shop, arguments, environment, message):
