@@ -7,7 +7,7 @@ PYTEST = $(PYTHON) -m pytest -v --durations=15 -n 2 --dist loadfile
 CODE = $(wildcard features models jobs conf reports)
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 
-.PHONY: help setup demo test test-long test-quick bench-data bench-night bench-runaway lint format wheel docs ui requirements clean
+.PHONY: help setup demo test test-long test-quick bench-data bench-night bench-runaway bench-train scale lint format wheel docs ui requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -35,6 +35,12 @@ bench-night: setup  ## a night on a lake of a year of 50 million events, beside 
 
 bench-runaway: setup  ## sessions and sequences of a lake that robots flooded, in a gigabyte
 	$(PYTHON) -m benchmarks.runaway $(MILLIONS)
+
+bench-train: setup  ## reading and training, beside pyarrow, Petastorm used the usual way, PyTorch and one core
+	$(PYTHON) -m benchmarks.train $(SIZE)
+
+scale: setup  ## docs/scale.md, what shops of any size need, from measured constants
+	$(PYTHON) -m benchmarks.scale
 
 lint: setup  ## ruff and mypy
 	.venv/bin/ruff check $(STYLED)
