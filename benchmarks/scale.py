@@ -1,7 +1,7 @@
 """What a shop of any size needs for a night and a training, from what one event, user and row cost: `make scale`.
 
-Writes docs/scale.md. Each number on it is a measured constant (benchmarks/scale.json, which `python -m benchmarks.scale_measured`
-writes), an assumption that stands below, or computed from these.
+Writes docs/scale.md. Each number on it is a measured constant (benchmarks/scale.json, which
+`python -m benchmarks.scale_measured` writes), an assumption that stands below, or computed from these.
 
     python -m benchmarks.scale
 """
@@ -123,16 +123,58 @@ def limits(shop: Shop, need: Mapping[str, float]) -> list[Limit]:
     night = (need["ingest"] + need["sessionize"] + need["sequence"]) / cores / HOUR
     compute = need["train"] / a["gpu_factor"] / a["gpus"] / a["ranks_efficiency"] / HOUR
     rewritten = 2 * need["sequences"] / (a["executors"] * network / 2) / HOUR
+    bucket = need["sequences"] / conf.features.user_buckets / 1e9
+    partition = need["shuffle"] / conf.spark.shuffle_partitions / 1e9
     parts = [
-        Limit("cores of the night", night, window, "hours", "more executors, and `spark.shuffle_partitions` with them"),
-        Limit("`sequences` read and written whole", rewritten, window, "hours", "`features.max_length` shorter"),
-        Limit("a bucket of `sequences`, in a task", need["sequences"] / conf.features.user_buckets / 1e9, a["task_gb"], "GB", "`features.user_buckets` higher, then a rebuild"),
-        Limit("a partition of the shuffle, in a task", need["shuffle"] / conf.spark.shuffle_partitions / 1e9, a["task_gb"], "GB", "`spark.shuffle_partitions` higher"),
-        Limit("scores of all users by the GPUs", need["score_gpu"] / a["gpus"] / HOUR, window, "hours", "more GPUs: no key makes the work less"),
-        Limit("training, the work of the GPUs", compute, window, "hours", "fewer `train.epochs`, `task.length` shorter, or more `train.ranks`"),
-        Limit("training, gradients of the item vectors between ranks", need["allreduce"] / HOUR, window, "hours", "`train.batch_size` larger, for fewer steps, and `model.width` smaller"),
-        Limit("item vectors, their gradient and moments on a rank", COPIES * need["vectors"] / 1e9, a["gpu_gb"], "GB", "`model.width` smaller"),
-    ]  # fmt: skip
+        Limit(
+            "cores of the night",
+            night,
+            window,
+            "hours",
+            "more executors, and `spark.shuffle_partitions` with them",
+        ),
+        Limit(
+            "`sequences` read and written whole", rewritten, window, "hours", "`features.max_length` shorter"
+        ),
+        Limit(
+            "a bucket of `sequences`, in a task", bucket, a["task_gb"], "GB", "`features.user_buckets` higher"
+        ),
+        Limit(
+            "a partition of the shuffle, in a task",
+            partition,
+            a["task_gb"],
+            "GB",
+            "`spark.shuffle_partitions` higher",
+        ),
+        Limit(
+            "scores of all users by the GPUs",
+            need["score_gpu"] / a["gpus"] / HOUR,
+            window,
+            "hours",
+            "more GPUs: no key makes it less",
+        ),
+        Limit(
+            "training, the work of the GPUs",
+            compute,
+            window,
+            "hours",
+            "more `train.ranks`, or `task.length` shorter",
+        ),
+        Limit(
+            "training, gradients of the item vectors between ranks",
+            need["allreduce"] / HOUR,
+            window,
+            "hours",
+            "`train.batch_size` larger, for fewer steps, or `model.width` smaller",
+        ),
+        Limit(
+            "item vectors, gradient and moments on a rank",
+            COPIES * need["vectors"] / 1e9,
+            a["gpu_gb"],
+            "GB",
+            "`model.width` smaller",
+        ),
+    ]
     return sorted(parts, key=lambda part: -part.share)
 
 
@@ -146,11 +188,13 @@ def page() -> str:
             [
                 "# Scale",
                 "<!-- Made by `make scale` from benchmarks/scale.py and benchmarks/scale.json: change it there. -->",
-                "What a shop of 10 million users and 100 million events a day needs, and one a hundred times as large. Nothing of that size has "
-                "been run: each number is a measured constant, an assumption, or computed from these two.",
+                "What a shop of 10 million users and 100 million events a day needs, and one a hundred times as "
+                "large. Nothing of that size has been run: each number is a measured constant, an assumption, or "
+                "computed from these two.",
                 "## Constants",
-                f"Measured on {machine['cores']} cores ({machine['processor']}), {machine['memory_gb']} GB; CPU seconds of one core, what a "
-                "step costs whatever it reads taken off. `python -m benchmarks.scale_measured` measures them anew.",
+                f"Measured on {machine['cores']} cores ({machine['processor']}), {machine['memory_gb']} GB, beside other "
+                "work; CPU seconds of one core, what a step costs whatever it reads taken off. "
+                "`python -m benchmarks.scale_measured` measures them anew.",
                 table(
                     ("constant", "value", "unit", "command"),
                     [constant(*each) for each in facts["constants"].items()],
@@ -162,9 +206,9 @@ def page() -> str:
                 ),
                 "## What is needed",
                 table(("", *(shop.name for shop in SHOPS)), [*rows_of(wanted)]),
-                "Cores, executors and GPUs are those that do it within the window. The night's hours are computed from what each event of the "
-                "night costs and from what each user costs whose sequence is written: all of them. An encoder's work is taken to grow with the "
-                "length of an example.",
+                "Cores, executors and GPUs are those that do it within the window. The night's hours are computed from "
+                "what each event of the night costs and from what each user costs whose sequence is written: all of "
+                "them. An encoder's work is taken to grow with the length of an example.",
                 *(chapter(shop, need) for shop, need in zip(SHOPS, wanted, strict=True)),
             ]
         )

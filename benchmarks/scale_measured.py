@@ -1,8 +1,8 @@
 """What one event, one user and one row cost, on this machine: the constants that docs/scale.md is computed from.
 
-Two simulated shops, one ten times the other, are loaded, each in a process of its own; what the larger costs more is its events'
-and its users', without Spark's start and what a step costs whatever it reads. A model's scores of users are made with two
-vocabularies; training is what `make bench-train` found last, a prediction is one of `make demo`.
+Two simulated shops, one ten times the other, are loaded, each in a process of its own; what the larger costs more is its
+events' and its users', without Spark's start and what a step costs whatever it reads. A model's scores of users are made
+with two vocabularies; training is what `make bench-train` found last, a prediction is one of `make demo`.
 
     python -m benchmarks.scale_measured        writes benchmarks/scale.json
 """

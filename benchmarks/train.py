@@ -4,7 +4,7 @@ Ratios of one run, each of repetitions that take turns: the input path beside `p
 usual way, waiting and working on real batches beside one batch repeated, an epoch beside one of a small SASRec in PyTorch
 (benchmarks/pytorch_sasrec.py), and two ranks beside one on one core. Made-up rows: one item a position.
 
-    python -m benchmarks.train [THOUSANDS]        4 thousand rows an epoch where nothing is said; read are 50 times as many
+    python -m benchmarks.train [THOUSANDS]        a thousand rows an epoch where nothing is said; read are 50 times as many
 """
 
 import json
@@ -88,17 +88,15 @@ def main(thousands: float) -> None:
         "pytorch": PYTORCH,
         "load_before": os.getloadavg()[0],
     }
-    ratios: dict[str, list[float]] = {}
+    found["spread"] = {}
     for measured in (measure_reading, measure_waiting, measure_epochs, measure_ranks):
         console.print(measured.__doc__)
-        ratios |= measured(rows, found)
-    for name, values in ratios.items():
-        found[name] = round(statistics.median(values), 4)
-    found["spread"] = {
-        name: [round(min(values), 4), round(max(values), 4)] for name, values in ratios.items()
-    }
+        for name, values in measured(rows, found).items():
+            found[name] = round(statistics.median(values), 4)
+            found["spread"][name] = [round(min(values), 4), round(max(values), 4)]
+            console.print(f"    {name} {found[name]:.3f}, {', '.join(f'{value:.3f}' for value in values)}")
+        (FOLDER.parent / "train.json").write_text(json.dumps(found, indent=1) + "\n")
     show(found, console)
-    (FOLDER.parent / "train.json").write_text(json.dumps(found, indent=1) + "\n")
     console.print(f"written to {FOLDER.parent / 'train.json'}")
 
 
@@ -360,4 +358,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == [RANK]:
         as_rank(sys.argv[2])
     else:
-        main(float(sys.argv[1]) if sys.argv[1:] else 4)
+        main(float(sys.argv[1]) if sys.argv[1:] else 1)

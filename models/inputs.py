@@ -1,8 +1,8 @@
 """Reads a rank's share of an example set with Petastorm, as batches of one shape for TensorFlow.
 
-Rows arrive packed, one string a column, and a batch of them at a time becomes an array, of the strings' bytes behind each
-other: several times faster than arrays of numbers, of which Petastorm makes one numpy object a row, and than to hand strings to
-TensorFlow, which copies each twice.
+Rows arrive packed, one string a column, and a batch of them at a time becomes an array, of the strings' bytes behind
+each other. Arrays of numbers, of which Petastorm makes one numpy object a row, take several times as long, and strings
+that TensorFlow decodes are each copied twice more.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
