@@ -7,7 +7,7 @@ PYTEST = $(PYTHON) -m pytest -v --durations=15 -n 2 --dist loadfile
 CODE = $(wildcard features models jobs conf reports)
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 
-.PHONY: help setup demo test test-long test-cluster test-quick bench-data bench-night bench-runaway bench-catalogue bench-warm-start lint format wheel docs ui tensorboard requirements clean
+.PHONY: help setup demo test test-long test-cluster test-quick bench-data bench-night bench-runaway bench-catalogue bench-warm-start bench-train scale lint format wheel docs ui tensorboard requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -44,6 +44,12 @@ bench-catalogue: setup  ## training with 0.1, 1 and 5 million items on one rank,
 
 bench-warm-start: setup  ## a training that begins from an older model's weights, beside one that does not
 	$(PYTHON) -m benchmarks.warm_start $(USERS)
+
+bench-train: setup  ## reading and training, beside pyarrow, Petastorm used the usual way, PyTorch and one core
+	$(PYTHON) -m benchmarks.train $(SIZE)
+
+scale: setup  ## docs/scale.md, what shops of any size need, from measured constants
+	$(PYTHON) -m benchmarks.scale
 
 lint: setup  ## ruff and mypy
 	.venv/bin/ruff check $(STYLED)

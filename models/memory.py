@@ -19,6 +19,7 @@ from models.shards import plan
 FLOAT = 4  # bytes
 GIB = 2**30
 VALIDATION_ROWS, VALIDATION_SCORES = 64, 80_000_000  # of a batch, at most
+WORD = 100  # bytes of an item in the vocabulary: its id, its counts, its share of a sample
 LIBRARIES = 600 * 2**20  # bytes of a rank that has done nothing yet: TensorFlow, Horovod, MLflow
 COPIES = {"events": 4, "encoder": 24, "attention": 6, "logits": 4, "scores": 5, "rows": 2, "slices": 8}
 """How many arrays of a kind are there at once: the values, their gradients, and what an operation leaves to the next."""
@@ -32,7 +33,8 @@ REMEDIES = {
     "logits": "train.parts higher, or model.negatives lower",
     "logits of all items": "model.loss=sampled_softmax",
     "rows being read": "train.window_files lower",
-    "scores of validation": "model.width lower",
+    "scores of validation": "train.ranks lower",
+    "vocabulary": "train.ranks lower",
     "libraries": "train.ranks lower",
 }
 
@@ -95,7 +97,8 @@ def memory_plan(
         "scores of validation": items * validation_batch(items) * COPIES["scores"],
     }
     terms = {name: FLOAT * count for name, count in numbers.items()}
-    terms |= {"rows being read": _window(examples, ranks, train.window_files), "libraries": LIBRARIES}
+    terms |= {"vocabulary": WORD * items, "libraries": LIBRARIES}
+    terms["rows being read"] = _window(examples, ranks, train.window_files)
     return Plan(dict(sorted(terms.items(), key=lambda term: -term[1])), available)
 
 

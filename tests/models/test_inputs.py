@@ -94,6 +94,13 @@ def test_too_few_steps_for_the_rows_are_refused():
         list(padded_batches(iter([part]), {"items": ("int32", 1)}, 2, 2))
 
 
+@pytest.mark.parametrize("size", [3, 8])
+def test_a_row_of_another_length_than_the_spec_says_is_refused(size):
+    part = {"row_id": np.arange(2), "items": np.array([b"\0" * 4, b"\0" * size], object)}
+    with pytest.raises(ExampleSetError, match=rf"column items: rows of \[{size}\] bytes, expected 4"):
+        list(padded_batches(iter([part]), {"items": ("int32", 1)}, 2, 1))
+
+
 @pytest.mark.parametrize("promised", [4, 6])
 def test_a_file_with_other_rows_than_the_log_says_is_refused(examples, promised):
     (file,) = (f for f in examples.files("train") if f.rows == 5)
