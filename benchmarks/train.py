@@ -37,8 +37,10 @@ from conf.schema import Model, Task, Train
 from models.example_set import DataFile
 from models.inputs import dataset
 from models.next_item import NextItemModel
+from models.optimizers import LEGACY
 from models.shards import Order, epoch_of, plan, steps
-from models.train import OPTIMIZERS, make_step, start
+from models.step import make_step
+from models.train import start
 
 warnings.simplefilter("ignore", FutureWarning)  # Petastorm's, of pyarrow
 FOLDER = Path("var/bench/train")
@@ -204,8 +206,8 @@ class Trained:
         counts = np.zeros(ITEMS, np.int64)
         counts[3:] = 1 + (1e5 / np.arange(1, ITEMS - 2)).astype(np.int64)
         self.model = NextItemModel(MODEL, TASK, counts, SETTINGS.seed)
-        optimizer = OPTIMIZERS.Adam(SETTINGS.learning_rate)
-        self.take, self.steps, self.counts = make_step(self.model, optimizer, SETTINGS.clip_norm), 0, counts
+        optimizer = LEGACY.Adam(SETTINGS.learning_rate)
+        self.take, self.steps, self.counts = make_step(self.model, optimizer, SETTINGS), 0, counts
 
     def step(self, batch: dict[str, tf.Tensor]) -> float:
         """Takes a step as `train` does, and waits for its loss."""
