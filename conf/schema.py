@@ -155,7 +155,7 @@ class Train:
     stall_seconds: int = 900  # without a step, after which a rank says where it is, and ends
     checkpoint_steps: int = 500  # steps from one checkpoint to the next; each epoch ends with one as well
     memory_gib: float | None = None  # that a rank may take; none: its share of what the machine has free
-    log_steps: int = 50  # steps from one point of the curves to the next
+    log_steps: int = 100  # steps from one point of the curves to the next
     tensorboard: str = ""  # folder of TensorBoard's logs, one a training; none: beside the lake
     wandb: str = "off"  # Weights & Biases: off, offline (files beside the lake) or online
     restarts: int = 1  # times that all ranks are started anew, from the last checkpoint, where one was lost

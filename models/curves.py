@@ -37,12 +37,15 @@ class Curves(Listener):
     def stepped(self, step: Step) -> None:
         self.steps.append(step)
         if step.of_all % self.every == 0:
-            numbers = numbers_of(self.steps) | {"learning_rate": rate_of(self.optimizer)}
-            self._write(STEP, step.of_all, numbers | norms_of(self.table))
+            norms = norms_of(self.table)
+            sizes = {"item_norm_mean": float(norms.mean()), "item_norm_max": float(norms.max())}
+            numbers = numbers_of(self.steps) | {"learning_rate": rate_of(self.optimizer)} | sizes
+            self._write(STEP, step.of_all, numbers)
             self.steps = []
 
     def ended(self, epoch: Epoch) -> None:
-        self._write(EPOCH, epoch.number, {"loss": epoch.loss, "seconds": epoch.seconds, **epoch.metrics})
+        numbers = {"loss": epoch.loss, "seconds": epoch.seconds, **epoch.metrics}
+        self._write(EPOCH, epoch.number, numbers | {"item_norm": norms_of(self.table)})
 
     def _write(self, axis: str, at: int, numbers: Mapping[str, Number]) -> None:
         new = {name: each for name, each in numbers.items() if at > self.known.get(f"{axis}/{name}", 0)}
@@ -62,17 +65,10 @@ def numbers_of(steps: list[Step]) -> dict[str, Number]:
     }
 
 
-def norms_of(table: tf.Variable) -> dict[str, Number]:
-    """The lengths of the item vectors: (vocabulary_size, width). Items that were never seen are zeros, and left out."""
+def norms_of(table: tf.Variable) -> np.ndarray:
+    """The lengths of the vectors of items that were seen, which the others' zeros are not: (items,) float32."""
     norms = tf.norm(table, axis=1).numpy()  # (vocabulary_size,)
-    norms = norms[norms > 0]
-    if not norms.size:
-        return {}
-    return {
-        "item_norm_mean": float(norms.mean()),
-        "item_norm_max": float(norms.max()),
-        "item_norm": norms,
-    }
+    return norms[norms > 0]
 
 
 def rate_of(optimizer: tf.keras.optimizers.legacy.Optimizer) -> float:
