@@ -1,7 +1,9 @@
 """From an example set to predictions: who becomes champion, and what a night's scores are."""
 
+import shutil
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +19,7 @@ from features.sequences import SEQUENCES
 from jobs.examples import examples
 from jobs.job import InputError
 from jobs.judging import judge
-from jobs.promote import promote
+from jobs.promote import promote, vocabulary
 from jobs.score import score
 from jobs.train import train
 from models.example_set import open_example_set
@@ -118,6 +120,17 @@ def test_an_example_set_that_was_stopped_before_its_rows_is_made_as_it_then_is(s
     season.lake._create(rows_table(set_id_of(conf), {"vocabulary_size": 4, "of": "before the stop"}))
     assert "note" not in examples(conf, season.lake)
     assert open_example_set(f"{conf.lake}/examples/{set_id_of(conf)}").vocabulary_size == 16
+
+
+def test_a_set_of_a_release_that_knew_no_categories_is_read_by_training_and_by_promotion(season):
+    conf, lake, newer = season.friday, season.lake, set_id_of(season.friday)
+    folder = Path(conf.lake) / "examples"
+    shutil.copytree(folder / newer / "rows", folder / "older" / "rows")
+    words = lake.read(vocabulary_table(newer)).drop("category").repartition(1)
+    words.write.format("delta").save(str(folder / "older" / "vocabulary"))
+    older, same = (open_example_set(str(folder / name)).vocabulary for name in ("older", newer))
+    assert older.equals(same)
+    assert vocabulary(conf, lake, "older").num_rows == older.num_rows
 
 
 def test_before_its_first_sessions_there_is_no_example_set(season):
