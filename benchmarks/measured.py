@@ -43,10 +43,10 @@ def measure(command: Sequence[str]) -> Measured:
         )
         try:
             _until(process, READY)
-            before, began, peak = cpu_seconds(process.pid), time.monotonic(), _Peak(process.pid)
+            before, began, peak = _cpu_seconds(process.pid), time.monotonic(), _Peak(process.pid)
             _go_on(process)
             _until(process, DONE)
-            seconds, cpu = time.monotonic() - began, cpu_seconds(process.pid) - before
+            seconds, cpu = time.monotonic() - began, _cpu_seconds(process.pid) - before
             gigabytes = peak.stop()
             _go_on(process)
             process.communicate(timeout=600)
@@ -82,7 +82,7 @@ def _family(pid: int) -> list[psutil.Process]:
         return []
 
 
-def cpu_seconds(pid: int) -> float:
+def _cpu_seconds(pid: int) -> float:
     """Of a program and its children, those that have ended too."""
     total = 0.0
     for process in _family(pid):

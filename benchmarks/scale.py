@@ -44,7 +44,7 @@ ASSUMED = {
     "cores_used": Assumed(
         0.7, "share", "of the cores' time in which they work on the job, not wait or collect garbage"
     ),
-    "task_gb": Assumed(4, "GB", "of memory that a task may fill"),
+    "task_gb": Assumed(4, "GB", "of memory that a task may fill; one task is taken to write a bucket"),
     "gpus": Assumed(8, "GPUs", "of the fleet whose limits are looked at, a rank each"),
     "gpu_factor": Assumed(
         50, "cores", "that a GPU is worth in training and scoring: no GPU has been measured"
@@ -85,7 +85,7 @@ def needs(shop: Shop, constants: Mapping[str, float]) -> dict[str, float]:
     """Core seconds, bytes and GPU seconds of a night and a training of `shop`."""
     conf, c, a = load(["model=sasrec"]), constants, {name: each.value for name, each in ASSUMED.items()}
     kept = min(conf.features.max_length, a["kept_days"] * shop.events_a_day / shop.users)  # events a sequence
-    fuller = kept / c["events_a_user_measured"]  # how much longer a sequence is than a measured one
+    fuller = kept / c["events_a_sequence"]  # how much longer a sequence is than a measured one
     sequences = shop.users * c["sequences_bytes_a_row"] * fuller
     longer = conf.task.length / c["train_length"]  # an example than a measured one
     score = shop.users * (c["score_cpu_a_user"] * longer + shop.items * c["score_cpu_a_user_and_item"])
@@ -97,7 +97,7 @@ def needs(shop: Shop, constants: Mapping[str, float]) -> dict[str, float]:
         "raw": shop.events_a_day * c["raw_bytes_an_event"],
         "ingest": shop.events_a_day * c["ingest_cpu_an_event"],
         "sessionize": shop.events_a_day * c["sessionize_cpu_an_event"],
-        "sequence": shop.users * c["sequence_cpu_a_user"] * fuller,
+        "sequence": shop.users * kept * c["sequence_cpu_a_kept_event"],
         "score": score,
         "score_gpu": score / a["gpu_factor"],
         "events": a["kept_days"] * shop.events_a_day * c["events_bytes_a_row"],
@@ -193,7 +193,7 @@ def page() -> str:
                 "computed from these two.",
                 "## Constants",
                 f"Measured on {machine['cores']} cores ({machine['processor']}), {machine['memory_gb']} GB, beside other "
-                "work; CPU seconds of one core, what a step costs whatever it reads taken off. "
+                "work; CPU seconds of one core, what a step costs whatever it reads included. "
                 "`python -m benchmarks.scale_measured` measures them anew.",
                 table(
                     ("constant", "value", "unit", "command"),

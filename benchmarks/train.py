@@ -55,17 +55,21 @@ RANK = "rank"
 AIMS = {
     "input_over_pyarrow": "<= 1.5",
     "rows_over_usual": ">= 2",
+    "input_over_usual": "<= 0.5",
     "waiting_share": "< 0.02",
     "real_over_repeated": "<= 1.03",
     "epoch_over_pytorch": "<= 1.0",
+    "epoch_cpu_over_pytorch": "<= 1.0",
     "two_ranks_efficiency": ">= 0.9",
 }
 ABOUT = {
     "input_over_pyarrow": "CPU seconds of a row, by those of pyarrow.dataset",
     "rows_over_usual": "rows per second, by those of Petastorm used the usual way",
+    "input_over_usual": "CPU seconds of a row, by those of Petastorm used the usual way",
     "waiting_share": "share of the time of a step in which it waits for its batch",
     "real_over_repeated": "time of a step on real batches, by that on one repeated",
     "epoch_over_pytorch": "seconds of an epoch, by those of PyTorch",
+    "epoch_cpu_over_pytorch": "CPU seconds of an epoch, by those of PyTorch",
     "two_ranks_efficiency": "rows per second of two ranks, by twice those of one on one core",
 }
 
@@ -196,6 +200,7 @@ def measure_reading(rows: int, found: dict[str, Any]) -> dict[str, list[float]]:
     return {
         "input_over_pyarrow": quotients(cpu_of["footfall"], cpu_of["pyarrow"]),
         "rows_over_usual": quotients(speed["footfall"], speed["usual"]),
+        "input_over_usual": quotients(cpu_of["footfall"], cpu_of["usual"]),
     }
 
 
@@ -260,7 +265,10 @@ def measure_epochs(rows: int, found: dict[str, Any]) -> dict[str, list[float]]:
     shape |= {"batch_size": BATCH, "threads": len(os.sched_getaffinity(0))}
     command = [pytorch_python(), "benchmarks/pytorch_sasrec.py", FOLDER / "rows.npz", json.dumps(shape)]
     took: dict[str, list[dict[str, float]]] = {"footfall": [], "pytorch": []}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+    # Threads of OpenMP that spin while they wait would be counted as work, and stand in the way where cores are shared.
+    quiet = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=quiet, **pipes) as other:
         assert other.stdin is not None and other.stdout is not None
         for turn in range(REPEATS + 1):
             ours = trained.run(batches_of(folder, BATCH, turn))
@@ -271,8 +279,10 @@ def measure_epochs(rows: int, found: dict[str, Any]) -> dict[str, list[float]]:
                 took["pytorch"].append(theirs)
         other.stdin.close()
     found["epochs"] = took
-    seconds = [[each["seconds"] for each in turns] for turns in took.values()]
-    return {"epoch_over_pytorch": quotients(*seconds)}
+    seconds, cpu = (
+        [[each[what] for each in turns] for turns in took.values()] for what in ("seconds", "cpu_seconds")
+    )
+    return {"epoch_over_pytorch": quotients(*seconds), "epoch_cpu_over_pytorch": quotients(*cpu)}
 
 
 def measure_ranks(rows: int, found: dict[str, Any]) -> dict[str, list[float]]:
@@ -316,7 +326,7 @@ def as_rank(said: str) -> None:
     trained, folder = Trained(), FOLDER / "train"
     batches = [batches_of(folder, BATCH, turn, hvd.rank(), hvd.size()) for turn in range(2)]
     trained.run(batches[0].take(4))
-    hvd.barrier()
+    hvd.allreduce(tf.zeros(()))  # both are ready
     seconds = trained.run(batches[1])["seconds"]
     if hvd.rank() == 0:
         Path(said).write_text(json.dumps(sum(file.rows for file in files_of(folder)) / seconds))
