@@ -24,6 +24,7 @@ from models.watchdog import SAID
 LINE = re.compile(r"^\[(?P<rank>\d+)\]<(?P<stream>stdout|stderr)>:(?P<text>.*)$")
 ENDED = re.compile(r"^Process (?P<rank>\d+) exit with status code (?P<code>\d+)\.$")
 ERROR = "error: "
+BROKEN = 255
 KEPT = 60  # lines of what went wrong
 PATIENCE = 15  # seconds that ranks get to end by themselves
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1"}
@@ -87,6 +88,8 @@ class Heard:
 
 def how_it_ended(code: int) -> str:
     """`was ended by SIGKILL` for 137, as shells have it."""
+    if code == BROKEN:
+        return f"ended with exit code {code}, which is that of ssh for a broken connection"
     try:
         return f"was ended by {signal.Signals(code - 128).name}"
     except ValueError:

@@ -80,6 +80,19 @@ def attended(process: subprocess.Popen[bytes], launcher: int) -> int | None:
     return code if code >= 0 else 128 - code
 
 
+def wrong_name() -> str:
+    """Why other hosts could not reach a rank of this one; nothing: they can.
+
+    Horovod 0.28 gives them the address that the host's own name stands for, whatever its interface.
+    """
+    name, address = socket.gethostname(), "nothing"
+    with suppress(OSError):
+        address = socket.gethostbyname(name)
+    if os.environ.get("HOROVOD_CROSS_SIZE", "1") == "1" or not address.startswith(("127.", "nothing")):
+        return ""
+    return f"the name {name} of this host stands for {address} here: put its network address into /etc/hosts"
+
+
 def on_executor(task: Task, packages: Sequence[str], launcher: tuple[str, int], token: str) -> None:
     """What Horovod calls in its process on an executor: the rank's words go to the launcher's address, line by line.
 
@@ -93,24 +106,31 @@ def on_executor(task: Task, packages: Sequence[str], launcher: tuple[str, int], 
             with lock, suppress(OSError):  # a launcher that is gone is seen by `attended`
                 call.sendall(f"{text}\n".encode())
 
-        def pass_on(stream: BinaryIO, name: str) -> None:
-            for line in stream:
-                tell(f"[{rank}]<{name}>:" + line.decode(errors="replace").rstrip("\n"))
-
         tell(f"{token} {rank}")
-        process = started(task, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        words = [
-            Thread(target=pass_on, args=[process.stdout, "stdout"]),
-            Thread(target=pass_on, args=[process.stderr, "stderr"]),
-        ]
-        for each in words:
-            each.start()
-        code = attended(process, call.fileno())
-        for each in words:
-            each.join()
+        if wrong := wrong_name():
+            tell(f"[{rank}]<stderr>:error: {wrong}")
+        code = 2 if wrong else passed_on(task, f"[{rank}]", tell, call.fileno())
         tell(f"Process {rank} exit with status code {code}.")
     if code != 0:
         os._exit(1 if code is None else code)
+
+
+def passed_on(task: Task, prefix: str, tell: Callable[[str], None], launcher: int) -> int | None:
+    """The rank's exit code, as `attended`, after each line of its two streams was told."""
+    process = started(task, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def listen(stream: BinaryIO, name: str) -> None:
+        for line in stream:
+            tell(f"{prefix}<{name}>:" + line.decode(errors="replace").rstrip("\n"))
+
+    streams = (process.stdout, "stdout"), (process.stderr, "stderr")
+    listeners = [Thread(target=listen, args=each) for each in streams]
+    for each in listeners:
+        each.start()
+    code = attended(process, launcher)
+    for each in listeners:
+        each.join()
+    return code
 
 
 @contextmanager
@@ -133,6 +153,9 @@ def main(path: str) -> int:
                 f"error: {path} is not on {host}: train.checkpoints must be shared by all hosts",
                 file=sys.stderr,
             )
+        return 2
+    if wrong := wrong_name():
+        print(f"error: {wrong}", file=sys.stderr)
         return 2
     code = attended(started(task), sys.stdin.fileno())
     if code is None:  # after a launcher that was killed nobody else would remove it

@@ -146,9 +146,9 @@ def run(*command: str) -> None:
 
 
 def is_with(process: psutil.Process, word: str) -> bool:
-    """Whether it lives, and has this word on its command line."""
+    """Whether it lives, and this is one of the words of its command line."""
     try:
-        return word in " ".join(process.cmdline())
+        return not word or word in process.cmdline()
     except psutil.Error:
         return False
 

@@ -73,6 +73,18 @@ def test_a_host_that_does_not_answer_is_named_with_what_to_do(here, tmp_path):
     assert "go on without: train.min_ranks=1" in said
 
 
+def test_a_host_whose_own_name_others_cannot_reach_is_told(here, tmp_path):
+    file = Path("/etc/netns", here.names[1], "hosts")
+    before = file.read_text()
+    file.write_text(before.replace(here.addresses[1], "127.0.1.1"))
+    try:
+        code, said = ended(start(here, tmp_path, "well"))
+    finally:
+        file.write_text(before)
+    assert code == 1
+    assert "of this host stands for 127.0.1.1 here: put its network address into /etc/hosts" in said
+
+
 def training(here: HostsHere, shop: Path, registry: str, *more: str) -> subprocess.Popen[str]:
     places = [f"train.hosts={here.of()}", f"train.ssh_port={PORT}", f"train.ssh_key={here.key}"]
     given = arguments(
@@ -81,7 +93,7 @@ def training(here: HostsHere, shop: Path, registry: str, *more: str) -> subproce
     return here.start("jobs/train.py", *given)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_training_whose_rank_was_killed_ends_with_the_weights_of_one_on_this_machine(here, tmp_path):
     make_shop(tmp_path)
     run = training(here, tmp_path, "hosts")

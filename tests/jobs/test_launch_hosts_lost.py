@@ -24,6 +24,6 @@ def test_a_training_goes_on_without_a_host_that_is_gone_and_says_how_many_ranks_
     assert f"{here.addresses[2]} does not answer ssh" in text
     assert "going on with 2 of 3 ranks" in text
     assert "ranks=2, ranks_asked=3, rows_per_epoch_expected=213, rows_per_epoch_seen=213" in said[-1]
-    assert "restarts=1" in said[-1]
+    assert "restarts=1, lost=rank " in said[-1], "who noticed it first is open"
     version, _ = trained(tmp_path, "hosts")
     assert (version.tags["ranks"], version.tags["ranks_asked"]) == ("2", "3")

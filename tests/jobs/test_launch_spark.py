@@ -79,12 +79,12 @@ run_on_executors(spark.sparkContext, Task({RANKS!r}, ["long", {str(folder)!r}]),
     assert until(lambda: not [rank for rank in ranks if rank.is_running()], seconds=60)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("victim", "lost"),
     [
         ("jobs.train_rank", "was ended by SIGKILL"),
-        pytest.param("CoarseGrainedExecutorBackend", "was lost with its executor", marks=pytest.mark.long),
+        ("org.apache.spark.executor.CoarseGrainedExecutorBackend", "was lost with its executor"),
     ],
 )
 def test_a_training_on_a_cluster_that_lost_a_rank_ends_with_the_weights_of_one_on_this_machine(
@@ -115,5 +115,5 @@ def test_a_training_on_a_cluster_that_lost_a_rank_ends_with_the_weights_of_one_o
 
 
 def ranks_of(parent: psutil.Process, word: str) -> list[psutil.Process]:
-    """The processes below it whose command line has this word."""
+    """The processes below it of whose command line this is a word."""
     return [each for each in parent.children(recursive=True) if is_with(each, word)]
