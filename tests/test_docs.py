@@ -37,15 +37,17 @@ VARIABLE = re.compile(r"^([A-Z]+)=\"([^\"]*)\"$", re.MULTILINE)
 
 def commands(text: str) -> list[list[str]]:
     """The words of each command of ours that a page shows, in a block or within a sentence."""
-    blocks = FENCED.findall(text)
-    lines = [line for block in blocks for line in with_values(block).replace("\\\n", " ").splitlines()]
+    lines, values = [], dict[str, str]()
+    for block in FENCED.findall(text):
+        values |= VARIABLE.findall(block)
+        lines += with_values(block, values).replace("\\\n", " ").splitlines()
     lines += INLINE.findall(FENCED.sub("", text))
     return [shlex.split(line, comments=True) for line in lines if OURS.match(line)]
 
 
-def with_values(block: str) -> str:
-    """A block with the variables that it sets in place of their names."""
-    for name, value in VARIABLE.findall(block):
+def with_values(block: str, values: dict[str, str]) -> str:
+    """A block with the variables that it or one before it sets in place of their names."""
+    for name, value in values.items():
         block = block.replace(f"${name}", value)
     return block
 
