@@ -264,7 +264,7 @@ class Privacy:
     key_file: str | None = None  # of the key; none: beside the lake's folder, `.key` behind its name
     key_variable: str | None = None  # an environment variable that holds the key, in place of a file
     unread_days: int = 30  # nights for which the text of a refused record without a user is kept
-    retention_hours: int = 168  # for which versions of a table can be read, and an unused example set stays
+    retention_hours: int = 168  # that versions of a table, unused example sets and abandoned checkpoints stay
 
 
 @dataclass

@@ -26,7 +26,8 @@ def run_until_done(conf: Config, task: Task) -> list[str]:
                 if error.is_said or len(lost) == conf.train.restarts:
                     raise
                 lost.append(error.in_short)
-                print(f"train: {error.in_short}; starting all of them from the last checkpoint", flush=True)
+                place = "from the last checkpoint" if checkpoints_of(conf) else "from the beginning"
+                print(f"train: {error.in_short}; starting all of them {place}", flush=True)
 
 
 @contextmanager

@@ -1,13 +1,16 @@
 """Keep nothing longer than is wanted.
 
 Blanks the text of refused records of which no user could be read, `privacy.unread_days` after their night. Deletes example
-sets that no run and no registered version names, and files of all other tables that only older versions need, both once
-`privacy.retention_hours` have passed; an example set that a training reads is named by its run. Safe to run again, and
-after a kill.
+sets that no run and no registered version names, files of all other tables that only older versions need, and checkpoints of
+trainings that were stopped and never went on, each once `privacy.retention_hours` have passed; an example set that is being
+read is named by a run. Safe to run again, and after a kill.
 
     spark-submit jobs/retain.py ds=2017-12-28 lake=var/demo/lake
 """
 
+import re
+import shutil
+import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -22,7 +25,10 @@ from features.sessions import SESSIONS
 from features.tables import TABLES
 from features.users import USERS
 from jobs.job import run
+from jobs.places import checkpoints_of
 from models.registry import connect
+
+TRAINING = re.compile(r".+-v\d+-\w+-[0-9a-f]{12}")  # as jobs/train_rank.py calls a training's folder
 
 
 def retain(conf: Config, lake: Lake) -> dict[str, Any]:
@@ -32,7 +38,11 @@ def retain(conf: Config, lake: Lake) -> dict[str, Any]:
     for table in TABLES:
         if lake.exists(table) and table not in waiting:
             lake.vacuum(table, conf.privacy.retention_hours)
-    counts: dict[str, Any] = {"texts_blanked": blanked, "example_sets_removed": len(dropped)}
+    counts: dict[str, Any] = {
+        "texts_blanked": blanked,
+        "example_sets_removed": len(dropped),
+        "checkpoints_removed": len(drop_checkpoints(conf)),
+    }
     if waiting:
         counts["note"] = "older versions of sessions stay until jobs/sequence.py has followed them"
     return counts
@@ -65,6 +75,23 @@ def drop_example_sets(conf: Config, lake: Lake) -> list[str]:
     for each in unnamed:
         lake.drop(f"examples/{each}")
     return unnamed
+
+
+def drop_checkpoints(conf: Config) -> list[str]:
+    """Deletes the folders of checkpoints to which nothing was written for so long; returns their names.
+
+    The folder that they are in may be one of the user's, with other things in it: those are not looked at.
+    """
+    root = checkpoints_of(conf)
+    before = time.time() - conf.privacy.retention_hours * 3600
+    old = [
+        each
+        for each in (root.glob("*/checkpoint") if root else ())
+        if TRAINING.fullmatch(each.parent.name) and each.stat().st_mtime <= before
+    ]
+    for each in old:
+        shutil.rmtree(each.parent, ignore_errors=True)
+    return sorted(each.parent.name for each in old)
 
 
 def is_followed(lake: Lake) -> bool:

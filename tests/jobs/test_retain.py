@@ -1,5 +1,7 @@
 """What is kept, for how long, and what is never taken away."""
 
+import os
+import time
 from pathlib import Path
 
 from features.events import EVENTS
@@ -8,7 +10,7 @@ from features.lake import Lake
 from features.quarantine import QUARANTINE
 from features.sessions import SESSIONS
 from jobs.ingest import ingest
-from jobs.retain import retain
+from jobs.retain import drop_checkpoints, retain
 from jobs.sessionize import sessionize
 from models.registry import connect
 from tests.jobs.nights import night, shop
@@ -80,3 +82,21 @@ def test_an_example_set_stays_while_a_run_or_a_version_names_it_or_it_is_young(s
         assert retain(conf, lake)["example_sets_removed"] == 0
         assert retain(now, lake)["example_sets_removed"] == 1
     assert lake.folders("examples") == ["named"]
+
+
+def test_checkpoints_go_when_their_training_has_long_not_gone_on(tmp_path):
+    week_ago = time.time() - 7 * 86400
+    names = {
+        "set-v4-gru-0123456789ab": -1,
+        "set-v4-sasrec-0123456789ab": 60,
+        "holidays": -1,
+    }  # seconds younger
+    for name, younger in names.items():
+        file = tmp_path / "lake.checkpoints" / name / "checkpoint"
+        file.parent.mkdir(parents=True)
+        file.write_text("")
+        os.utime(file, (week_ago + younger, week_ago + younger))
+    conf = shop(tmp_path, MONDAY)
+    assert drop_checkpoints(conf) == ["set-v4-gru-0123456789ab"]
+    assert sorted(os.listdir(tmp_path / "lake.checkpoints")) == ["holidays", "set-v4-sasrec-0123456789ab"]
+    assert drop_checkpoints(conf) == []
