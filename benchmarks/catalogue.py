@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measured import measure, ready
+from tests.models.example_sets import set_properties
 
 FOLDER = Path("var/bench/catalogue")
 LENGTH, POSITIONS, TARGETS = 64, 32, 10
@@ -98,20 +99,11 @@ def write_examples(items: int) -> None:
         table = pa.table({"split": pa.array([split] * rows), "row_id": ids} | packed)
         write_deltalake(FOLDER / "set" / "rows", table, partition_by=["split"], mode="append")
         first += rows
-    describe(FOLDER / "set" / "rows", {SPEC: json.dumps(spec)})
+    set_properties(FOLDER / "set" / "rows", {SPEC: json.dumps(spec)})
     indices = np.arange(3, items + 3, dtype=np.int32)
     seen = np.maximum(1, items // (indices.astype(np.int64) - 2))
     words = {"item_index": indices, "item_id": np.char.add("item-", indices.astype(str)), "sessions": seen}
     write_deltalake(FOLDER / "set" / "vocabulary", pa.table(words | {"validation_sessions": seen}))
-
-
-def describe(table: Path, properties: dict[str, str]) -> None:
-    """Commits properties as Spark would: delta-rs reads any, and writes only those that it knows."""
-    log = sorted((table / "_delta_log").glob("*.json"))
-    actions = [json.loads(line) for file in log for line in file.read_text().splitlines()]
-    metadata = [action for action in actions if "metaData" in action][-1]
-    metadata["metaData"]["configuration"] |= properties
-    (table / "_delta_log" / f"{len(log):020}.json").write_text(json.dumps(metadata) + "\n")
 
 
 def train_once(lazy: bool) -> None:

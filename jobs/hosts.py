@@ -44,11 +44,9 @@ def silence_of(host: Host, train: Train) -> str:
         "-o",
         f"ConnectTimeout={CONNECT}",
     ]
-    command += ["-p", str(train.ssh_port)] if train.ssh_port else []
-    command += ["-i", train.ssh_key] if train.ssh_key else []
     try:
         asked = subprocess.run(
-            [*command, host.name, "true"], capture_output=True, text=True, timeout=3 * CONNECT
+            [*command, *by_ssh(train), host.name, "true"], capture_output=True, text=True, timeout=3 * CONNECT
         )
     except subprocess.TimeoutExpired:
         return f"{host.name} does not answer ssh"
@@ -70,10 +68,14 @@ def is_here(host: Host) -> bool:
 
 def options(train: Train, hosts: Sequence[Host]) -> list[str]:
     """horovodrun's: how the others are reached. With an interface it need not ask each host for its own."""
-    given = ["-p", str(train.ssh_port)] if train.ssh_port else []
-    given += ["-i", train.ssh_key] if train.ssh_key else []
     interface = train.interface or interface_towards(hosts)
-    return given + (["--network-interfaces", interface] if interface else [])
+    return by_ssh(train) + (["--network-interfaces", interface] if interface else [])
+
+
+def by_ssh(train: Train) -> list[str]:
+    """The port and the key, as ssh and horovodrun both call them; what is not given they know themselves."""
+    port = ["-p", str(train.ssh_port)] if train.ssh_port else []
+    return port + (["-i", train.ssh_key] if train.ssh_key else [])
 
 
 def interface_towards(hosts: Sequence[Host]) -> str | None:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_a_gpu_for_each_rank_is_enough():
-    guard_gpus(gpus=4, local_ranks=4, has_nccl=True)
+    assert guard_gpus(gpus=4, local_ranks=4, has_nccl=True) is None
 
 
 @pytest.mark.parametrize(
