@@ -94,6 +94,7 @@ def test_days_of_a_wrong_mapping_are_taken_in_anew_with_all_that_is_made_of_them
     assert batches == [(1,), (4,), (4,)]
 
 
+@pytest.mark.long
 def test_logins_of_a_wrong_mapping_are_taken_in_anew_with_the_histories_that_they_join(spark, tmp_path):
     land(tmp_path, MONDAY, TUESDAY)
     for ds, visitor in ((MONDAY, "ann"), (TUESDAY, "cid")):

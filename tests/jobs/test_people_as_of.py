@@ -25,6 +25,7 @@ SUNDAY = "2026-11-01"
 TUESDAY_NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 
 
+@pytest.mark.long
 def test_sessions_as_of_a_moment_are_those_of_a_lake_that_never_heard_of_later_logins(spark, tmp_path):
     lives = KNOWN + [
         [deed for deed in life if not deed.login or is_new(deed.who, deed.login)] for life in lives_of(11)

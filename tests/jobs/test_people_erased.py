@@ -50,6 +50,7 @@ def known(lake: Lake, folder) -> dict:
     return json.loads(json.dumps(found, default=str).replace(f"{folder}/raw", "raw"))
 
 
+@pytest.mark.long
 def test_what_she_did_as_a_visitor_goes_with_her_and_the_others_are_as_if_she_had_not_been(
     spark, tmp_path, bare
 ):

@@ -122,6 +122,7 @@ def test_a_holder_that_dies_is_followed_at_once(spark, meeting):
     assert is_undisturbed(spark, meeting)
 
 
+@pytest.mark.long
 def test_a_holder_that_stalls_past_its_expiry_in_its_last_commit_of_an_ingest_does_not_make_it(
     spark, meeting
 ):
