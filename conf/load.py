@@ -75,12 +75,21 @@ ABOVE_ZERO = (
     "quality.reference_days",
     "quality.least_rows",
     "quality.feature_upper",
+    "serve.poll_seconds",
+    "serve.batch",
+    "serve.queue",
+    "serve.timeout_seconds",
+    "serve.max_bytes",
+    "serve.max_events",
+    "serve.explained",
+    "serve.threads",
 )
 SHARES = ("selection.correlation", "selection.variance")
 STAGES = ("view_types", "cart_types", "purchase_types")
 AT_LEAST = {
     "features.late_days": 0,
     "privacy.unread_days": 0,
+    "serve.port": 0,
     "privacy.retention_hours": 0,
     "train.restarts": 0,
     "task.length": 2,

@@ -268,6 +268,25 @@ class Privacy:
 
 
 @dataclass
+class Serve:
+    """Answers in real time."""
+
+    host: str = "127.0.0.1"  # address that it listens on; another than of this machine needs `serve.key_file`
+    port: int = 8080  # there; 0: any that is free
+    tasks: list[str] = field(default_factory=list)  # choices of `task` whose champions answer; none: `task`
+    published: str = ""  # folder that jobs/publish.py writes; none: questions bring all their events
+    key_file: str = ""  # of API keys, one a line; none: whoever reaches the port may ask
+    poll_seconds: float = 5.0  # between two looks at the registry and at what was published
+    batch: int = 32  # questions that a model answers together, at most
+    queue: int = 256  # questions that may wait; the next one is told to come again
+    timeout_seconds: float = 2.0  # until an answer is of no use
+    max_bytes: int = 262_144  # of a request's body
+    max_events: int = 1024  # in a question
+    explained: int = 64  # events of the past that an explanation looks at
+    threads: int = 1  # of a model; more are faster where cores are idle
+
+
+@dataclass
 class Config:
     """What a job is told: `key=value` on its command line, over the YAML files of `conf/`."""
 
@@ -300,3 +319,4 @@ class Config:
     selection: Selection = field(default_factory=Selection)
     quality: Quality = field(default_factory=Quality)
     privacy: Privacy = field(default_factory=Privacy)
+    serve: Serve = field(default_factory=Serve)
