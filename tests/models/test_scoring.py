@@ -9,7 +9,8 @@ from models import scoring
 from models.baselines import fit
 from models.export import export
 from models.metrics import facts
-from models.scoring import RANK_FACTS, TOP_K, chunks, rank_facts, top_k, unusable
+from models.histories import COPIES, EVENT_BYTES, NO_HISTORY, chunks, unusable
+from models.scoring import RANK_FACTS, TOP_K, rank_facts, top_k
 
 SIZE, K = 40, 5
 INDICES = np.arange(3, SIZE)
@@ -53,7 +54,7 @@ def histories(count, longest, seed=0):
 def test_each_user_gets_the_best_items_in_the_order_of_the_input(paths):
     """Bought once, twice, once; then by popularity. Item 1 is unknown, item 99 of later days."""
     users = [([5], [1], [3.0]), ([7, 8, 7], [1, 1, 2], [9.0, 9.0, 1.0]), ([1, 99], [1, 2], [1.0, 0.0])]
-    result = pa.Table.from_batches(top_k(iter([batch(users)]), paths["frequency"]))
+    result = pa.Table.from_batches(top_k(iter([batch(users)]), paths["frequency"], K))
     assert result.schema == TOP_K
     popular = [f"p{i}" for i in sorted(INDICES, key=lambda i: (-POPULARITY[i - 3], i))]
     expected = [
@@ -70,17 +71,17 @@ def test_each_user_gets_the_best_items_in_the_order_of_the_input(paths):
 def test_neither_padding_nor_batches_nor_memory_change_a_score(paths):
     """Histories of 1 to 300 events: as one batch, in slices of it, and with room for one user at a time."""
     whole = batch([history[:3] for history in histories(60, 300)])
-    expected = pa.Table.from_batches(top_k(iter([whole]), paths["frequency"]))
+    expected = pa.Table.from_batches(top_k(iter([whole]), paths["frequency"], K))
     assert expected["reason"].null_count == 60
     many = [whole.slice(start, 7) for start in range(0, 60, 7)]
-    assert pa.Table.from_batches(top_k(iter(many), paths["frequency"])).equals(expected)
-    one = pa.Table.from_batches(top_k(iter([whole]), paths["frequency"], max_bytes=1))
+    assert pa.Table.from_batches(top_k(iter(many), paths["frequency"], K)).equals(expected)
+    one = pa.Table.from_batches(top_k(iter([whole]), paths["frequency"], K, max_bytes=1))
     assert one.equals(expected)
 
 
 def test_chunks_pad_to_powers_of_two_and_keep_to_the_memory():
     whole = batch([([3] * n, [1] * n, [0.0] * n) for n in (1, 32, 33, 64, 65, 5000)])
-    most = 2 * (4 * scoring.COPIES * SIZE + 64 * scoring.EVENT_BYTES)  # room for two users of 64 events
+    most = 2 * (4 * COPIES * SIZE + 64 * EVENT_BYTES)  # room for two users of 64 events
     found = [
         (rows.places.tolist(), rows.inputs["items"].shape) for rows in chunks(whole, [None] * 6, SIZE, most)
     ]
@@ -111,7 +112,7 @@ def test_a_bad_row_costs_that_user_only(paths, bad, reason):
     assert result[1] == empty
     assert result[0]["better"] == result[2]["better"] != [] and result[0]["reason"] is None
     if "targets" not in reason:
-        best = next(top_k(iter([batch([GOOD, bad, GOOD])]), paths["frequency"])).to_pylist()
+        best = next(top_k(iter([batch([GOOD, bad, GOOD])]), paths["frequency"], K)).to_pylist()
         assert best[1] == {"user_id": "u1", "ids": None, "scores": None, "reason": reason}
         assert best[0]["ids"] == best[2]["ids"] and len(best[0]["ids"]) == K
 
@@ -138,7 +139,7 @@ class Broken(tf.Module):
 def test_scores_that_are_not_numbers_are_no_predictions_and_no_ranking(tmp_path):
     export(Broken(), VOCABULARY, tmp_path / "broken", K)
     users = batch([GOOD, ([4], [1], [0.0], [5])])
-    good, broken = next(top_k(iter([users]), str(tmp_path / "broken"))).to_pylist()
+    good, broken = next(top_k(iter([users]), str(tmp_path / "broken"), K)).to_pylist()
     assert good["ids"] == ["p3", "p4", "p5", "p6", "p7"] and good["reason"] is None
     assert broken["ids"] is None and broken["reason"] == "the model's scores are not numbers"
     with pytest.raises(ValueError, match="the model is broken"):
@@ -147,12 +148,12 @@ def test_scores_that_are_not_numbers_are_no_predictions_and_no_ranking(tmp_path)
 
 def test_a_missing_column_stops_everything(paths):
     with pytest.raises(ValueError, match="no column ages: expected user_id, items, sessions, ages"):
-        list(top_k(iter([batch([GOOD[:2]])]), paths["frequency"]))
+        list(top_k(iter([batch([GOOD[:2]])]), paths["frequency"], K))
 
 
 def test_an_empty_batch_and_no_batch(paths):
-    assert list(top_k(iter([]), paths["frequency"])) == []
-    assert [len(b) for b in top_k(iter([batch([GOOD]).slice(1)]), paths["frequency"])] == [0]
+    assert list(top_k(iter([]), paths["frequency"], K)) == []
+    assert [len(b) for b in top_k(iter([batch([GOOD]).slice(1)]), paths["frequency"], K)] == [0]
 
 
 def test_facts_are_those_of_the_models_scores(paths):
