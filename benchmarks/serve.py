@@ -50,7 +50,13 @@ def main(rates: Sequence[int]) -> None:
             found[name] = at_rates(port, bodies, rates)
     console.print(as_table(found))
     cores = len(os.sched_getaffinity(0))
-    facts = {"cores": cores, "items": ITEMS, "length": LENGTH, "width": SETTINGS.width, "seconds": SECONDS} | found
+    facts = {
+        "cores": cores,
+        "items": ITEMS,
+        "length": LENGTH,
+        "width": SETTINGS.width,
+        "seconds": SECONDS,
+    } | found
     FOLDER.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
     console.print(f"written to {FOLDER.with_suffix('.json')}")
 
@@ -93,7 +99,10 @@ def serving(name: str, saved_model: str) -> Iterator[int]:
     port = free_port()
     own = ["serve.port=" + str(port), f"registry=sqlite:///{FOLDER.resolve()}/mlflow.db"]
     own += [f"artifacts={FOLDER.resolve()}/artifacts", f"task.length={LENGTH}"]
-    command = {"footfall": ["jobs/serve.py", *own], "tensorflow": ["-m", "benchmarks.serve_naive", saved_model, str(port)]}
+    command = {
+        "footfall": ["jobs/serve.py", *own],
+        "tensorflow": ["-m", "benchmarks.serve_naive", saved_model, str(port)],
+    }
     with (FOLDER / f"{name}.log").open("w") as log:
         process = subprocess.Popen([sys.executable, *command[name]], stdout=log, stderr=log)
         try:
@@ -142,7 +151,9 @@ def free_port() -> int:
 
 
 def as_table(found: dict[str, list[dict[str, Any]]]) -> Table:
-    table = Table(title=f"{ITEMS:,} items, {LENGTH} events a question; milliseconds from when it was to be sent")
+    table = Table(
+        title=f"{ITEMS:,} items, {LENGTH} events a question; milliseconds from when it was to be sent"
+    )
     for column in ("", "asked/s", "answered/s", "p50", "p90", "p99", "refused", "unanswered"):
         table.add_column(column, justify="left" if not column else "right")
     for name, rows in found.items():
@@ -150,7 +161,12 @@ def as_table(found: dict[str, list[dict[str, Any]]]) -> Table:
             per_second = row["answered"] / SECONDS
             numbers = [f"{row[f'p{p}_ms']:.1f}" for p in (50, 90, 99)]
             table.add_row(
-                name, f"{row['rate']:.0f}", f"{per_second:.0f}", *numbers, str(row["refused"]), str(row["unanswered"])
+                name,
+                f"{row['rate']:.0f}",
+                f"{per_second:.0f}",
+                *numbers,
+                str(row["refused"]),
+                str(row["unanswered"]),
             )
         table.add_section()
     return table

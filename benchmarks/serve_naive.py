@@ -1,6 +1,6 @@
 """TensorFlow the usual way: a web application that calls the model's signature for each request by itself.
 
-    python -m benchmarks.serve_naive SAVED_MODEL PORT
+python -m benchmarks.serve_naive SAVED_MODEL PORT
 """
 
 import sys
@@ -52,4 +52,6 @@ def app_for(path: str) -> FastAPI:
 
 
 if __name__ == "__main__":
-    uvicorn.run(app_for(sys.argv[1]), host="127.0.0.1", port=int(sys.argv[2]), access_log=False, log_level="warning")
+    uvicorn.run(
+        app_for(sys.argv[1]), host="127.0.0.1", port=int(sys.argv[2]), access_log=False, log_level="warning"
+    )

@@ -92,6 +92,19 @@ def best_items(
     return indices, scores
 
 
+def scores_of(scorer: Scorer, inputs: dict[str, np.ndarray], indices: np.ndarray) -> np.ndarray:
+    """The scores by which `best_items` ranks, of some items: (users, items) float32. What is excluded of a user has them too.
+
+    inputs as there; indices (items,) int
+    """
+    model = scorer.model
+    histories = {name: inputs[name] for name in SEQUENCE} | {"items": _read(scorer.reads_as, inputs["items"])}
+    if model.queries is None:
+        return model.scores(histories)[:, indices] + scorer.bias[indices]
+    assert model.vectors is not None, "a model with queries has vectors"
+    return model.queries(histories) @ model.vectors[indices].T + scorer.bias[indices]
+
+
 def on_shelf(model: Model, shelf: Shelf) -> Scorer:
     """The model with a day's shelf before it. Items that are newer than the model read as the mean of their category."""
     size, known = len(model.ids), min(len(model.ids), len(shelf.boosts))

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from conf.schema import Task
-from models.scoring import NO_HISTORY, SHORTEST, Scorer, best_items, scores_of
+from models.histories import NO_HISTORY, SHORTEST
+from models.scoring import Scorer, best_items, scores_of
 
 Inputs = dict[str, np.ndarray]
 """Of one user `items`, `sessions`, `ages`, (shown,) each, and `excluded`, (any,) int32: see `models.scoring.best_items`."""

@@ -112,7 +112,9 @@ class Guard:
         if self.limits.only_loopback:
             host = re.sub(r":\d*$", "", headers.get(b"host", b"").decode("latin-1"))
             if host not in LOOPBACK:
-                raise Refused(421, "wrong_host", f"asked as {host!r}: expected one of {', '.join(LOOPBACK[:3])}")
+                raise Refused(
+                    421, "wrong_host", f"asked as {host!r}: expected one of {', '.join(LOOPBACK[:3])}"
+                )
         if self.limits.keys and scope["path"].startswith(GUARDED):
             given = headers.get(b"x-api-key") or headers.get(b"authorization", b"").removeprefix(b"Bearer ")
             if not self.limits.keys.admits(given):

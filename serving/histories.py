@@ -114,4 +114,3 @@ def model_input(
     places = np.flatnonzero(wanted)
     ages = ((until - history.starts[places]) / MICROS_A_DAY).astype(np.float32)
     return {"items": items[places], "sessions": history.sessions[places], "ages": ages}, places
-
