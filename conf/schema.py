@@ -190,9 +190,7 @@ class Publish:
 
     folder: str = ""  # of one task, on a file system that is mounted here; none: into none
     dsn_file: str = ""  # file that holds the connection string of a PostgreSQL database
-    dsn_variable: str = (
-        ""  # an environment variable that holds it, in place of a file; none: into no database
-    )
+    dsn_variable: str = ""  # environment variable that holds it; neither: into no database
     keep: int = 3  # published nights of a task that stay, the newest ones
 
 
