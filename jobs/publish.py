@@ -1,8 +1,8 @@
 """Publish a night: its predictions, and what answering in real time takes, into a folder, a PostgreSQL database, or both.
 
 Reads the predictions of `ds` and `task`, and the versions of `sequences`, `items` and `rules` that they were made with;
-writes what docs/predictions.md says, then switches readers to the night in one step, unless theirs is a later one. Safe to run
-again, and after a kill: who reads finds the night before, or this one whole.
+writes what docs/predictions.md says, then switches readers to the night in one step, unless theirs is a later one. Safe to
+run again, and after a kill: who reads finds the night before, or this one whole.
 
     spark-submit jobs/publish.py ds=2017-12-28 task=next_item publish.folder=var/shop/published
 """
