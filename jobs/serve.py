@@ -3,7 +3,7 @@
 Reads champions from the registry, and users and rules from the folder that jobs/publish.py writes; takes up what is new of
 both while it answers. Needs no Spark. docs/serving.md says how to ask.
 
-    python jobs/serve.py serve.published=var/shop/published lake=var/shop/lake registry=http://mlflow:5000
+    python jobs/serve.py publish.folder=var/shop/published lake=var/shop/lake registry=http://mlflow:5000
 """
 
 import os
@@ -63,10 +63,10 @@ def tasks_of(conf: Config, arguments: list[str]) -> dict[str, Task]:
 
 def service_of(conf: Config, tasks: dict[str, Task]) -> Service:
     """The service, with its parts put together."""
-    settings, metrics, exclude = conf.serve, Metrics(), list[str]()
+    settings, metrics, exclude = conf.serve, Metrics(), conf.score.exclude
     places = Places(
         connect=partial(connect, conf.registry, conf.artifacts),
-        published=Path(settings.published) if settings.published else None,
+        published=Path(conf.publish.folder) if conf.publish.folder else None,
         exclude=list(exclude),
     )
     watch = Watch(places, tasks, batch_sizes(settings.batch), settings.threads, metrics)
@@ -99,7 +99,7 @@ def limits_of(conf: Config) -> Limits:
 
 def keys_of(conf: Config) -> Keys:
     """The keys that the lake's ids were made with; none where they are plain, or where no user is known by name."""
-    if conf.privacy.ids == "plain" or not conf.serve.published:
+    if conf.privacy.ids == "plain" or not conf.publish.folder:
         return ()
     if name := conf.privacy.key_variable:
         return parsed(os.environ.get(name, ""), f"the variable {name}")

@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 BY_ITEM = ("out_of_stock", "embargoed")
-EXCLUDABLE = ("bought", *BY_ITEM)
-"""What `score.exclude` may name: of each user what was bought, and what an item's row says of it."""
+"""What `score.exclude` may name of items; `bought`, which it may name too, is a user's."""
 
 
 class Shelf(NamedTuple):
@@ -33,7 +32,7 @@ def shelf_of(items: pa.Table, rules: pa.Table, ds: date, exclude: Sequence[str] 
 
     items    item_index int, item_id string, category string, out_of_stock bool, embargoed bool
     rules    kind, item_id, category, factor, starts, ends as in the table `rules`; those not in force on `ds` count nothing
-    exclude  of EXCLUDABLE; `bought` is a user's, and not looked at here
+    exclude  of BY_ITEM; others are not looked at here
 
     items  milk 3 dairy, jam 4 sweet (out of stock)      exclude  out_of_stock     ->  boosts  3: log 2 + log 3, 4: -inf
     rules  boost milk 2, boost dairy 3, block tea
@@ -46,12 +45,12 @@ def shelf_of(items: pa.Table, rules: pa.Table, ds: date, exclude: Sequence[str] 
     factors = in_force["factor"].to_numpy().astype(float)
     weights = np.where(block, -np.inf, np.log(np.where(block, 1.0, factors)))  # (rules,)
 
-    def summed(column: str, of: pa.Array) -> np.ndarray:
-        """The weights of the rules that name each value of `of`."""
-        place = pc.index_in(in_force[column], of).to_numpy()
-        named = ~np.isnan(place)
-        sums: np.ndarray = np.zeros(len(of))
-        np.add.at(sums, place[named].astype(int), weights[named])
+    def summed(column: str, values: pa.Array) -> np.ndarray:
+        """The weights of the rules that name each of the distinct values, or 0: (values,) float64."""
+        place = pc.index_in(in_force[column], values, skip_nulls=True).to_numpy()  # (rules,); NaN: names none
+        names = ~np.isnan(place)
+        sums: np.ndarray = np.zeros(len(values))
+        np.add.at(sums, place[names].astype(int), weights[names])
         return sums
 
     by_category = np.append(summed("category", encoded.dictionary), 0.0)  # the last: of items without one

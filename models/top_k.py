@@ -11,6 +11,8 @@ from functools import lru_cache
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from models.top_k_few import best_of_few, is_few
+
 USERS, ITEMS = 256, 2048  # of a block: its scores are 2 MiB, and its items 512 KiB at width 64
 FLIP = np.uint32(0x7FFFFFFF)
 NOTHING = np.uint64(0xFF800000 << 32)  # the key of score -inf and index 0
@@ -36,6 +38,10 @@ def best_by_vectors(
 
     Best first; among equal scores the lower index first; where there are fewer than k the rest is index 0, score -inf.
     """
+
+    if is_few(len(queries), len(vectors), k):
+        with _blas().limit(limits=1, user_api="blas"):
+            return best_of_few(queries, vectors, bias, k, excluded)
 
     def block(users: slice, items: slice, room: np.ndarray) -> np.ndarray:
         np.matmul(queries[users], vectors[items].T, out=room)

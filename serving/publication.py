@@ -1,5 +1,6 @@
-"""The published night as the service reads it: users, rules, and items where they were published too."""
+"""The published night as the service reads it: users, rules, and items."""
 
+import json
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -9,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.scoring import Model
-from models.shelf import Shelf, shelf_of
-from serving.users import Users, current
+from models.shelf import EMPTY, Shelf, shelf_of
+from serving.users import NotPublished, Users
 
 RULES = pa.schema(
     {
@@ -39,22 +40,27 @@ class Night(NamedTuple):
     """A published night."""
 
     ds: str
-    stamp: int  # of the manifest: another one where the night was published again
+    place: Path  # its own folder: another one where the night was published again
     users: Users
     rules: pa.Table  # RULES
-    items: pa.Table | None  # ITEMS
+    items: pa.Table  # ITEMS
 
 
 def newest(folder: Path, known: Night | None) -> Night | None:
     """The published night, `known` where that is still it; None where nothing was published yet."""
-    found = current(folder)
-    if found is None:
+    pointer = folder / "current.json"
+    if not pointer.exists():
         return None
-    ds, place = found
-    stamp = (place / "manifest.json").stat().st_mtime_ns
-    if known and (known.ds, known.stamp) == (ds, stamp):
+    try:
+        said = json.loads(pointer.read_text())
+        ds, place = said["ds"], (folder / said["manifest"]).resolve(strict=True).parent
+    except (ValueError, KeyError, TypeError):
+        raise NotPublished(f"{pointer} names no night: publish one anew by jobs/publish.py") from None
+    if known and (known.ds, known.place) == (ds, place):
         return known
-    return Night(ds, stamp, Users(place / "sequences"), table(place / "rules", RULES), items_of(place))
+    return Night(
+        ds, place, Users(place / "sequences"), table(place / "rules", RULES), table(place / "items", ITEMS)
+    )
 
 
 def table(folder: Path, schema: pa.Schema) -> pa.Table:
@@ -63,24 +69,14 @@ def table(folder: Path, schema: pa.Schema) -> pa.Table:
     return pa.concat_tables([_as(table, schema) for table in tables] or [schema.empty_table()])
 
 
-def items_of(place: Path) -> pa.Table | None:
-    return table(place / "items", ITEMS) if (place / "items").is_dir() else None
-
-
 def shelf_before(model: Model, night: Night | None, exclude: list[str]) -> tuple[Shelf, dict[str, int]]:
     """The shelf of the night for a model, and the item_index of each item_id that either knows."""
     known = np.flatnonzero(model.ids != "")
     index_of = dict(zip(model.ids[known].tolist(), known.tolist(), strict=True))
     if night is None:
-        return shelf_of(_of_model(model, known), RULES.empty_table(), date(1970, 1, 1), exclude), index_of
-    items = _of_model(model, known) if night.items is None else night.items
-    if night.items is not None:
-        index_of |= dict(zip(items["item_id"].to_pylist(), items["item_index"].to_pylist(), strict=True))
-    return shelf_of(items, night.rules, date.fromisoformat(night.ds), exclude), index_of
-
-
-def _of_model(model: Model, known: np.ndarray) -> pa.Table:
-    return _as(pa.table({"item_index": known, "item_id": pa.array(model.ids[known], pa.string())}), ITEMS)
+        return EMPTY, index_of
+    index_of |= dict(zip(*(night.items[name].to_pylist() for name in ("item_id", "item_index")), strict=True))
+    return shelf_of(night.items, night.rules, date.fromisoformat(night.ds), exclude), index_of
 
 
 def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -1,6 +1,5 @@
 """Users as jobs/publish.py wrote them: one is found by the statistics of sorted Parquet files."""
 
-import json
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -103,16 +102,3 @@ def as_history(row: pa.Table) -> History:
         values("session_starts", np.int64),
     )
 
-
-def current(folder: Path) -> tuple[str, Path] | None:
-    """The published night and its folder, by `current.json`; none where there is no such file yet."""
-    pointer = folder / "current.json"
-    if not pointer.exists():
-        return None
-    try:
-        ds = json.loads(pointer.read_text())["ds"]
-    except (ValueError, KeyError, TypeError):
-        raise NotPublished(
-            f'{pointer} holds no {{"ds": …}}: publish a night anew by jobs/publish.py'
-        ) from None
-    return ds, folder / ds
