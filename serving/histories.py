@@ -14,9 +14,9 @@ NO_ITEM, UNKNOWN = 0, 1
 
 
 class Event(NamedTuple):
-    """A new event: the item by its id, when in microseconds since 1970."""
+    """A new event: the item by its id, if it has one; when in microseconds since 1970."""
 
-    item_id: str
+    item_id: str | None
     event_type: str
     at: int
 
@@ -62,7 +62,8 @@ def continued(known: History, events: Sequence[Event], is_active: Mapping[str, b
     before = len(known.types)
     times = np.concatenate([known.timestamps, np.array([event.at for event in events], np.int64)])
     active = np.concatenate([known.sessions > 0, np.array([is_active[e.event_type] for e in events])])
-    items = np.concatenate([known.items, np.full(len(events), UNKNOWN, np.int32)])
+    new = [NO_ITEM if event.item_id is None else UNKNOWN for event in events]
+    items = np.concatenate([known.items, np.array(new, np.int32)])
     order = np.argsort(times, kind="stable")  # what was known comes before what arrived with the same time
     if (order[1:] > order[:-1]).all():
         places: Sequence[int] = range(before, len(order))
@@ -77,7 +78,7 @@ def continued(known: History, events: Sequence[Event], is_active: Mapping[str, b
         times[order],
         sessions,
         starts,
-        {place: event.item_id for place, event in zip(places, events, strict=True)},
+        {place: e.item_id for place, e in zip(places, events, strict=True) if e.item_id is not None},
     )
 
 

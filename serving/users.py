@@ -101,4 +101,3 @@ def as_history(row: pa.Table) -> History:
         values("sessions", np.int32),
         values("session_starts", np.int64),
     )
-

@@ -22,7 +22,10 @@ class Wire(BaseModel):
 class Event(Wire):
     """Something that a user did with an item."""
 
-    item_id: Id = Field(description="the item, by the id that the logs have", examples=["1029743"])
+    item_id: Id | None = Field(
+        description="the item, by the id that the logs have; null: a behaviour without one",
+        examples=["1029743"],
+    )
     event_type: str | None = Field(
         None, max_length=64, description="what it was, as the logs call it; none: the task's own"
     )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from models.top_k import ITEMS, USERS, best_by_scores, best_by_vectors
+from models.top_k_few import best_of_few, is_few
 
 
 def sorted_best(scores, k):
@@ -61,3 +62,23 @@ def test_of_real_numbers_the_same_items_are_found_as_in_float64_but_for_ties():
 def test_the_two_zeros_are_one_score():
     scores = np.array([[-0.0, 0.0, -0.0, 1.0]], np.float32)
     assert best_by_scores(scores, np.zeros(4, np.float32), 4)[0].tolist() == [[3, 0, 1, 2]]
+
+
+@pytest.mark.parametrize(("users", "items", "k"), [(1, 1280, 10), (7, 5003, 20), (32, 2561, 20)])
+def test_a_few_users_get_the_same_by_groups_of_items(users, items, k):
+    """Many ties, blocked items, items that are excluded or of no vector, and a user for whom nothing is left."""
+    rng = np.random.default_rng(users)
+    queries, vectors = (rng.integers(-2, 3, shape).astype(np.float32) for shape in ((users, 4), (items, 4)))
+    bias = np.where(rng.random(items) < 0.1, -np.inf, rng.integers(-2, 3, items)).astype(np.float32)
+    excluded = rng.integers(0, items + 9, (users, items // 2)).astype(np.int32)
+    scores = queries.astype(float) @ vectors.T + bias
+    for row, hidden in zip(scores, excluded, strict=True):
+        row[hidden[hidden < items]] = -np.inf
+    assert is_few(users, items, k)
+    indices, best = best_of_few(queries, vectors, bias, k, excluded)
+    expected = sorted_best(scores, k)
+    np.testing.assert_array_equal(indices, expected[0])
+    np.testing.assert_array_equal(best, expected[1])
+    everything = np.tile(np.arange(items, dtype=np.int32), (users, 1))
+    indices, best = best_of_few(queries, vectors, bias, k, everything)
+    assert not indices.any() and np.isneginf(best).all()
