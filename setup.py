@@ -17,7 +17,7 @@ from setuptools import find_namespace_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-FOLDERS = ["features", "models", "jobs", "conf", "reports", "airflow_dags"]
+FOLDERS = ["features", "models", "jobs", "conf", "reports", "serving", "airflow_dags"]
 
 
 def runtime() -> list[str]:
@@ -62,7 +62,7 @@ setup(
     packages=find_namespace_packages(
         include=[pattern for name in FOLDERS for pattern in (name, f"{name}.*")]
     ),
-    package_data={"": ["*.yaml", "*.html", "*.j2", "*.css", "*.sql"]},
+    package_data={"": ["*.yaml", "*.html", "*.j2", "*.css", "*.js", "*.svg", "*.sql"]},
     install_requires=[name for name in runtime() if name not in tensorflow],
     cmdclass={"build_py": BuildPy},
     extras_require={

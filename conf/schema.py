@@ -175,6 +175,26 @@ class Promote:
 
 
 @dataclass
+class Score:
+    """What bulk scoring shows to whom (docs/predictions.md)."""
+
+    exclude: list[str] = field(default_factory=list)  # what is not shown: bought, out_of_stock, embargoed
+    out_of_stock: str = "false"  # Spark SQL over a row of `items` and `ds`: that there is none of it
+    embargoed: str = "false"  # likewise: that it is not to be shown yet
+    neighbours: int = 20  # of each item in `similar_items`
+
+
+@dataclass
+class Publish:
+    """Where what a shop needs goes each night: into a folder, a PostgreSQL database, or both (docs/predictions.md)."""
+
+    folder: str = ""  # of one task, on a file system that is mounted here; none: into none
+    dsn_file: str = ""  # file that holds the connection string of a PostgreSQL database
+    dsn_variable: str = ""  # environment variable that holds it; neither: into no database
+    keep: int = 3  # published nights of a task that stay, the newest ones
+
+
+@dataclass
 class Selection:
     """Which features of a user a model is given: chosen on the days before the cut of `promote.holdout_days`."""
 
@@ -268,6 +288,24 @@ class Privacy:
 
 
 @dataclass
+class Serve:
+    """Answers in real time."""
+
+    host: str = "127.0.0.1"  # address that it listens on; another than of this machine needs `serve.key_file`
+    port: int = 8080  # there; 0: any that is free
+    tasks: list[str] = field(default_factory=list)  # choices of `task` whose champions answer; none: `task`
+    key_file: str = ""  # of API keys, one a line; none: whoever reaches the port may ask
+    poll_seconds: float = 5.0  # between two looks at the registry and at what was published
+    batch: int = 32  # questions that a model answers together, at most
+    queue: int = 256  # questions that may wait; the next one is told to come again
+    timeout_seconds: float = 2.0  # until an answer is of no use
+    max_bytes: int = 262_144  # of a request's body
+    max_events: int = 1024  # in a question
+    explained: int = 64  # events of the past that an explanation looks at
+    threads: int = 1  # of a model; more are faster where cores are idle
+
+
+@dataclass
 class Config:
     """What a job is told: `key=value` on its command line, over the YAML files of `conf/`."""
 
@@ -288,6 +326,7 @@ class Config:
     wait: bool = False  # where another job writes to the lake: wait until it is done; false: stop
     lease_seconds: int = 120  # without a sign of life, after which a job that writes is taken for dead
     users: str = ""  # the file of ids, one a line, that `jobs/erase.py` erases
+    rules: str = ""  # the YAML or CSV file that `jobs/rules.py` takes the table of that name from
     dry_run: bool = False  # of `jobs/migrate.py`: say what is to be done, and do nothing
     source: Source = field(default_factory=Source)
     spark: SparkSettings = field(default_factory=SparkSettings)
@@ -296,7 +335,10 @@ class Config:
     task: Task = field(default_factory=Task)
     train: Train = field(default_factory=Train)
     promote: Promote = field(default_factory=Promote)
+    score: Score = field(default_factory=Score)
+    publish: Publish = field(default_factory=Publish)
     simulate: Simulate = field(default_factory=Simulate)
     selection: Selection = field(default_factory=Selection)
     quality: Quality = field(default_factory=Quality)
     privacy: Privacy = field(default_factory=Privacy)
+    serve: Serve = field(default_factory=Serve)

@@ -9,7 +9,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from conf.schema import Source
-from features.privacy import Keys, beside, keyed
+from features.keyed_ids import Keys
+from features.privacy import beside, keyed
 from features.table import Column, Table
 
 ERASED_USERS = Table(

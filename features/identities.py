@@ -13,7 +13,8 @@ from conf.schema import IdentitySource
 from features.events import ARRIVAL_ORDER, in_utc, is_from_future
 from features.formats import selected
 from features.ingested_files import INGESTED_FILES
-from features.privacy import Keys, beside, keyed, replaced
+from features.keyed_ids import Keys
+from features.privacy import beside, keyed, replaced
 from features.table import Column, Table
 
 IDENTITIES = Table(

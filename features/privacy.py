@@ -3,7 +3,6 @@
 The key itself is in no table, no log and no query plan. The lake keeps its fingerprint, as a property of `events`.
 """
 
-import hmac
 import re
 from dataclasses import replace
 
@@ -12,34 +11,14 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from conf.schema import Source
+from features.keyed_ids import DIGITS, Keys, fingerprint
 from features.lake import Lake
 from features.table import Table
 
-Keys = tuple[bytes, ...]
-"""An id is hashed with each in turn, the oldest first: a new key is put behind the others, and hashes what they made."""
-
-DIGITS = 32  # hexadecimal, of a keyed hash: its first 128 bits
 FINGERPRINT = "footfall.key"
 WORD = ("(?<![A-Za-z0-9])", "(?![A-Za-z0-9])")  # before and behind a pattern that matches no part of a word
 LONG = 6  # characters of an id that is replaced inside of words too
 BLOCK = 64  # bytes of SHA-256, to which HMAC fills up its key
-
-
-def keyed_id(given: str, keys: Keys) -> str:
-    """The keyed hash of one id: the first 128 bits of HMAC-SHA256 of its UTF-8 bytes, as 32 hexadecimal digits."""
-    for key in keys:
-        given = hmac.digest(key, given.encode(), "sha256").hex()[:DIGITS]
-    return given
-
-
-def fingerprint(keys: Keys) -> str:
-    """By which keys are told apart, and which gives nothing of them away."""
-    return keyed_id("", derived(keys, "fingerprint"))[:16]
-
-
-def derived(keys: Keys, purpose: str) -> Keys:
-    """Keys for another purpose: what they make cannot be compared with what `keys` make of the same ids."""
-    return tuple(hmac.digest(key, f"footfall {purpose}".encode(), "sha256") for key in keys)
 
 
 def held_fingerprint(lake: Lake, table: Table) -> str | None:

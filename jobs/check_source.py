@@ -34,7 +34,8 @@ from features.formats import SourceError
 from features.identities import IDENTITIES, mark_known, parse_logins
 from features.raw import FoundFile, checked, files_at
 from features.records import one_split_a_task, sampled
-from jobs.job import BAD_INPUT, InputError, configure, open_lake, stop
+from jobs.command import BAD_INPUT, InputError, configure, stop
+from jobs.job import open_lake
 from jobs.logins import without_cycles
 from reports.source_check import show, show_logins
 

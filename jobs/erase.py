@@ -26,9 +26,10 @@ from features.erased_users import ERASED_USERS
 from features.events import EVENTS
 from features.identities import IDENTITIES
 from features.items import ITEMS
+from features.keyed_ids import Keys, keyed_id
 from features.lake import Lake
 from features.predictions import PREDICTIONS
-from features.privacy import Keys, held_fingerprint, keyed_id, pattern_of, under
+from features.privacy import held_fingerprint, pattern_of, under
 from features.quarantine import QUARANTINE
 from features.sequences import SEQUENCES
 from features.sessions import SESSIONS

@@ -30,8 +30,9 @@ from features.events import (
 from features.formats import SourceError
 from features.identities import IDENTITIES, IDENTITY_FILES
 from features.ingested_files import FILES, INGESTED_FILES, NewFile, conserved, counted
+from features.keyed_ids import Keys
 from features.lake import Lake
-from features.privacy import Keys, pseudonymous, under
+from features.privacy import pseudonymous, under
 from features.quarantine import QUARANTINE, refused_records
 from features.raw import RawFile, checked, files_up_to
 from features.records import one_split_a_task, records

@@ -7,33 +7,24 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from conf.load import ConfigurationError, load
 from conf.schema import Config
 from features.lake import Lake, UnsupportedTable
 from features.leases import WRITER, Holder, Lease, LeaseHeld, LeaseLost, holding, is_done, release, take
+from jobs.command import UNTRUSTED, InputError, Untrusted, configure, stop
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 Step = Callable[[Config, Lake], dict[str, Any]]
 Leases = Callable[[Config], Sequence[str]]
-BAD_INPUT, UNTRUSTED = 2, 3
 FEW_ROWS = 100_000
 POLL = 2.0  # seconds between two looks at a lease
 UNTOLD = re.compile(
     r"[+~]*(wait|lease_seconds|spark|registry|artifacts)\b"
 )  # they change nothing, or can hold a secret
 USER_OF_URI = re.compile(r"(?<=://)[^/@]*@")
-
-
-class InputError(ValueError):
-    """Something outside the program that its user can put right; shown without a traceback."""
-
-
-class Untrusted(RuntimeError):
-    """Data that does not meet an expectation marked `stop`."""
 
 
 def writer(conf: Config) -> Sequence[str]:
@@ -115,23 +106,6 @@ def awaited(conf: Config, lake: Lake, names: Sequence[str], holder: Holder) -> L
 def told(arguments: Sequence[str]) -> str:
     """A command's arguments as `leases` keeps them: those that say what is done, in an order of their own."""
     return " ".join(sorted(USER_OF_URI.sub("", each) for each in arguments if not UNTOLD.match(each)))
-
-
-def configure(needs: Sequence[str] = ()) -> Config:
-    """The configuration of this command line, or the end of the program with a line that says what is wrong."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print((sys.modules["__main__"].__doc__ or "").strip())
-        raise SystemExit(0)
-    try:
-        return load(sys.argv[1:], needs)
-    except ConfigurationError as error:
-        stop(str(error))
-
-
-def stop(message: str, code: int = BAD_INPUT) -> NoReturn:
-    """Ends the program with `message` alone."""
-    print(f"error: {message}", file=sys.stderr)
-    raise SystemExit(code)
 
 
 def say(step: Step, conf: Config, lake: Lake) -> dict[str, Any]:

@@ -2,17 +2,15 @@
 
 import os
 import secrets
-from pathlib import Path
 
 from conf.schema import Config
 from features.erased_users import ERASED_USERS
 from features.events import EVENTS
+from features.keyed_ids import Keys, derived, fingerprint
 from features.lake import Lake
-from features.privacy import Keys, derived, fingerprint, held_fingerprint
-from jobs.job import InputError
-from jobs.places import on_disk
-
-BYTES = 32  # of a key
+from features.privacy import held_fingerprint
+from jobs.command import InputError
+from jobs.key_files import BYTES, key_file, parsed, write
 
 
 def keys_of(conf: Config, lake: Lake) -> Keys:
@@ -73,38 +71,3 @@ def found(conf: Config, held: str | None) -> tuple[Keys, str]:
             flush=True,
         )
     return parsed(path.read_text(), str(path)), str(path)
-
-
-def key_file(conf: Config) -> Path:
-    """Where the key is: never inside the lake, which others may copy."""
-    lake = on_disk(conf.lake)
-    if conf.privacy.key_file is None and lake is None:
-        raise InputError(
-            f"the key of {conf.lake} cannot be kept beside it: set privacy.key_file or privacy.key_variable"
-        )
-    path = Path(conf.privacy.key_file or f"{lake}.key").absolute()
-    if lake and path.is_relative_to(lake):
-        raise InputError(f"privacy.key_file is {path}, inside of the lake: put the key elsewhere")
-    return path
-
-
-def write(path: Path, keys: Keys) -> None:
-    """Keys in a file that only its owner reads, on the disk before anything is made with them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write("".join(key.hex() + "\n" for key in keys))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def parsed(text: str, place: str) -> Keys:
-    """The keys in a text, apart by blanks or line breaks, the oldest first."""
-    try:
-        keys = tuple(bytes.fromhex(word) for word in text.split())
-    except ValueError:
-        keys = ()
-    if not keys or min(map(len, keys)) < BYTES:
-        raise InputError(
-            f"{place} holds no key, expected {2 * BYTES} hexadecimal digits or more, as `openssl rand -hex {BYTES}` makes"
-        )
-    return keys

@@ -20,8 +20,8 @@ from features.identities import (
     to_identities,
 )
 from features.ingested_files import FILES, NewFile, conserved, counted
+from features.keyed_ids import Keys
 from features.lake import Lake
-from features.privacy import Keys
 from features.quarantine import QUARANTINE, refused_records
 from features.records import one_split_a_task, records
 from jobs.job import InputError, settled

@@ -23,9 +23,10 @@ from features.erased_users import ERASED_USERS
 from features.events import EVENTS
 from features.identities import IDENTITIES
 from features.items import ITEMS
+from features.keyed_ids import Keys, derived, fingerprint
 from features.lake import Lake
 from features.predictions import PREDICTIONS
-from features.privacy import FINGERPRINT, Keys, beside, derived, fingerprint, held_fingerprint, keyed, under
+from features.privacy import FINGERPRINT, beside, held_fingerprint, keyed, under
 from features.quarantine import QUARANTINE
 from features.sequences import SEQUENCES, bucket_of
 from features.sessions import SESSIONS, to_sessions

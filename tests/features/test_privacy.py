@@ -8,7 +8,8 @@ from pyspark.sql import functions as f
 
 from conf.load import load
 from features.events import parse
-from features.privacy import beside, derived, fingerprint, keyed, keyed_id, pseudonymous, replaced
+from features.keyed_ids import derived, fingerprint, keyed_id
+from features.privacy import beside, keyed, pseudonymous, replaced
 from features.records import one_split_a_task, records
 from tests.shop import rows_of
 from tools.generate_docs import TABLES

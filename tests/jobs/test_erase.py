@@ -10,9 +10,9 @@ from features.batches import covered
 from features.erased_users import ERASED_USERS
 from features.events import EVENTS
 from features.items import ITEMS
+from features.keyed_ids import keyed_id
 from features.lake import Lake
 from features.predictions import PREDICTIONS
-from features.privacy import keyed_id
 from features.quarantine import QUARANTINE
 from features.sequences import SEQUENCES
 from features.sessions import SESSIONS

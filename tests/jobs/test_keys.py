@@ -8,8 +8,8 @@ import pytest
 
 from features.events import EVENTS
 from features.ingested_files import INGESTED_FILES
+from features.keyed_ids import fingerprint, keyed_id
 from features.lake import Lake
-from features.privacy import fingerprint, keyed_id
 from features.quarantine import QUARANTINE
 from features.sessions import SESSIONS
 from jobs.ingest import ingest

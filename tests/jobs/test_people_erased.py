@@ -7,8 +7,8 @@ import pytest
 from features.events import EVENTS
 from features.identities import IDENTITIES
 from features.items import ITEMS
+from features.keyed_ids import keyed_id
 from features.lake import Lake
-from features.privacy import keyed_id
 from features.quarantine import QUARANTINE
 from features.sequences import SEQUENCES
 from features.sessions import SESSIONS

@@ -6,8 +6,8 @@ from features.batches import covered
 from features.erased_users import ERASED_USERS
 from features.events import EVENTS
 from features.identities import IDENTITIES
+from features.keyed_ids import derived, keyed_id
 from features.lake import Lake
-from features.privacy import derived, keyed_id
 from features.quarantine import QUARANTINE
 from features.sequences import SEQUENCES
 from features.sessions import SESSIONS

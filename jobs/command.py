@@ -1,0 +1,35 @@
+"""What every command does that needs no Spark: read the configuration, and end with a line that says why."""
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from conf.load import ConfigurationError, load
+from conf.schema import Config
+
+BAD_INPUT, UNTRUSTED = 2, 3
+
+
+class InputError(ValueError):
+    """Something outside the program that its user can put right; shown without a traceback."""
+
+
+class Untrusted(RuntimeError):
+    """Data that does not meet an expectation marked `stop`."""
+
+
+def configure(needs: Sequence[str] = ()) -> Config:
+    """The configuration of this command line, or the end of the program with a line that says what is wrong."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print((sys.modules["__main__"].__doc__ or "").strip())
+        raise SystemExit(0)
+    try:
+        return load(sys.argv[1:], needs)
+    except ConfigurationError as error:
+        stop(str(error))
+
+
+def stop(message: str, code: int = BAD_INPUT) -> NoReturn:
+    """Ends the program with `message` alone."""
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(code)

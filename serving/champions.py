@@ -1,0 +1,108 @@
+"""The champion of a task as it answers: its model before the shelf of the published night."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from conf.schema import Task
+from models.histories import NO_HISTORY, SHORTEST
+from models.scoring import Scorer, best_items, scores_of
+
+Inputs = dict[str, np.ndarray]
+"""Of one user `items`, `sessions`, `ages`, (shown,) each, and `excluded`, (any,) int32: see `models.scoring.best_items`."""
+
+
+class Asked(NamedTuple):
+    """A user's history and how many items are wanted."""
+
+    inputs: Inputs
+    k: int
+
+
+class Best(NamedTuple):
+    """What a champion answers: (k,) ids and scores, the best first."""
+
+    ids: list[str]
+    scores: list[float]
+    reason: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Champion:
+    """A version in service. Asked in batches of fixed sizes only: TensorFlow prepares each shape once, at `warm`."""
+
+    task: Task
+    name: str
+    version: int
+    scorer: Scorer
+    index_of: Mapping[str, int]  # item_id -> item_index
+    id_of: Mapping[int, str]  # and back
+    sizes: tuple[int, ...]  # of batches, rising
+    threads: int
+
+    def warm(self) -> None:
+        """Answers once in each size of batch, so that no user waits for what is done once."""
+        for size in self.sizes:
+            self.best([Asked(nobody(), self.task.k)] * size)
+
+    def best(self, asked: Sequence[Asked]) -> list[Best]:
+        """The best items of each user, in their order: what the batcher calls."""
+        k = max(each.k for each in asked)
+        inputs = together([each.inputs for each in asked], self.sizes)
+        indices, scores = best_items(self.scorer, inputs, k, self.threads)  # (size, k) x 2
+        return [
+            self._named(each, index[: each.k], score[: each.k])
+            for each, index, score in zip(asked, indices, scores, strict=False)
+        ]
+
+    def scores_of(self, users: Sequence[Inputs], indices: np.ndarray) -> np.ndarray:
+        """The scores of some items for users: (users, items) float32; -inf: shown to nobody."""
+        largest, parts = self.sizes[-1], []
+        for start in range(0, len(users), largest):
+            some = users[start : start + largest]
+            parts.append(scores_of(self.scorer, together(some, self.sizes), indices)[: len(some)])
+        return np.concatenate(parts)
+
+    def _named(self, asked: Asked, indices: np.ndarray, scores: np.ndarray) -> Best:
+        if np.isnan(scores).any():
+            return Best([], [], "the model's scores are not numbers")
+        real = scores > -np.inf
+        reason = None if len(asked.inputs["items"]) else NO_HISTORY
+        return Best(self.scorer.model.ids[indices[real]].tolist(), scores[real].tolist(), reason)
+
+
+def nobody() -> Inputs:
+    """The input of a user without a history."""
+    return {
+        "items": np.zeros(0, np.int32),
+        "sessions": np.zeros(0, np.int32),
+        "ages": np.zeros(0, np.float32),
+        "excluded": np.zeros(0, np.int32),
+    }
+
+
+def together(users: Sequence[Inputs], sizes: Sequence[int]) -> Inputs:
+    """Some users' inputs as one batch: filled up with rows of zeros to a size, and with columns to a power of two."""
+    size = next(each for each in sizes if each >= len(users))
+    batch = {}
+    for name, dtype in (
+        ("items", np.int32),
+        ("sessions", np.int32),
+        ("ages", np.float32),
+        ("excluded", np.int32),
+    ):
+        length = max(len(user[name]) for user in users)
+        if name != "excluded":
+            length = max(SHORTEST, 1 << (length - 1).bit_length()) if length else SHORTEST
+        matrix: np.ndarray = np.zeros((size, length), dtype)
+        for row, user in zip(matrix, users, strict=False):
+            row[: len(user[name])] = user[name]
+        batch[name] = matrix
+    return batch
+
+
+def batch_sizes(largest: int) -> tuple[int, ...]:
+    """Powers of two up to the largest batch: 1, 2, 4, …"""
+    return (*(1 << power for power in range((largest - 1).bit_length())), largest)

@@ -1,0 +1,103 @@
+"""Users as jobs/publish.py wrote them: one is found by the statistics of sorted Parquet files."""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from serving.histories import History
+
+COLUMNS = ("user_id", "items", "event_types", "timestamps", "sessions", "session_starts")
+CACHED = 10_000  # users
+
+
+class NotPublished(ValueError):
+    """The folder is not one that jobs/publish.py wrote."""
+
+
+@dataclass(frozen=True)
+class SortedFile:
+    """A Parquet file whose rows rise by user_id; it is read by one thread at a time."""
+
+    file: pq.ParquetFile
+    lows: list[str]  # of each row group
+    highs: list[str]
+    lock: Lock
+
+    def row_of(self, entity: str) -> pa.Table | None:
+        """The user's row, read from the one row group that can hold it."""
+        group = bisect_left(self.highs, entity)
+        if group == len(self.highs) or entity < self.lows[group]:
+            return None
+        with self.lock:
+            rows = self.file.read_row_group(group, list(COLUMNS))
+        place = pc.index(rows["user_id"], entity).as_py()
+        return None if place < 0 else rows.slice(place, 1)
+
+
+class Users:
+    """The users of one published night."""
+
+    def __init__(self, folder: Path):
+        self.files = [opened(path) for path in sorted(folder.glob("*.parquet"))]
+        self.found: dict[str, History] = {}  # of late, the oldest first
+
+    def find(self, entity: str) -> History | None:
+        """The history of a user, or None. Reads a file; `found` has those that were read lately."""
+        for each in self.files:
+            if (row := each.row_of(entity)) is not None:
+                if len(self.found) >= CACHED:
+                    self.found.pop(next(iter(self.found)), None)
+                self.found[entity] = as_history(row)
+                return self.found[entity]
+        return None
+
+    def some(self, count: int) -> list[str]:
+        """A few users, from different parts of the files."""
+        found = [low for each in self.files for low in each.lows]
+        step = max(1, len(found) // count)
+        return list(dict.fromkeys([*found[::step], *self._first(count)]))[:count]
+
+    def _first(self, count: int) -> Iterator[str]:
+        for each in self.files:
+            for batch in each.file.iter_batches(count, columns=["user_id"]):
+                yield from batch["user_id"].to_pylist()
+                break
+
+
+def opened(path: Path) -> SortedFile:
+    file = pq.ParquetFile(path, memory_map=True)
+    column = file.schema_arrow.names.index("user_id")
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    bounds = [group.column(column).statistics for group in groups if group.num_rows]
+    if any(bound is None or not bound.has_min_max for bound in bounds):
+        raise NotPublished(f"{path} has no statistics of user_id: publish it anew by jobs/publish.py")
+    lows, highs = ([getattr(bound, side) for bound in bounds] for side in ("min", "max"))
+    if highs != sorted(highs) or lows != sorted(lows):
+        raise NotPublished(f"{path} is not sorted by user_id: publish it anew by jobs/publish.py")
+    return SortedFile(file, lows, highs, Lock())
+
+
+def as_history(row: pa.Table) -> History:
+    """One row of `sequences`."""
+
+    def values(name: str, kind: Any) -> np.ndarray:
+        column = row[name].combine_chunks().flatten()
+        if pa.types.is_timestamp(column.type):
+            column = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64())
+        return column.to_numpy(zero_copy_only=False).astype(kind)
+
+    return History(
+        values("items", np.int32),
+        tuple(row["event_types"][0].as_py()),
+        values("timestamps", np.int64),
+        values("sessions", np.int32),
+        values("session_starts", np.int64),
+    )
