@@ -31,15 +31,18 @@ class Loss(NamedTuple):
 class NextItem(tf.Module):
     """The head; it shares the encoder's item vectors.
 
-    counts  (vocabulary_size,) int: how often the training saw each item; the bias starts as the logarithm of
-            its share
+    counts     (vocabulary_size,) int: how often the training saw each item; the bias starts as the logarithm of
+               its share, or at 0 where `by_share` is false
+    smoothing  share of each target that is spread over all items alike, in `softmax`: Szegedy et al., 2016
     """
 
-    def __init__(self, vectors: ItemVectors, counts: np.ndarray):
+    def __init__(
+        self, vectors: ItemVectors, counts: np.ndarray, smoothing: float = 0.0, by_share: bool = True
+    ):
         super().__init__()
-        self.vectors = vectors
+        self.vectors, self.smoothing = vectors, smoothing
         share = np.maximum(counts, 0.5) / max(counts.sum(), 1)
-        self.bias = tf.Variable(np.log(share), dtype=tf.float32, name="item_bias")  # (vocabulary_size,)
+        self.bias = tf.Variable(np.log(share) * by_share, dtype=tf.float32, name="item_bias")  # (vocabulary_size,)
         ranked = (counts > 0) & (np.arange(len(counts)) >= FIRST_ITEM)
         self.seen = tf.Variable(ranked, dtype=tf.bool, trainable=False, name="seen")
 
@@ -50,12 +53,15 @@ class NextItem(tf.Module):
         event_vectors  (batch, length, width): the vectors of `events.items`
         rows           (batch,): the weight of each row; 0 for one that fills a batch up
         """
-        logits = (
-            tf.matmul(hidden, self.vectors.table, transpose_b=True) + self.bias
-        )  # (batch, positions, vocabulary)
-        logits = tf.where(self.seen, logits, NOTHING)
-        everything = tf.reduce_logsumexp(logits, axis=-1)  # (batch, positions)
+        told = _told(events, hidden.shape[1])  # (batch, positions) bool
+        asked = tf.boolean_mask(hidden, told)  # (asked, width): most positions are padding, and each costs all items
+        bias = tf.where(self.seen, self.bias, NOTHING)
+        logits = tf.matmul(asked, self.vectors.table, transpose_b=True) + bias  # (asked, vocabulary)
+        everything = tf.reduce_logsumexp(logits, axis=-1)  # (asked,)
+        everything = tf.scatter_nd(tf.where(told), everything, tf.shape(told, tf.int64))  # (batch, positions)
         target = self._targets(hidden, events, event_vectors)  # (batch, length)
+        if self.smoothing:
+            target += self.smoothing * (_at_previous(self._mean_scores(hidden), events) - target)
         return _sum(_at_previous(everything, events) - target, events, rows)
 
     def sampled_softmax(
@@ -82,10 +88,22 @@ class NextItem(tf.Module):
         scores = tf.where(self.vectors.is_known, scores, scores[:, UNKNOWN : UNKNOWN + 1])
         return tf.concat([tf.fill((tf.shape(last)[0], FIRST_ITEM), -np.inf), scores[:, FIRST_ITEM:]], axis=1)
 
+    def _mean_scores(self, hidden: tf.Tensor) -> tf.Tensor:
+        """The mean score of all items that the training saw: (batch, positions, width) -> (batch, positions)."""
+        share = tf.cast(self.seen, tf.float32) / tf.reduce_sum(tf.cast(self.seen, tf.float32))
+        mean = tf.linalg.matvec(self.vectors.table, share, transpose_a=True)  # (width,)
+        return tf.linalg.matvec(hidden, mean) + tf.reduce_sum(self.bias * share)
+
     def _targets(self, hidden: tf.Tensor, events: Events, event_vectors: tf.Tensor) -> tf.Tensor:
         """The score of each event at the position before its own: (batch, length)."""
         at_previous = _at_previous(hidden, events)  # (batch, length, width)
         return tf.reduce_sum(at_previous * event_vectors, axis=-1) + tf.gather(self.bias, events.items)
+
+
+def _told(events: Events, positions: int) -> tf.Tensor:
+    """Which positions have a target behind them: (batch, positions) bool."""
+    behind = tf.one_hot(events.positions - 1, positions, True, False, dtype=tf.bool)  # (batch, length, positions)
+    return tf.reduce_any(behind, axis=1)
 
 
 def _is_target(events: Events, sampled: tf.Tensor, positions: int) -> tf.Tensor:
