@@ -111,7 +111,10 @@ def told(conf: Config) -> dict[str, Any]:
 
 def checkpoints_of(conf: Config) -> Path:
     """Beside `out`, another folder for another data set or other settings."""
-    what = [Path(conf.data).read_bytes(), json.dumps([asdict(conf.model), told(conf), conf.exclude_seen]).encode()]
+    what = [
+        Path(conf.data).read_bytes(),
+        json.dumps([asdict(conf.model), told(conf), conf.exclude_seen]).encode(),
+    ]
     name = hashlib.sha256(b"\n".join(what)).hexdigest()[:12]
     return Path(f"{conf.out}.{name}.checkpoints").absolute()
 

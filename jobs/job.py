@@ -118,7 +118,10 @@ def told(arguments: Sequence[str]) -> str:
 
 
 def configure(needs: Sequence[str] = (), groups: Mapping[str, str] | None = None) -> Config:
-    """The configuration of this command line, with `groups` where it chooses none of its own, or the end of the program with a line that says what is wrong."""
+    """The configuration of this command line, or the end of the program with a line that says what is wrong.
+
+    groups  the choice of a group, as `train: cpu`, where the command makes none
+    """
     if {"-h", "--help"} & set(sys.argv[1:]):
         print((sys.modules["__main__"].__doc__ or "").strip())
         raise SystemExit(0)

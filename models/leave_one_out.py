@@ -60,15 +60,20 @@ def _lines(path: str | Path) -> Iterator[str]:
     number = 0
     try:
         with open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
+            for line in file:
+                number += 1
                 yield line
     except UnicodeDecodeError:
         raise SequenceError(f"{path}, behind line {number}: not UTF-8, expected text") from None
     except OSError as error:
-        raise SequenceError(f"{path}: {error.strerror}, expected a file of `user item item …` lines") from None
+        raise SequenceError(
+            f"{path}: {error.strerror}, expected a file of `user item item …` lines"
+        ) from None
 
 
-def write_examples(folder: Path, sequences: Sequences, length: int, prefixes: bool, exclude_seen: bool) -> str:
+def write_examples(
+    folder: Path, sequences: Sequences, length: int, prefixes: bool, exclude_seen: bool
+) -> str:
     """Writes the example set that a training reads, and gives its path.
 
     length    of a row, the target included
@@ -137,7 +142,12 @@ def _table(
         items[place, : len(row)] = row
     sessions = np.where(items > 0, np.arange(1, length + 1), 0).astype("<i4")
     ages = np.zeros((len(rows), length), "<f4")  # the file has no times
-    packed = {"items": items, "sessions": sessions, "ages": ages, "targets": np.array(targets, "<i4")[:, None]}
+    packed = {
+        "items": items,
+        "sessions": sessions,
+        "ages": ages,
+        "targets": np.array(targets, "<i4")[:, None],
+    }
     columns = {
         "split": pa.array([split] * len(rows), pa.string()),
         "row_id": pa.array(np.arange(first_row_id, first_row_id + len(rows))),

@@ -7,8 +7,8 @@ from conf.schema import Model, Task
 from models.baskets import MASK, Events, ItemVectors, basket_means, filled, last_events, number_positions
 from models.dropout import Noise
 from models.encoders import make_encoder
-from models.heads.negatives import Negatives, Sample
 from models.heads.masking import Masking, told_at_last, told_at_own
+from models.heads.negatives import Negatives, Sample
 from models.heads.next_item import Loss, NextItem
 
 

@@ -95,7 +95,13 @@ def epoch_of(pieces: Sequence[Piece], epoch: int, order: Order) -> list[Stretch]
     else:
         parts = [tuple(pieces[i : i + size]) for i in range(0, len(pieces), size)]
     return [
-        Stretch(part, (order.seed, epoch, number) if order.shuffled else None, 0, sum(p.rows for p in part), order.alike)
+        Stretch(
+            part,
+            (order.seed, epoch, number) if order.shuffled else None,
+            0,
+            sum(p.rows for p in part),
+            order.alike,
+        )
         for number, part in enumerate(parts)
     ]
 

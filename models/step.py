@@ -25,7 +25,9 @@ def make_step(
     settings: Train,
     averages: Sequence[tf.Variable] = (),
 ) -> Callable[..., Taken]:
-    """The function of a batch (items, sessions, weights and ids of its rows), a seed and ages that takes one step on all ranks.
+    """The function of a batch (items, sessions, weights and ids of its rows), a seed and ages: it takes a step.
+
+    All ranks take it together.
 
     averages  of the weights over the steps, which it keeps; none: it keeps none
     """
@@ -72,7 +74,9 @@ def make_step(
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         if averages:
             taken = tf.cast(seed[1], tf.float32)
-            kept = tf.minimum(settings.average, (taken + 1) / (taken + 10))  # the first weights are soon forgotten
+            kept = tf.minimum(
+                settings.average, (taken + 1) / (taken + 10)
+            )  # the first weights are soon forgotten
             for average, variable in zip(averages, variables, strict=True):
                 average.assign_sub((1 - kept) * (average - variable))
         return Taken(total, weight, norm)

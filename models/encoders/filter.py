@@ -25,7 +25,9 @@ class FrequencyFilter(tf.keras.layers.Layer):
         self.low = (np.tril(matrix) if causal else matrix).astype(np.float32)
 
     def build(self, shape: tf.TensorShape) -> None:
-        self.beta = self.add_weight("beta", (shape[-1],), initializer=tf.keras.initializers.RandomNormal(stddev=1.0))
+        self.beta = self.add_weight(
+            "beta", (shape[-1],), initializer=tf.keras.initializers.RandomNormal(stddev=1.0)
+        )
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """(batch, length, width) -> alike; length <= positions."""

@@ -64,13 +64,17 @@ class Unit(tf.keras.layers.Layer):
         self, x: tf.Tensor, seen: tf.Tensor, spans: tf.Tensor | None, noise: Noise | None = None
     ) -> tf.Tensor:
         """(batch, length, width), (batch, from, to) of 0 and 1, (batch, from, to) int32 -> (batch, length, width)."""
-        gate, value, query, key = tf.split(self.project(self.norm_in(x)), 4, axis=-1)  # (batch, length, width) x 4
+        gate, value, query, key = tf.split(
+            self.project(self.norm_in(x)), 4, axis=-1
+        )  # (batch, length, width) x 4
         scores = tf.matmul(self.split(query), self.split(key), transpose_b=True)  # (batch, heads, from, to)
         scores += by_distance(self.bias, x.shape[1], causal=True)
         if spans is not None:
             scores += tf.transpose(tf.gather(self.bias_of_span, spans), (0, 3, 1, 2))
         weights = tf.nn.silu(scores) * seen[:, None] / self.positions
-        mixed = tf.transpose(tf.matmul(weights, self.split(value)), (0, 2, 1, 3))  # (batch, length, heads, head_width)
+        mixed = tf.transpose(
+            tf.matmul(weights, self.split(value)), (0, 2, 1, 3)
+        )  # (batch, length, heads, head_width)
         attended = self.norm_attended(tf.reshape(mixed, tf.shape(x)))
         return x + self.out(self.drop(attended * gate, noise))
 

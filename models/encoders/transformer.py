@@ -4,6 +4,8 @@ After Kang and McAuley, 2018, "Self-Attentive Sequential Recommendation"; with a
 Shin et al., 2024, "An Attentive Inductive Bias for Sequential Recommendation beyond the Self-Attention" (BSARec).
 """
 
+from functools import partial
+
 import tensorflow as tf
 
 from conf.schema import Model
@@ -11,6 +13,15 @@ from models.dropout import Dropout, Noise
 from models.encoders.filter import FrequencyFilter
 
 HIDDEN = -1e9  # an attention score that weighs nothing
+MEAN = {
+    "query": "glorot_uniform",
+    "key": "glorot_uniform",
+    "value": "identity",
+    "out": "identity",
+    "widen": "glorot_uniform",
+    "narrow": "zeros",
+}
+"""The first weights of a block that adds the mean of what a position sees."""
 
 
 def small() -> tf.keras.initializers.Initializer:
@@ -31,7 +42,9 @@ class Transformer(tf.keras.layers.Layer):
         self.post, self.counts_back = model.norm == "post", model.places == "back"
         self.drop = Dropout(model.dropout, model.name)
         self.blocks = [Block(model, positions, causal, name=f"block_{i}") for i in range(model.blocks)]
-        self.norm = tf.keras.layers.LayerNormalization(epsilon=1e-6)  # of what comes out, or with `post` of what goes in
+        self.norm = tf.keras.layers.LayerNormalization(
+            epsilon=1e-6
+        )  # of what comes out, or with `post` of what goes in
 
     def build(self, shape: tf.TensorShape) -> None:
         # A weight of the layer: an Embedding of a range would freeze into a constant when the graph is built.
@@ -44,7 +57,7 @@ class Transformer(tf.keras.layers.Layer):
         if self.counts_back:
             count = tf.reduce_sum(tf.cast(taken, tf.int32), axis=1)[:, None]  # (batch, 1)
             back = tf.maximum(count - 1 - tf.range(length), 0)  # (batch, length): 0 is the most recent
-            x += tf.gather(self.back, back)
+            x = x + tf.gather(self.back, back)
         x = self.drop(self.norm(x) if self.post else x, noise)
         seen = taken[:, None, :]  # (batch, from, to)
         if self.causal:
@@ -64,23 +77,25 @@ class Block(tf.keras.layers.Layer):
         super().__init__(name=name)
         width, self.heads, self.head_width = model.width, model.heads, model.width // model.heads
         self.positions, self.causal = positions, causal
-        self.post, self.relative, self.share = model.norm == "post", model.places == "relative", model.filter_share
+        self.post, self.relative, self.share = (
+            model.norm == "post",
+            model.places == "relative",
+            model.filter_share,
+        )
         self.norm_attention = tf.keras.layers.LayerNormalization(epsilon=1e-6)
         self.norm_forward = tf.keras.layers.LayerNormalization(epsilon=1e-6)
         # With `mean` a new block adds the mean of what a position sees: a user's usual items, before anything is learnt.
-        is_mean = model.start == "mean"
-
-        def first(name: str) -> tf.keras.initializers.Initializer:
-            return tf.keras.initializers.get(name) if is_mean else small()
-
-        self.query = tf.keras.layers.Dense(width, kernel_initializer=first("glorot_uniform"))
-        self.key = tf.keras.layers.Dense(
-            width, use_bias=False, kernel_initializer=first("glorot_uniform")
-        )  # a bias would add the same to all of a query's scores
-        self.value = tf.keras.layers.Dense(width, kernel_initializer=first("identity"))
-        self.out = tf.keras.layers.Dense(width, kernel_initializer=first("identity"))
-        self.widen = tf.keras.layers.Dense(model.forward * width, activation="gelu", kernel_initializer=first("glorot_uniform"))
-        self.narrow = tf.keras.layers.Dense(width, kernel_initializer=first("zeros"))
+        first = MEAN if model.start == "mean" else {}
+        dense = {
+            name: partial(tf.keras.layers.Dense, kernel_initializer=first.get(name) or small())
+            for name in MEAN
+        }
+        self.query = dense["query"](width)
+        self.key = dense["key"](width, use_bias=False)  # a bias would add the same to all of a query's scores
+        self.value = dense["value"](width)
+        self.out = dense["out"](width)
+        self.widen = dense["widen"](model.forward * width, activation="gelu")
+        self.narrow = dense["narrow"](width)
         on_weights = model.dropout if model.dropout_attention is None else model.dropout_attention
         self.drop_weights = Dropout(on_weights, f"{name}/weights")
         self.drop_attended, self.drop_fed, self.drop_filtered = (

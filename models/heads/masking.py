@@ -10,11 +10,12 @@ from models.baskets import ABSENT, Events
 from models.dropout import Dropout, Noise
 
 
-class Masking(Dropout):
+class Masking(tf.Module):
     """Draws the positions that a step hides: a share of each row's, and the last where that is none."""
 
     def __init__(self, share: float):
-        super().__init__(share, "mask")
+        super().__init__()
+        self.lot = Dropout(share, "mask")
 
     def __call__(self, count: tf.Tensor, positions: int, noise: Noise | None, last_only: bool) -> tf.Tensor:
         """(batch,) int32 -> (batch, positions) bool; `last_only`, or without noise: the last."""
@@ -22,7 +23,7 @@ class Masking(Dropout):
         last = place == count[:, None] - 1
         if noise is None or last_only:
             return last
-        drawn = self.bits(noise, positions) < tf.constant(round(self.rate * 2**32), tf.uint32)
+        drawn = self.lot.bits(noise, positions) < tf.constant(round(self.lot.rate * 2**32), tf.uint32)
         drawn &= place < count[:, None]
         return drawn | (last & ~tf.reduce_any(drawn, axis=1, keepdims=True))
 

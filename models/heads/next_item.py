@@ -42,7 +42,9 @@ class NextItem(tf.Module):
         super().__init__()
         self.vectors, self.smoothing = vectors, smoothing
         share = np.maximum(counts, 0.5) / max(counts.sum(), 1)
-        self.bias = tf.Variable(np.log(share) * by_share, dtype=tf.float32, name="item_bias")  # (vocabulary_size,)
+        self.bias = tf.Variable(
+            np.log(share) * by_share, dtype=tf.float32, name="item_bias"
+        )  # (vocabulary_size,)
         ranked = (counts > 0) & (np.arange(len(counts)) >= FIRST_ITEM)
         self.seen = tf.Variable(ranked, dtype=tf.bool, trainable=False, name="seen")
 
@@ -54,10 +56,12 @@ class NextItem(tf.Module):
         rows           (batch,): the weight of each row; 0 for one that fills a batch up
         """
         told = _told(events, hidden.shape[1])  # (batch, positions) bool
-        asked = tf.boolean_mask(hidden, told)  # (asked, width): most positions are padding, and each costs all items
+        asked = tf.boolean_mask(
+            hidden, told
+        )  # (asked, width): most positions are padding, and each costs all items
         bias = tf.where(self.seen, self.bias, NOTHING)
         logits = tf.matmul(asked, self.vectors.table, transpose_b=True) + bias  # (asked, vocabulary)
-        everything = tf.reduce_logsumexp(logits, axis=-1)  # (asked,)
+        everything = self._logsumexp(logits, asked)  # (asked,)
         everything = tf.scatter_nd(tf.where(told), everything, tf.shape(told, tf.int64))  # (batch, positions)
         target = self._targets(hidden, events, event_vectors)  # (batch, length)
         if self.smoothing:
@@ -88,6 +92,16 @@ class NextItem(tf.Module):
         scores = tf.where(self.vectors.is_known, scores, scores[:, UNKNOWN : UNKNOWN + 1])
         return tf.concat([tf.fill((tf.shape(last)[0], FIRST_ITEM), -np.inf), scores[:, FIRST_ITEM:]], axis=1)
 
+    def _logsumexp(self, logits: tf.Tensor, asked: tf.Tensor) -> tf.Tensor:
+        """`tf.reduce_logsumexp` in a third of the time: (asked, vocabulary), (asked, width) -> (asked,).
+
+        TensorFlow has one operation for the cross-entropy of a softmax, which is this less the score of its target: here of
+        any item that is seen, the same for all.
+        """
+        any_item = tf.argmax(self.seen, output_type=tf.int32)
+        less = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.fill(tf.shape(asked)[:1], any_item), logits)
+        return less + tf.linalg.matvec(asked, self.vectors.table[any_item]) + self.bias[any_item]
+
     def _mean_scores(self, hidden: tf.Tensor) -> tf.Tensor:
         """The mean score of all items that the training saw: (batch, positions, width) -> (batch, positions)."""
         share = tf.cast(self.seen, tf.float32) / tf.reduce_sum(tf.cast(self.seen, tf.float32))
@@ -102,7 +116,9 @@ class NextItem(tf.Module):
 
 def _told(events: Events, positions: int) -> tf.Tensor:
     """Which positions have a target behind them: (batch, positions) bool."""
-    behind = tf.one_hot(events.positions - 1, positions, True, False, dtype=tf.bool)  # (batch, length, positions)
+    behind = tf.one_hot(
+        events.positions - 1, positions, True, False, dtype=tf.bool
+    )  # (batch, length, positions)
     return tf.reduce_any(behind, axis=1)
 
 
