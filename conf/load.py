@@ -98,6 +98,7 @@ AT_LEAST = {
     "privacy.unread_days": 0,
     "privacy.retention_hours": 0,
     "train.restarts": 0,
+    "model.consistency": 0,
     "task.length": 2,
     "task.positions": 2,
 }  # an example: a context and a target
@@ -167,10 +168,11 @@ def check(config: Config) -> None:
         raise ConfigurationError(
             f"model.width must be a multiple of model.heads, got {config.model.width} and {config.model.heads}"
         )
-    if config.model.label_smoothing and config.model.loss != "softmax":
-        raise ConfigurationError(
-            f"model.label_smoothing wants model.loss=softmax, got {config.model.loss}: set one of them"
-        )
+    for key in ("model.label_smoothing", "model.consistency"):
+        if _get(config, key) and config.model.loss != "softmax":
+            raise ConfigurationError(
+                f"{key} wants model.loss=softmax, got {config.model.loss}: set one of them"
+            )
     if config.train.batch_size % config.train.parts:
         raise ConfigurationError(
             f"train.batch_size must be a multiple of train.parts, got {config.train.batch_size} and {config.train.parts}"

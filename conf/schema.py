@@ -114,15 +114,14 @@ class Model:
     dropout_attention: float | None = None  # on the weights of attention; none: as `dropout`
     norm: str = "pre"  # normalisation in a Transformer block: `pre`, of what is looked at, or `post`, of sums
     forward: int = 2  # width of a Transformer block's forward layer, in widths
-    places: str = (
-        "back"  # how attention tells places: vectors counted `back`, or biases by `relative` distance
-    )
+    places: str = "back"  # how attention tells them: vectors counted `back`, or biases by `relative` distance
     start: str = "mean"  # first weights: `mean`, blocks that add the mean of what they see, or small `normal`
     filter_share: float = 0.0  # of a frequency filter beside attention, in a Transformer block; 0: none
     filter_frequencies: int = 3  # lowest frequencies, that of the mean included, which the filter keeps whole
     targets: str = "all"  # positions with a loss: `all` that have one before them, or the `last` of a row
     mask_share: float = 0.2  # of bert4rec: positions that a step hides, and has predicted
     label_smoothing: float = 0.0  # share of a target that is spread over all items; `softmax` only
+    consistency: float = 0.0  # weight of how far two dropouts of a row disagree; 0: one; `softmax` only
     loss: str = "sampled_softmax"  # or `softmax` over the whole vocabulary
     negatives: int = 1024  # items drawn a step, shared by all its positions
     sampling: str = "popularity"  # how they are drawn: popularity, uniform, or of the `batch`
@@ -155,9 +154,7 @@ class Train:
     device: str = "cpu"  # that ranks compute on: cpu, or gpu, one for each (docs/gpu.md)
     batch_size: int = 32  # rows a rank and step
     by_length: bool = False  # rows of like length make a batch, which is cut to it: less to compute
-    average: float = (
-        0.0  # share of the averaged weights that each step keeps; they are judged and kept; 0: none
-    )
+    average: float = 0.0  # share of averaged weights that a step keeps; these are judged; 0: there are none
     epochs: int = 5  # at most
     patience: int = 2  # stop after this many epochs without a better validation metric
     learning_rate: float = 5e-3  # of Adam, once warm

@@ -31,7 +31,7 @@ class NextItemModel(tf.Module):
         self.mask = Masking(model.mask_share)
         self.vectors = ItemVectors(counts, model.width, seed, 0.02 if model.start == "normal" else None)
         self.encoder = make_encoder(model, task.positions)
-        self.head = NextItem(self.vectors, counts, model.label_smoothing, model.start == "mean")
+        self.head = NextItem(self.vectors, counts, model)
         self.samples_batch = not self.full and model.sampling == "batch"
         self.negatives = None if self.full else Negatives(counts, model.sampling, model.negatives)
         self.encoder(
@@ -60,6 +60,10 @@ class NextItemModel(tf.Module):
         ages: tf.Tensor | None = None,
     ) -> Loss:
         """(batch, length) int32 x 2, weights (batch,), ages (batch, length) float32 -> sums over targets."""
+        if self.head.consistency and noise is not None:
+            items, sessions, weights = (tf.concat([x, x], axis=0) for x in (items, sessions, weights / 2))
+            ages = None if ages is None else tf.concat([ages, ages], axis=0)
+            noise = Noise(noise.seed, tf.concat([noise.rows, ~noise.rows], axis=0))
         positions = min(self.positions, items.shape[1])
         events = number_positions(self.vectors.read(items), sessions, positions)
         vectors = self.vectors(events.items)  # (batch, length, width): as inputs and as targets
@@ -73,7 +77,7 @@ class NextItemModel(tf.Module):
             events, count = told_at_last(events), count - 1
         hidden = self._encode(baskets, filled(count, positions), noise, self._ages(ages, events, positions))
         if sample is None:
-            return self.head.softmax(hidden, events, vectors, weights)
+            return self.head.softmax(hidden, events, vectors, weights, is_twice=noise is not None)
         return self.head.sampled_softmax(hidden, events, vectors, weights, sample)
 
     def score(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from conf.schema import Model
 from models.baskets import FIRST_ITEM, UNKNOWN, Events, ItemVectors
 from models.heads.negatives import Sample
 
@@ -32,28 +33,37 @@ class NextItem(tf.Module):
     """The head; it shares the encoder's item vectors.
 
     counts     (vocabulary_size,) int: how often the training saw each item; the bias starts as the logarithm of
-               its share, or at 0 where `by_share` is false
-    smoothing  share of each target that is spread over all items alike, in `softmax`: Szegedy et al., 2016
+               its share, or at 0 where `model.start` is `normal`
+    model      `label_smoothing`: the share of each target that is spread over all items alike (Szegedy et al., 2016);
+               `consistency`: the weight of how far two dropouts of a row disagree (Liang et al., 2021, "R-Drop"); both in
+               `softmax` alone
     """
 
-    def __init__(
-        self, vectors: ItemVectors, counts: np.ndarray, smoothing: float = 0.0, by_share: bool = True
-    ):
+    def __init__(self, vectors: ItemVectors, counts: np.ndarray, model: Model):
         super().__init__()
-        self.vectors, self.smoothing = vectors, smoothing
+        self.vectors, self.smoothing, self.consistency = vectors, model.label_smoothing, model.consistency
         share = np.maximum(counts, 0.5) / max(counts.sum(), 1)
         self.bias = tf.Variable(
-            np.log(share) * by_share, dtype=tf.float32, name="item_bias"
+            np.log(share) * (model.start == "mean"), dtype=tf.float32, name="item_bias"
         )  # (vocabulary_size,)
         ranked = (counts > 0) & (np.arange(len(counts)) >= FIRST_ITEM)
         self.seen = tf.Variable(ranked, dtype=tf.bool, trainable=False, name="seen")
 
-    def softmax(self, hidden: tf.Tensor, events: Events, event_vectors: tf.Tensor, rows: tf.Tensor) -> Loss:
+    def softmax(
+        self,
+        hidden: tf.Tensor,
+        events: Events,
+        event_vectors: tf.Tensor,
+        rows: tf.Tensor,
+        is_twice: bool = False,
+    ) -> Loss:
         """The loss over all items that the training saw.
 
         hidden         (batch, positions, width): the encoder's output
         event_vectors  (batch, length, width): the vectors of `events.items`
         rows           (batch,): the weight of each row; 0 for one that fills a batch up
+        is_twice       with `consistency`: the second half of the batch are the rows of the first, of which other values are
+                       dropped
         """
         told = _told(events, hidden.shape[1])  # (batch, positions) bool
         asked = tf.boolean_mask(
@@ -62,6 +72,8 @@ class NextItem(tf.Module):
         bias = tf.where(self.seen, self.bias, NOTHING)
         logits = tf.matmul(asked, self.vectors.table, transpose_b=True) + bias  # (asked, vocabulary)
         everything = self._logsumexp(logits, asked)  # (asked,)
+        if self.consistency and is_twice:
+            everything += tf.tile(self.consistency * disagreement(*tf.split(logits, 2)), [2])
         everything = tf.scatter_nd(tf.where(told), everything, tf.shape(told, tf.int64))  # (batch, positions)
         target = self._targets(hidden, events, event_vectors)  # (batch, length)
         if self.smoothing:
@@ -112,6 +124,12 @@ class NextItem(tf.Module):
         """The score of each event at the position before its own: (batch, length)."""
         at_previous = _at_previous(hidden, events)  # (batch, length, width)
         return tf.reduce_sum(at_previous * event_vectors, axis=-1) + tf.gather(self.bias, events.items)
+
+
+def disagreement(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """The mean of the two divergences (Kullback and Leibler, 1951) of softmaxes: logits (rows, items), twice -> (rows,)."""
+    apart = tf.nn.softmax(one) - tf.nn.softmax(other)  # adds up to 0: what logits are divided by falls out
+    return tf.reduce_sum(apart * (one - other), axis=-1) / 2
 
 
 def _told(events: Events, positions: int) -> tf.Tensor:

@@ -8,6 +8,7 @@ from conf.schema import Model, Task
 from models.baskets import ABSENT, number_positions
 from models.dropout import Noise
 from models.heads.masking import Masking, told_at_last, told_at_own
+from models.heads.next_item import disagreement
 from models.next_item import NextItemModel
 
 COUNTS = np.array([0, 0, 0, 8, 4, 2, 1, 5, 3])
@@ -87,6 +88,29 @@ def test_smoothing_spreads_a_share_of_the_target_over_all_items():
     spread = np.full(6, 0.3 / 6)
     spread[ITEMS[5] - 3] += 0.7
     np.testing.assert_allclose(loss(model, 6), (np.log(np.exp(scores).sum()) - spread @ scores, 1), rtol=1e-4)
+
+
+def test_consistency_adds_how_far_two_dropouts_of_a_row_disagree():
+    choice = FILTERED | {"targets": "last", "dropout": 0.3}
+    plain, twice = made(**choice), made(**choice, consistency=2.0)
+    items, sessions = rows(4, 6)
+    ids = tf.constant([5, 9], tf.int64)
+
+    def lost(model, ids):
+        noise = Noise(tf.constant([1, 2]), ids)
+        return model.loss(items, sessions, tf.constant([1.0, 1.0]), None, noise)
+
+    seen = []
+    twice.head.softmax, softmax = lambda *a, **k: (seen.append(a), softmax(*a, **k))[1], twice.head.softmax
+    total, weight = lost(twice, ids)
+    first, second = tf.split(seen[0][0], 2)  # what was encoded of each view
+    mean = (lost(plain, ids).total + lost(plain, ~ids).total) / 2
+    logits = [
+        tf.gather(view, [1, 3], batch_dims=1) @ tf.transpose(twice.vectors.table[3:]) + twice.head.bias[3:]
+        for view in (first, second)
+    ]
+    np.testing.assert_allclose(total, mean + 2.0 * tf.reduce_sum(disagreement(*logits)), rtol=1e-4)
+    assert float(weight) == 2 and float(total) > 1.01 * float(mean)
 
 
 def test_a_share_of_positions_is_masked_and_at_least_the_last():
