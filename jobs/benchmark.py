@@ -136,12 +136,13 @@ def main() -> None:
         guard()  # before anything is imported that needs Keras
     except KerasError as error:
         stop(str(error))
+    from models.example_set import ExampleSetError
     from models.leave_one_out import SequenceError
     from models.train import TrainingError
 
     try:
         result = benchmark(conf)
-    except (SequenceError, TrainingError) as error:
+    except (ExampleSetError, SequenceError, TrainingError) as error:
         stop(str(error))
     write(result, conf.out)
     print(json.dumps(result), flush=True)

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from petastorm import make_batch_reader
 
-from models.example_set import ExampleSetError
+from models.example_set import JUDGED, ExampleSetError
 from models.shards import LENGTHS, Piece, Stretch, of_like_length, row_order
 
 Packed = dict[
@@ -48,10 +48,10 @@ def dataset(stretches: Sequence[Stretch], layout: Layout, batch_size: int, steps
 
 
 def cut(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """The batch without the columns behind its longest row, as far as `LENGTHS` allows: targets stay as they are."""
+    """The batch without the columns behind its longest row, as far as `LENGTHS` allows: columns of what is judged stay."""
     longest = int(np.count_nonzero(batch["items"], axis=1).max())
     length = LENGTHS[np.searchsorted(LENGTHS, longest)]
-    whole = ("row_ids", "weights", "targets")
+    whole = ("row_ids", "weights", *JUDGED)
     return {name: x if name in whole else x[:, :length] for name, x in batch.items()}
 
 

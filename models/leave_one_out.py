@@ -6,9 +6,10 @@ item is a session of its own.
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ from models.example_set import SPEC, TRAIN, VALIDATION, VOCABULARY
 TEST = "test"
 LEAST = 3  # items of a user: one to predict from, one to validate, one to test
 ROWS_PER_FILE = 25_000
+EVENTS = {"items": "int32", "sessions": "int32", "ages": "float32"}
 
 
 class SequenceError(ValueError):
@@ -76,43 +78,51 @@ def write_examples(
 ) -> str:
     """Writes the example set that a training reads, and gives its path.
 
-    length    of a row, the target included
-    prefixes  each item but a user's first is the last of a row of its own; else a row has many targets
+    length        of a row, the target included
+    prefixes      each item but a user's first is the last of a row of its own; else a row has many targets
+    exclude_seen  rows that are judged have a column `seen`, all that the user had
 
     Of a user a b c d e f:  train   a b c d, or with prefixes a b / a b c / a b c d
                             validation  a b c d -> e       test  a b c d e -> f
     """
     train = [seq[:-2] for seq in sequences.items]
     cut = _prefixes if prefixes else _windows
-    rows = [row for seq in train for row in cut(seq, length)]
-    held = {
-        split: sorted(((seq[:at][-length:], seq[at]) for seq in sequences.items), key=lambda row: len(row[0]))
-        for split, at in ((VALIDATION, -2), (TEST, -1))
-    }
-    counts = Counter(np.concatenate(train).tolist())
-    _write_vocabulary(folder / "vocabulary", sequences.ids, counts)
-    packed = {"items": "int32", "sessions": "int32", "ages": "float32"}
+    packed = {name: {"dtype": kind, "length": length} for name, kind in EVENTS.items()}
+    packed["targets"] = {"dtype": "int32", "length": 1}
+    if exclude_seen:  # of a long sequence more than a row has
+        packed["seen"] = {"dtype": "int32", "length": max(map(len, sequences.items)) - 1}
+    _write_vocabulary(folder / "vocabulary", sequences.ids, Counter(np.concatenate(train).tolist()))
     spec = {
         "set_id": folder.name,
         "task": "next_item",
-        "columns": {name: {"dtype": dtype, "length": length} for name, dtype in packed.items()}
-        | {"targets": {"dtype": "int32", "length": 1}},
+        "columns": packed,
         "positions": length,
         "vocabulary_size": FIRST_ITEM + len(sequences.ids),
-        "exclude_seen": exclude_seen,
     }
     path = folder / "rows"
-    write_deltalake(path, _table(TRAIN, [], [], 0, length).schema.empty_table(), partition_by=["split"])
+    write_deltalake(path, _table(TRAIN, [], [], [], 0, spec).schema.empty_table(), partition_by=["split"])
     _set_property(path, SPEC, json.dumps(spec))
-    for split, parts, targets in (
-        (TRAIN, rows, [0] * len(rows)),
-        *((split, [row for row, _ in held[split]], [target for _, target in held[split]]) for split in held),
-    ):
-        for first in range(0, len(parts), ROWS_PER_FILE):
-            part = slice(first, first + ROWS_PER_FILE)
-            table = _table(split, parts[part], targets[part], first, length)
-            write_deltalake(path, table, partition_by=["split"], mode="append")
+    rows = [row for seq in train for row in cut(seq, length)]
+    _append(path, TRAIN, rows, rows, [0] * len(rows), spec)
+    by_length = sorted(sequences.items, key=len)
+    for split, at in ((VALIDATION, -2), (TEST, -1)):
+        seen = [seq[:at] for seq in by_length]
+        _append(path, split, [seq[-length:] for seq in seen], seen, [seq[at] for seq in by_length], spec)
     return str(folder)
+
+
+def _append(
+    path: Path,
+    split: str,
+    rows: Sequence[np.ndarray],
+    seen: Sequence[np.ndarray],
+    targets: Sequence[int],
+    spec: Mapping[str, Any],
+) -> None:
+    for first in range(0, len(rows), ROWS_PER_FILE):
+        part = slice(first, first + ROWS_PER_FILE)
+        table = _table(split, rows[part], seen[part], targets[part], first, spec)
+        write_deltalake(path, table, partition_by=["split"], mode="append")
 
 
 def _prefixes(seq: np.ndarray, length: int) -> list[np.ndarray]:
@@ -135,25 +145,37 @@ def _write_vocabulary(path: Path, ids: Sequence[str], counts: Counter) -> None:
 
 
 def _table(
-    split: str, rows: Sequence[np.ndarray], targets: Sequence[int], first_row_id: int, length: int
+    split: str,
+    rows: Sequence[np.ndarray],
+    seen: Sequence[np.ndarray],
+    targets: Sequence[int],
+    first_row_id: int,
+    spec: Mapping[str, Any],
 ) -> pa.Table:
-    items = np.zeros((len(rows), length), "<i4")
-    for place, row in enumerate(rows):
-        items[place, : len(row)] = row
-    sessions = np.where(items > 0, np.arange(1, length + 1), 0).astype("<i4")
-    ages = np.zeros((len(rows), length), "<f4")  # the file has no times
+    length = spec["positions"]
+    items = _side_by_side(rows, length)
     packed = {
         "items": items,
-        "sessions": sessions,
-        "ages": ages,
+        "sessions": np.where(items > 0, np.arange(1, length + 1), 0).astype("<i4"),
+        "ages": np.zeros((len(rows), length), "<f4"),  # the file has no times
         "targets": np.array(targets, "<i4")[:, None],
     }
+    if "seen" in spec["columns"]:
+        packed["seen"] = _side_by_side(seen, spec["columns"]["seen"]["length"] if split != TRAIN else length)
     columns = {
         "split": pa.array([split] * len(rows), pa.string()),
         "row_id": pa.array(np.arange(first_row_id, first_row_id + len(rows))),
         **{name: pa.array([row.tobytes() for row in values], pa.binary()) for name, values in packed.items()},
     }
     return pa.table(columns)
+
+
+def _side_by_side(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
+    """(rows, length) int32, zeros behind each row."""
+    filled = np.zeros((len(rows), length), "<i4")
+    for place, row in enumerate(rows):
+        filled[place, : len(row)] = row
+    return filled
 
 
 def _set_property(table: Path, name: str, value: str) -> None:

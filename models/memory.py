@@ -75,7 +75,7 @@ def memory_plan(
     model: Model, task: Task, train: Train, examples: ExampleSet, ranks: int, available: int
 ) -> Plan:
     """The plan of a rank of `ranks` that can have `available` bytes; `task` with the lengths of the examples."""
-    items, rows = examples.vocabulary_size, train.batch_size // train.parts
+    items, rows = examples.vocabulary_size, train.batch_size // train.parts * (2 if model.consistency else 1)
     encoder = NextItemModel(model, task, np.ones(4, np.int64), train.seed).encoder
     in_encoder = sum(variable.shape.num_elements() for variable in encoder.trainable_variables)
     weights = items * (model.width + 1) + in_encoder

@@ -138,7 +138,7 @@ def validate(
 ) -> dict[str, float]:
     """Means over the rows of `split` of all ranks; candidates are the items that the training saw.
 
-    Where the examples' spec says `exclude_seen`, a user's own items are no candidates, the target apart.
+    Where the examples have a column `seen`, what is in it is no candidate of the row, the target apart.
 
     score: a Ranker's, as a `tf.function`; report: called for each batch; by_length: batches are cut to their rows' length
     """
@@ -155,8 +155,8 @@ def validate(
         real = batch["weights"].numpy() > 0
         scores = score(batch["items"], batch["sessions"], batch["ages"]).numpy()[real]
         targets = batch["targets"].numpy()[real]
-        if examples.spec.get("exclude_seen"):
-            scores = without_seen(scores, batch["items"].numpy()[real], targets)
+        if "seen" in batch:
+            scores = without_seen(scores, batch["seen"].numpy()[real], targets)
         better, ties = facts(scores, candidates, targets)
         for name, values in per_user(better, ties, np.count_nonzero(targets, axis=1)).items():
             sums[name] = sums.get(name, 0.0) + float(values.sum())

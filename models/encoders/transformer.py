@@ -77,11 +77,8 @@ class Block(tf.keras.layers.Layer):
         super().__init__(name=name)
         width, self.heads, self.head_width = model.width, model.heads, model.width // model.heads
         self.positions, self.causal = positions, causal
-        self.post, self.relative, self.share = (
-            model.norm == "post",
-            model.places == "relative",
-            model.filter_share,
-        )
+        self.post, self.relative = model.norm == "post", model.places == "relative"
+        self.share = model.filter_share
         self.norm_attention = tf.keras.layers.LayerNormalization(epsilon=1e-6)
         self.norm_forward = tf.keras.layers.LayerNormalization(epsilon=1e-6)
         # With `mean` a new block adds the mean of what a position sees: a user's usual items, before anything is learnt.

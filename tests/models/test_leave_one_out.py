@@ -52,7 +52,6 @@ def test_the_last_item_tests_the_one_before_validates_and_neither_is_trained_on(
         ([3, 4, 5, 6], [1, 2, 3, 4], [7]),
         ([7, 6, 5, 4, 3, 3], [1, 2, 3, 4, 5, 6], [8]),
     ]
-    assert examples.spec["exclude_seen"] is True
 
 
 def test_each_item_of_the_training_but_a_users_first_ends_a_prefix(tmp_path):
@@ -66,6 +65,18 @@ def test_a_long_sequence_is_cut_into_rows_that_have_each_target_once(tmp_path):
     rows = [items for items, _ in rows_of(examples, TRAIN)]
     assert rows == [[3, 4, 5], [5, 4, 3], [7, 6, 5]]
     assert rows_of(examples, TEST)[2][0] == [4, 3, 3]  # the newest are kept
+
+
+def test_all_that_a_user_had_is_known_where_rows_are_judged_however_short_they_are(tmp_path):
+    examples = examples_of(tmp_path, 3, prefixes=False)
+    pieces = plan(examples.files(TEST), 0, 1)
+    (batch,) = dataset(epoch_of(pieces, 0, Order(shuffled=False)), examples.lengths(TEST), 3, 1)
+    assert batch["seen"].numpy().tolist() == [[5, 8, 0, 0, 0, 0], [3, 4, 5, 6, 0, 0], [7, 6, 5, 4, 3, 3]]
+    assert "seen" not in examples.lengths(TRAIN)
+    repeated = write_examples(
+        tmp_path / "again", read_sequences(written(tmp_path)), 3, False, exclude_seen=False
+    )
+    assert "seen" not in open_example_set(repeated).lengths(TEST)
 
 
 def test_every_item_is_a_candidate_and_counts_once_more_than_it_was_trained_on(tmp_path):
