@@ -118,6 +118,7 @@ class Model:
     start: str = "mean"  # first weights: `mean`, blocks that add the mean of what they see, or small `normal`
     filter_share: float = 0.0  # of a frequency filter beside attention, in a Transformer block; 0: none
     filter_frequencies: int = 3  # lowest frequencies, that of the mean included, which the filter keeps whole
+    gaps: bool = False  # a basket's vector tells how long it came after the one before it
     targets: str = "all"  # positions with a loss: `all` that have one before them, or the `last` of a row
     mask_share: float = 0.2  # of bert4rec: positions that a step hides, and has predicted
     label_smoothing: float = 0.0  # share of a target that is spread over all items; `softmax` only

@@ -7,6 +7,7 @@ from conf.schema import Model, Task
 from models.baskets import MASK, Events, ItemVectors, basket_means, filled, last_events, number_positions
 from models.dropout import Noise
 from models.encoders import make_encoder
+from models.gaps import GapVectors
 from models.heads.masking import Masking, told_at_last, told_at_own
 from models.heads.negatives import Negatives, Sample
 from models.heads.next_item import Loss, NextItem
@@ -26,6 +27,7 @@ class NextItemModel(tf.Module):
         self.full = model.loss == "softmax"
         self.is_masked, self.last_only = model.name == "bert4rec", model.targets == "last"
         self.is_timed = model.name == "hstu"
+        self.gaps = GapVectors(model.width) if model.gaps else None
         # What is predicted takes a place of its own, which a prediction has no basket for.
         self.context = task.positions - (self.is_masked or self.last_only)
         self.mask = Masking(model.mask_share)
@@ -67,7 +69,7 @@ class NextItemModel(tf.Module):
         positions = min(self.positions, items.shape[1])
         events = number_positions(self.vectors.read(items), sessions, positions)
         vectors = self.vectors(events.items)  # (batch, length, width): as inputs and as targets
-        baskets = self._baskets(vectors, events, positions)
+        baskets, aged = self._baskets(vectors, events, positions, ages)
         count = events.count
         if self.is_masked:
             hidden_ones = self.mask(count, positions, noise, self.last_only)  # (batch, positions) bool
@@ -75,33 +77,34 @@ class NextItemModel(tf.Module):
             events = told_at_own(events, hidden_ones)
         elif self.last_only:
             events, count = told_at_last(events), count - 1
-        hidden = self._encode(baskets, filled(count, positions), noise, self._ages(ages, events, positions))
+        hidden = self._encode(baskets, filled(count, positions), noise, aged)
         if sample is None:
             return self.head.softmax(hidden, events, vectors, weights, is_twice=noise is not None)
         return self.head.sampled_softmax(hidden, events, vectors, weights, sample)
 
     def score(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
-        """The Ranker's scores: (batch, any length) x 3 -> (batch, vocabulary_size). Ages matter to `hstu` alone."""
+        """The Ranker's scores: (batch, any length) x 3 -> (batch, vocabulary_size). Ages matter to `hstu`, and to `gaps`."""
         items, sessions, ages = last_events(items, sessions, ages, self.length)
         events = number_positions(self.vectors.read(items), sessions, self.context)
         positions, count = self.positions if self.is_masked else self.context, events.count
-        baskets = self._baskets(self.vectors(events.items), events, positions)
+        baskets, aged = self._baskets(self.vectors(events.items), events, positions, ages)
         if self.is_masked:
             next_one = tf.one_hot(count, positions, True, False, dtype=tf.bool)
             baskets = tf.where(next_one[:, :, None], self.vectors(tf.constant(MASK)), baskets)
             count += 1
-        hidden = self._encode(baskets, filled(count, positions), None, self._ages(ages, events, positions))
+        hidden = self._encode(baskets, filled(count, positions), None, aged)
         last = tf.gather(hidden, tf.maximum(count - 1, 0), batch_dims=1)  # (batch, width)
         return self.head.scores(last)
 
-    def _baskets(self, vectors: tf.Tensor, events: Events, positions: int) -> tf.Tensor:
-        return basket_means(vectors, events.positions, positions)  # (batch, positions, width)
-
-    def _ages(self, ages: tf.Tensor | None, events: Events, positions: int) -> tf.Tensor | None:
-        """Of each basket the mean of its events' ages: (batch, length) float32 -> (batch, positions)."""
-        if ages is None or not self.is_timed:
-            return None
-        return basket_means(ages[:, :, None], events.positions, positions)[:, :, 0]
+    def _baskets(
+        self, vectors: tf.Tensor, events: Events, positions: int, ages: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """The vector of each basket, (batch, positions, width), and where it matters its age, (batch, positions) float32."""
+        baskets = basket_means(vectors, events.positions, positions)
+        if ages is None or not (self.is_timed or self.gaps):
+            return baskets, None
+        aged = basket_means(ages[:, :, None], events.positions, positions)[:, :, 0]
+        return (baskets + self.gaps(aged) if self.gaps else baskets), aged
 
     def _encode(
         self, baskets: tf.Tensor, taken: tf.Tensor, noise: Noise | None, ages: tf.Tensor | None

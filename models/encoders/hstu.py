@@ -9,8 +9,7 @@ import tensorflow as tf
 from conf.schema import Model
 from models.dropout import Dropout, Noise
 from models.encoders.transformer import by_distance, small
-
-SPANS = 32  # kinds of gaps between two baskets, each half as long again as the one before
+from models.gaps import KINDS, kinds_of
 
 
 class Hstu(tf.keras.layers.Layer):
@@ -31,10 +30,10 @@ class Hstu(tf.keras.layers.Layer):
         """
         length = x.shape[1]
         seen = taken[:, None, :] & tf.linalg.band_part(tf.ones((length, length), tf.bool), -1, 0)
-        spans = None if ages is None else spans_of(ages)  # (batch, from, to)
+        gaps = None if ages is None else kinds_of(ages[:, None, :] - ages[:, :, None])  # (batch, from, to)
         x = self.drop(x, noise)
         for unit in self.units:
-            x = unit(x, tf.cast(seen, x.dtype), spans, noise)  # (batch, length, width)
+            x = unit(x, tf.cast(seen, x.dtype), gaps, noise)  # (batch, length, width)
         return self.norm(x) * tf.cast(taken, x.dtype)[:, :, None]
 
 
@@ -58,10 +57,10 @@ class Unit(tf.keras.layers.Layer):
 
     def build(self, shape: tf.TensorShape) -> None:
         self.bias = self.add_weight("bias", (self.positions, self.heads), initializer=small())
-        self.bias_of_span = self.add_weight("bias_of_span", (SPANS, self.heads), initializer=small())
+        self.bias_of_gap = self.add_weight("bias_of_gap", (KINDS, self.heads), initializer=small())
 
     def call(
-        self, x: tf.Tensor, seen: tf.Tensor, spans: tf.Tensor | None, noise: Noise | None = None
+        self, x: tf.Tensor, seen: tf.Tensor, gaps: tf.Tensor | None, noise: Noise | None = None
     ) -> tf.Tensor:
         """(batch, length, width), (batch, from, to) of 0 and 1, (batch, from, to) int32 -> (batch, length, width)."""
         gate, value, query, key = tf.split(
@@ -69,8 +68,8 @@ class Unit(tf.keras.layers.Layer):
         )  # (batch, length, width) x 4
         scores = tf.matmul(self.split(query), self.split(key), transpose_b=True)  # (batch, heads, from, to)
         scores += by_distance(self.bias, x.shape[1], causal=True)
-        if spans is not None:
-            scores += tf.transpose(tf.gather(self.bias_of_span, spans), (0, 3, 1, 2))
+        if gaps is not None:
+            scores += tf.transpose(tf.gather(self.bias_of_gap, gaps), (0, 3, 1, 2))
         weights = tf.nn.silu(scores) * seen[:, None] / self.positions
         mixed = tf.transpose(
             tf.matmul(weights, self.split(value)), (0, 2, 1, 3)
@@ -82,13 +81,3 @@ class Unit(tf.keras.layers.Layer):
         """(batch, length, width) -> (batch, heads, length, head_width)."""
         parts = tf.reshape(x, (-1, x.shape[1], self.heads, self.width // self.heads))
         return tf.transpose(parts, (0, 2, 1, 3))
-
-
-def spans_of(ages: tf.Tensor) -> tf.Tensor:
-    """The kind of gap between any two baskets: (batch, length) days -> (batch, from, to) int32 below SPANS.
-
-    0 within an hour, then one more for each time that the gap is half as long again.
-    """
-    gaps = tf.maximum(ages[:, None, :] - ages[:, :, None], 0.0) * 24  # hours
-    kind = tf.math.log(tf.maximum(gaps, 1.0)) / tf.math.log(1.5)
-    return tf.minimum(tf.cast(kind, tf.int32), SPANS - 1)

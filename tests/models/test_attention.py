@@ -6,8 +6,9 @@ from scipy.special import erf
 
 from conf.schema import Model
 from models.encoders.filter import FrequencyFilter
-from models.encoders.hstu import SPANS, Unit, spans_of
+from models.encoders.hstu import Unit
 from models.encoders.transformer import Block, by_distance
+from models.gaps import KINDS, GapVectors, kinds_of
 
 WIDTH, HEADS, POSITIONS, TAKEN = 6, 2, 7, 5
 PART = WIDTH // HEADS
@@ -106,9 +107,10 @@ def test_biases_go_by_how_far_back_and_where_it_looks_both_ways_by_how_far_ahead
 def test_a_unit_of_pointwise_attention_with_biases_of_distance_and_time():
     unit = Unit(Model(name="hstu", width=WIDTH, heads=HEADS, dropout=0.5), POSITIONS, name="unit")
     x, batch, seen = row()
-    spans = spans_of(tf.constant([[90.0, 30.0, 29.9, 7.0, 0.5, 0.0, 0.0]]))
+    ages = tf.constant([[90.0, 30.0, 29.9, 7.0, 0.5, 0.0, 0.0]])
+    gaps = kinds_of(ages[:, None, :] - ages[:, :, None])
     seen = tf.cast(seen, tf.float32)
-    filled_in(unit, batch, seen, spans)
+    filled_in(unit, batch, seen, gaps)
     silu = lambda y: y / (1 + np.exp(-y))  # noqa: E731
     into = normed(x, unit.norm_in.gamma.numpy(), unit.norm_in.beta.numpy())
     gate, value, query, key = np.split(silu(into @ unit.project.kernel.numpy()), 4, axis=1)
@@ -118,18 +120,22 @@ def test_a_unit_of_pointwise_attention_with_biases_of_distance_and_time():
             part = slice(head * PART, head * PART + PART)
             for other in range(place + 1):
                 score = query[place, part] @ key[other, part] + unit.bias.numpy()[place - other, head]
-                score += unit.bias_of_span.numpy()[spans[0, place, other], head]
+                score += unit.bias_of_gap.numpy()[gaps[0, place, other], head]
                 mixed[part] += silu(score) / POSITIONS * value[other, part]
         told = normed(mixed, unit.norm_attended.gamma.numpy(), unit.norm_attended.beta.numpy()) * gate[place]
         expected = x[place] + told @ unit.out.kernel.numpy() + unit.out.bias.numpy()
-        np.testing.assert_allclose(unit(batch, seen, spans)[0, place], expected, atol=1e-4)
+        np.testing.assert_allclose(unit(batch, seen, gaps)[0, place], expected, atol=1e-4)
 
 
 def test_gaps_are_told_apart_by_their_ratio_from_an_hour_on():
-    hours = tf.constant([[1000.0, 999.5, 998.0, 996.0, 900.0, 0.0]]) / 24
-    spans = spans_of(hours)[0].numpy()
-    assert spans[5].tolist() == [17, 17, 17, 17, 16, 0]
-    assert spans[4, :5].tolist() == [11, 11, 11, 11, 0]
-    assert spans[2, :3].tolist() == [1, 1, 0]
-    assert spans[1, 0] == 0
-    assert spans.max() < SPANS and np.all(np.triu(spans) == 0)
+    hours = [-5.0, 0.0, 1.4, 1.6, 2.3, 100.0, 1000.0, 1e9]
+    assert kinds_of(tf.constant(hours) / 24).numpy().tolist() == [0, 0, 0, 1, 2, 11, 17, KINDS - 1]
+
+
+def test_a_basket_is_given_the_vector_of_the_gap_before_it_and_the_first_one_of_its_own():
+    vectors = GapVectors(2)
+    vectors.table.assign(
+        tf.range(2.0 * (KINDS + 1))[:, None][: 2 * (KINDS + 1) : 2] * tf.constant([[1.0, -1.0]])
+    )
+    added = vectors(tf.constant([[100.0, 100 - 2.3 / 24, 0.0]]))[0, :, 0].numpy() / 2
+    assert added.tolist() == [KINDS, 2, int(np.log((100 - 2.3 / 24) * 24) / np.log(1.5))]

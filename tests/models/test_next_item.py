@@ -13,6 +13,7 @@ from models.next_item import NextItemModel
 
 COUNTS = np.array([0, 0, 0, 8, 4, 2, 1, 5, 3])
 ITEMS, SESSIONS = [3, 5, 4, 7, 8, 6], [1, 1, 2, 3, 5, 7]  # the first basket has two items
+AGES = [50.0, 50.0, 20.0, 5.0, 4.0, 3.5]
 SMALL = {"width": 8, "blocks": 2, "heads": 2, "dropout": 0.0, "loss": "softmax", "start": "normal"}
 FILTERED = {"name": "bsarec", "norm": "post", "filter_share": 0.7, "forward": 4}
 
@@ -35,12 +36,13 @@ def rows(*counts: int) -> tuple[tf.Tensor, tf.Tensor]:
 
 def of_score(model: NextItemModel, count: int) -> float:
     """The loss of the event behind the first `count`, by what the model predicts from these."""
-    scores = model.score(*rows(count), tf.zeros((1, 6)))[0].numpy()[3:]
+    scores = model.score(*rows(count), tf.constant([AGES]))[0].numpy()[3:]
     return float(np.log(np.exp(scores).sum()) - scores[ITEMS[count] - 3])
 
 
 def loss(model: NextItemModel, *counts: int) -> tuple[float, float]:
-    total, weight = model.loss(*rows(*counts), tf.ones(len(counts)), None, None, tf.zeros((len(counts), 6)))
+    ages = tf.tile(tf.constant([AGES]), [len(counts), 1])
+    total, weight = model.loss(*rows(*counts), tf.ones(len(counts)), None, None, ages)
     return float(total), float(weight)
 
 
@@ -52,6 +54,8 @@ def loss(model: NextItemModel, *counts: int) -> tuple[float, float]:
         {"name": "sasrec", "targets": "last"},
         {"name": "gru", "targets": "last", "blocks": 1},
         {"name": "bert4rec", "norm": "post"},
+        {"name": "hstu", "targets": "last", "gaps": True},
+        {"name": "sasrec", "targets": "last", "gaps": True},
     ],
 )
 def test_the_loss_of_a_last_basket_is_that_of_predicting_it_from_those_before(choice):
@@ -75,10 +79,11 @@ def test_a_batch_cut_to_its_rows_has_the_same_loss(name):
     np.testing.assert_allclose(whole, cut, rtol=1e-5)
 
 
-def test_hstu_tells_how_long_ago_a_basket_was_and_others_do_not():
+def test_gaps_matter_to_hstu_and_where_they_are_asked_for():
     soon, late = [9.0, 9, 8, 7, 6, 5], [900.0, 900, 80, 79, 7, 5]
-    for name, differs in (("hstu", True), ("sasrec", False)):
-        scores = [made(name=name).score(*rows(6), tf.constant([ages]))[0, 3:] for ages in (soon, late)]
+    choices = ({"name": "hstu"}, True), ({"name": "sasrec", "gaps": True}, True), ({"name": "sasrec"}, False)
+    for choice, differs in choices:
+        scores = [made(**choice).score(*rows(6), tf.constant([ages]))[0, 3:] for ages in (soon, late)]
         assert np.allclose(*scores, atol=1e-6) != differs
 
 
