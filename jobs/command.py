@@ -1,7 +1,7 @@
 """What every command does that needs no Spark: read the configuration, and end with a line that says why."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from conf.load import ConfigurationError, load
@@ -18,13 +18,19 @@ class Untrusted(RuntimeError):
     """Data that does not meet an expectation marked `stop`."""
 
 
-def configure(needs: Sequence[str] = ()) -> Config:
-    """The configuration of this command line, or the end of the program with a line that says what is wrong."""
+def configure(needs: Sequence[str] = (), groups: Mapping[str, str] | None = None) -> Config:
+    """The configuration of this command line, or the end of the program with a line that says what is wrong.
+
+    groups  the choice of a group, as `train: cpu`, where the command makes none
+    """
     if {"-h", "--help"} & set(sys.argv[1:]):
         print((sys.modules["__main__"].__doc__ or "").strip())
         raise SystemExit(0)
+    given = sys.argv[1:]
+    chosen = {argument.partition("=")[0] for argument in given}
+    own = [f"{group}={choice}" for group, choice in (groups or {}).items() if group not in chosen]
     try:
-        return load(sys.argv[1:], needs)
+        return load([*own, *given], needs)
     except ConfigurationError as error:
         stop(str(error))
 

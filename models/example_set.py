@@ -20,6 +20,7 @@ from pyarrow import fs
 
 SPEC = "footfall.spec"
 TRAIN, VALIDATION = "train", "validation"
+JUDGED = ("targets", "seen")  # columns by which rows are judged: what is right, and what is no candidate
 DELETION_VECTORS = "delta.enableDeletionVectors"
 COLUMN_MAPPING = "delta.columnMapping.mode"
 VOCABULARY = pa.schema(
@@ -79,9 +80,9 @@ class ExampleSet:
         return files
 
     def lengths(self, split: str = TRAIN) -> dict[str, tuple[str, int]]:
-        """Of each packed column its dtype and its values a row; `targets` in validation rows only."""
+        """Of each packed column its dtype and its values a row; those of `JUDGED` not in training rows."""
         columns = {name: (c["dtype"], int(c["length"])) for name, c in self.spec["columns"].items()}
-        return {n: c for n, c in columns.items() if split != TRAIN or n != "targets"}
+        return {n: c for n, c in columns.items() if split != TRAIN or n not in JUDGED}
 
     def counts(self, column: str) -> np.ndarray:
         """A column of the vocabulary by item index: int64 (vocabulary_size,), 0 where there is no item."""

@@ -27,6 +27,7 @@ CGROUP = Path("/sys/fs/cgroup")
 REMEDIES = {
     "weights": "model.width lower",
     "best weights so far": "model.width lower",
+    "averaged weights": "train.average=0, or model.width lower",
     "optimizer": "model.width lower",
     "gradients": "train.lazy_rows below the number of items, or train.batch_size lower",
     "activations": "train.parts higher",
@@ -74,7 +75,7 @@ def memory_plan(
     model: Model, task: Task, train: Train, examples: ExampleSet, ranks: int, available: int
 ) -> Plan:
     """The plan of a rank of `ranks` that can have `available` bytes; `task` with the lengths of the examples."""
-    items, rows = examples.vocabulary_size, train.batch_size // train.parts
+    items, rows = examples.vocabulary_size, train.batch_size // train.parts * (2 if model.consistency else 1)
     encoder = NextItemModel(model, task, np.ones(4, np.int64), train.seed).encoder
     in_encoder = sum(variable.shape.num_elements() for variable in encoder.trainable_variables)
     weights = items * (model.width + 1) + in_encoder
@@ -84,12 +85,14 @@ def memory_plan(
         gradients = min(items, ranks * (events + sampled)) * (model.width + 1) * COPIES["slices"]
     else:
         gradients = 3 * weights
-    attention = task.positions**2 * model.heads * COPIES["attention"] if model.name == "sasrec" else 0
+    attends = model.name not in ("gru", "lstm")
+    attention = task.positions**2 * model.heads * COPIES["attention"] * attends
     encoded = model.blocks * (task.positions * model.width * COPIES["encoder"] + attention)
     is_full = model.loss == "softmax"
     numbers = {
         "weights": weights,
         "best weights so far": weights,
+        "averaged weights": weights * bool(train.average),
         "optimizer": 2 * weights + 2 * items * is_lazy,
         "gradients": gradients,
         "activations": rows * (task.length * model.width * COPIES["events"] + encoded),
