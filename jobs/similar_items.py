@@ -13,7 +13,7 @@ from conf.schema import Config
 from features.lake import Lake
 from features.similar_items import SIMILAR_ITEMS, to_similar_items
 from jobs.job import run, settled
-from models.neighbours import NEIGHBOURS_SCHEMA, has_vectors, neighbours, size_of
+from models.similar_items import NEIGHBOURS_SCHEMA, has_vectors, neighbours, size_of
 from models.registry import CHAMPION, connect
 
 
