@@ -249,6 +249,16 @@ class Lake:
             for name in settings:
                 self.spark.conf.unset(f"spark.databricks.delta.{name}")
 
+    def compact(self, table: Table) -> tuple[int, int]:
+        """Writes the small files of each partition as few, in one commit that changes no row. Files removed and added.
+
+        The commit says of the table what the one before it did.
+        """
+        with self._committed(table, self.facts(table)):
+            metrics = self._delta(table).optimize().executeCompaction().select("metrics.*").first()
+        assert metrics is not None
+        return metrics.numFilesRemoved, metrics.numFilesAdded
+
     def drop(self, folder: str) -> None:
         """Deletes a folder of the lake, tables and all."""
         hadoop, system = self.file_system()

@@ -1,0 +1,46 @@
+"""Airflow's environment for tests: a throwaway home, and what the DAGs read."""
+
+import json
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tools.airflow_service import BIN, ROOT, environment
+
+PLACES = {
+    "RAW": "/data/raw",
+    "LAKE": "/data/lake",
+    "REGISTRY": "http://mlflow:5000",
+    "ARTIFACTS": "/data/artifacts",
+}
+VARIABLES = {f"AIRFLOW_VAR_FOOTFALL_{name}": value for name, value in PLACES.items()}
+
+
+def python(
+    home: Path, *words: str, settings: str = "default", **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs the python of .venv-airflow."""
+    assert (BIN / "python").exists(), "there is no .venv-airflow: run `make setup`"
+    told = environment(home, settings=settings, AIRFLOW__LOGGING__LOGGING_LEVEL="ERROR", **more)
+    return subprocess.run(
+        [BIN / "python", "-W", "ignore", *words],
+        env=told,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+
+
+def described(home: Path, settings: str = "default", **more: str) -> dict[str, Any]:
+    """What Airflow makes of the DAGs (tests/airflow_dags/described.py)."""
+    done = python(home, "-m", "tests.airflow_dags.described", settings=settings, **VARIABLES, **more)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
