@@ -1,5 +1,6 @@
 """The last task of a DAG that others follow: says what is new by an Asset event."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from airflow.sdk import Asset, Context
@@ -14,7 +15,7 @@ BACKFILL = "backfill"
 class Announce(CommandStep):
     """Raises an event of an asset, with `ds` and what jobs/versions.py says in its extra."""
 
-    template_fields = (*CommandStep.template_fields, "ds")
+    template_fields: Sequence[str] = (*CommandStep.template_fields, "ds")
 
     def __init__(self, *, ds: str, asset: Asset, **more: Any) -> None:
         super().__init__(job="versions", inlets=[asset], outlets=[asset], **more)

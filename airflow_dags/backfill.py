@@ -1,11 +1,9 @@
 """A range of days of a new source, or after a fault that was put right."""
 
-from datetime import date, timedelta
-from itertools import pairwise
-
 from airflow.sdk import DAG, Context, Param, task
 
 from airflow_dags.arguments import arguments
+from airflow_dags.nights import ranges
 from airflow_dags.policy import policy
 from airflow_dags.settings import SETTINGS
 from airflow_dags.steps import SPARK_POOL, SparkStep
@@ -19,15 +17,6 @@ promotes nothing, publishes nothing and raises no event; the next night's check 
 - `source`: the log format
 - `reingest`: take in anew what is in the lake already, after a mapping that was wrong
 """
-
-
-def ranges(start: str, end: str, days: int) -> list[dict[str, str]]:
-    """`[start, end)` in half-open ranges of so many days at most."""
-    first, last = date.fromisoformat(start), date.fromisoformat(end)
-    if first >= last:
-        raise ValueError(f"start must lie before end, which is not taken in any more, got {start} and {end}")
-    cuts = [*(first + timedelta(days=n) for n in range(0, (last - first).days, days)), last]
-    return [{"start": a.isoformat(), "end": b.isoformat()} for a, b in pairwise(cuts)]
 
 
 with DAG(

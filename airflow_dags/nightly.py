@@ -1,6 +1,6 @@
 """The night: per source ingest, sessionize, sequence, check; then the event that trainings and scores wait for."""
 
-from airflow.sdk import DAG, Param, TaskGroup
+from airflow.sdk import DAG, Param, TaskGroup, chain
 
 from airflow_dags.announce import AnnounceNight
 from airflow_dags.arguments import OF_INTERVAL, arguments, place
@@ -36,5 +36,4 @@ with DAG(
                 SparkStep(task_id=job, job=job, arguments=told)
                 for job in ("ingest", "sessionize", "sequence", "quality")
             ]
-            for before, after in zip([logs, *steps], [*steps, announce], strict=True):
-                before >> after
+            chain(logs, *steps, announce)

@@ -1,7 +1,8 @@
-"""Which nights a run is about."""
+"""Which nights a run is about, and what is done for them."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 
@@ -21,3 +22,19 @@ def nights_of(
     if interval_end is None:
         raise ValueError("this run has no interval and no events: give ds=YYYY-MM-DD as its parameter")
     return [(interval_end - timedelta(days=1)).date().isoformat()]
+
+
+def ranges(start: str, end: str, days: int) -> list[dict[str, str]]:
+    """`[start, end)` in half-open ranges of so many days at most."""
+    first, last = date.fromisoformat(start), date.fromisoformat(end)
+    if first >= last:
+        raise ValueError(f"start must lie before end, which is not taken in any more, got {start} and {end}")
+    cuts = [*(first + timedelta(days=n) for n in range(0, (last - first).days, days)), last]
+    return [{"start": a.isoformat(), "end": b.isoformat()} for a, b in pairwise(cuts)]
+
+
+def training_of(wanted: str, run_type: str) -> str:
+    """`pretrain` or `finetune`."""
+    if wanted != "auto":
+        return wanted
+    return "finetune" if run_type == "asset_triggered" else "pretrain"

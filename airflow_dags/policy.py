@@ -14,7 +14,7 @@ NIGHT = Asset("footfall_night")
 CHAMPION = Asset("footfall_champion")
 """The models in service: `ds`, and task -> version."""
 GPU_POOL = "footfall_gpu"
-LONG = {"execution_timeout": timedelta(hours=SETTINGS.training_hours)}
+LONG = timedelta(hours=SETTINGS.training_hours)
 
 
 def policy(**more: Any) -> dict[str, Any]:

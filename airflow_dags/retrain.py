@@ -4,6 +4,7 @@ from airflow.sdk import DAG, AssetOrTimeSchedule, Context, Param, TaskGroup, tas
 
 from airflow_dags.announce import AnnounceChampion
 from airflow_dags.arguments import NEWEST, arguments
+from airflow_dags.nights import training_of
 from airflow_dags.policy import GPU_POOL, LONG, NIGHT, deadline, every, policy
 from airflow_dags.settings import SETTINGS
 from airflow_dags.steps import CommandStep, SparkStep
@@ -20,18 +21,11 @@ No two trainings share the GPUs. A backfill of this DAG is refused.
 RUNS = ("scheduled", "manual", "asset_triggered")
 
 
-def training_of(wanted: str, run_type: str) -> str:
-    """`pretrain` or `finetune`."""
-    if wanted != "auto":
-        return wanted
-    return "finetune" if run_type == "asset_triggered" else "pretrain"
-
-
 def training(job_task: str, **given: str) -> CommandStep | SparkStep:
     """Where ranks run on executors, Spark is started for them; else the job's own launcher starts them."""
     told = arguments(ds=NEWEST, model=SETTINGS.model, train=SETTINGS.launcher, **given)
     kind = SparkStep if SETTINGS.launcher == "spark" else CommandStep
-    return kind(task_id=job_task, job="train", arguments=told, pool=GPU_POOL, **LONG)
+    return kind(task_id=job_task, job="train", arguments=told, pool=GPU_POOL, execution_timeout=LONG)
 
 
 with DAG(

@@ -1,9 +1,8 @@
 """The predictions: every user scored, for each night and task; watched; published."""
 
-from itertools import pairwise
 from typing import Any
 
-from airflow.sdk import DAG, Context, Param, task, task_group
+from airflow.sdk import DAG, Context, Param, chain, task, task_group
 
 from airflow_dags.arguments import arguments
 from airflow_dags.nights import nights_of
@@ -47,8 +46,6 @@ with DAG(
             *(["monitor"] if SETTINGS.monitor else []),
             *(["publish"] if SETTINGS.publish else []),
         ]
-        steps = [SparkStep(task_id=job, job=job, arguments=arguments(), night=night) for job in jobs]
-        for before, after in pairwise(steps):
-            before >> after
+        chain(*(SparkStep(task_id=job, job=job, arguments=arguments(), night=night) for job in jobs))
 
     predictions.expand(night=nights())

@@ -38,6 +38,7 @@ class Settings:
     publish: bool
     spark: str
     driver_memory: str | None
+    spark_conf: dict[str, str]
     py_files: str | None
     retries: int
     retry_minutes: float

@@ -6,11 +6,10 @@ cause and the command that runs it by hand; what a retry cannot put right is not
 
 import ctypes
 import os
-import re
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
@@ -18,14 +17,11 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from airflow_dags.facts import Heard
 from airflow_dags.settings import ROOT, SETTINGS
 
-FACTS = re.compile(r"^(?P<job>\w+): (?P<facts>\w+=.*)$")
-DONE_BY_TWIN = re.compile(r"^\w+: (?P<note>done meanwhile by .*)$")
-BETWEEN_FACTS = re.compile(r", (?=\w+=)")
 BAD_INPUT, UNTRUSTED = 2, 3  # exit codes of jobs/job.py
 SPARK_POOL = "footfall_spark"  # a slot for each driver that this machine has memory for
-SAID_KEPT = 5  # lines of a job in the message of its failure
 KILLED = {signal.SIGKILL, signal.SIGTERM}
 SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 LIBC = ctypes.CDLL(None)
@@ -41,29 +37,6 @@ class QualityStop(AirflowFailException):
 
 class JobFailed(AirflowException):
     """Anything else; it is tried again."""
-
-
-class Heard:
-    """What a job says, line by line: its last facts and its last words."""
-
-    def __init__(self) -> None:
-        self.facts: dict[str, str] = {}
-        self.words: list[str] = []
-
-    def listen(self, lines: Iterable[str]) -> Iterator[str]:
-        for line in lines:
-            text = line.strip()
-            if found := FACTS.match(text):
-                self.facts = facts_of(found["facts"])
-            elif found := DONE_BY_TWIN.match(text):
-                self.facts = {"note": found["note"]}
-            self.words = [*self.words, text][-SAID_KEPT:]
-            yield line
-
-
-def facts_of(text: str) -> dict[str, str]:
-    """`{"files": "3", "events": "120"}` of `files=3, events=120`."""
-    return dict(fact.split("=", 1) for fact in BETWEEN_FACTS.split(text))
 
 
 def end_with_parent() -> None:
@@ -133,6 +106,7 @@ class SparkStep(SparkSubmitOperator):
             name=f"footfall {job}",
             env_vars=environment(),
             driver_memory=SETTINGS.driver_memory,
+            conf=SETTINGS.spark_conf,
             py_files=SETTINGS.py_files,
             **more,
         )
@@ -180,7 +154,7 @@ def where(master: str) -> list[str]:
 class CommandStep(BaseOperator):
     """A job by the training environment's python: trainings, whose launcher the configuration names, and small ones."""
 
-    template_fields = ("arguments",)
+    template_fields: Sequence[str] = ("arguments",)
 
     def __init__(self, *, job: str, arguments: Sequence[str], **more: Any) -> None:
         super().__init__(**more)

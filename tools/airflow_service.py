@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from jobs.rank import at_parents_end
 from tools.airflow_api import Airflow
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,9 +32,9 @@ PATIENCE = 180  # seconds for a component to answer, on a slow machine
 SPARK = {"conn_type": "spark", "host": "local[2]"}
 SHOP = ROOT / "var" / "airflow" / "shop"
 SIMULATED = (
-    "simulate.events=40000",
-    "simulate.days=45",
-    "simulate.first_day=2026-01-15",
+    "simulate.events=15000",
+    "simulate.days=24",
+    "simulate.first_day=2026-02-05",
     "simulate.items=300",
     "simulate.categories=8",
     "simulate.bots=1",
@@ -86,6 +87,7 @@ def running(told: dict[str, str], components: Sequence[str] = OTHERS) -> Iterato
     """An Airflow with the DAGs' pools; the API server first, whom the others and every task ask."""
     subprocess.run([BIN / "airflow", "db", "migrate"], env=told, check=True, stdout=subprocess.DEVNULL)
     url = told["AIRFLOW__API__BASE_URL"]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that what was started is ended
     with ExitStack() as started:
         started.enter_context(component("api-server", told))
         awaited(f"{url}/api/v2/monitor/health")
@@ -109,6 +111,7 @@ def component(command: str, told: dict[str, str]) -> Iterator[subprocess.Popen[b
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=at_parents_end(signal.SIGTERM),
         )
     try:
         yield process
@@ -155,7 +158,8 @@ def make_shop() -> None:
     if (SHOP / "raw" / "_simulated.json").exists() and (SHOP / "raw" / "truth").exists():
         return
     print("a small shop is simulated, once: about a minute", flush=True)
-    command = [ROOT / ".venv" / "bin" / "spark-submit", "jobs/simulate.py", f"raw={SHOP / 'raw'}", *SIMULATED]
+    submit = str(ROOT / ".venv" / "bin" / "spark-submit")
+    command = [submit, "jobs/simulate.py", f"raw={SHOP / 'raw'}", *SIMULATED]
     environment = os.environ | {"SPARK_LOCAL_IP": "127.0.0.1", "PYTHONPATH": str(ROOT)}
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
 
@@ -174,7 +178,6 @@ def main() -> None:
             "ds=2026-02-28, or give it a backfill from 2026-02-26 to 2026-02-28.",
             flush=True,
         )
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         signal.pause()
 
 
