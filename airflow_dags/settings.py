@@ -71,23 +71,24 @@ class SettingsError(ValueError):
 
 
 def load(name: str | None = None) -> Settings:
-    """default.yaml, and on top of it the file that `name`, or FOOTFALL_AIRFLOW in the environment, chooses."""
+    """default.yaml, and on top of it the file that `name`, or FOOTFALL_AIRFLOW in the environment, chooses.
+
+    name  of a file in conf/airflow, or the path of one's own, which ends in .yaml
+    """
     name = name or os.environ.get(CHOICE, "default")
     told = read(FOLDER / "default.yaml")
     if name != "default":
-        told |= read(FOLDER / f"{name}.yaml")
+        told |= read(Path(name) if name.endswith(".yaml") else FOLDER / f"{name}.yaml")
     known = {each.name for each in fields(Settings)}
     if unknown := sorted(told.keys() - known):
-        raise SettingsError(
-            f"conf/airflow/{name}.yaml has {', '.join(unknown)}, expected keys of default.yaml"
-        )
+        raise SettingsError(f"{name} has {', '.join(unknown)}, expected keys of conf/airflow/default.yaml")
     return Settings(**told)
 
 
 def read(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        there = ", ".join(sorted(each.stem for each in path.parent.glob("*.yaml")))
-        raise SettingsError(f"there is no {path.name} in conf/airflow: set {CHOICE} to one of {there}")
+        there = ", ".join(sorted(each.stem for each in FOLDER.glob("*.yaml")))
+        raise SettingsError(f"there is no {path}: set {CHOICE} to one of {there}, or to a file of your own")
     return yaml.safe_load(path.read_text()) or {}
 
 

@@ -28,7 +28,7 @@ POOLS = {"footfall_spark": 1, "footfall_gpu": 1}
 DAGS = 5
 # A server of logs would listen on all interfaces; on one machine they are read from its disk.
 OTHERS = ("scheduler --skip-serve-logs", "dag-processor", "triggerer --skip-serve-logs")
-PATIENCE = 180  # seconds for a component to answer, on a slow machine
+PATIENCE = 600  # seconds for a component to answer, on a slow machine
 SPARK = {"conn_type": "spark", "host": "local[2]"}
 SHOP = ROOT / "var" / "airflow" / "shop"
 SIMULATED = (
@@ -66,6 +66,7 @@ def environment(home: Path, port: int = PORT, settings: str = "demo", **more: st
         "AIRFLOW__API__SECRET_KEY": secret,
         "AIRFLOW__API_AUTH__JWT_SECRET": secret,
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",  # seconds; 5 are too few for a machine that Spark is busy on
         "AIRFLOW_CONN_FOOTFALL_SPARK": json.dumps(SPARK),
         "FOOTFALL_AIRFLOW": settings,
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "airflow_dags" / "plugins")]),

@@ -142,9 +142,7 @@ def test_an_unknown_choice_is_told_which_there_are():
         load("demonstration")
 
 
-def test_an_unknown_key_is_refused(tmp_path, monkeypatch):
-    (tmp_path / "default.yaml").write_text((FOLDER / "default.yaml").read_text())
+def test_an_unknown_key_of_a_file_of_one_s_own_is_refused(tmp_path):
     (tmp_path / "mine.yaml").write_text("retires: 5\n")
-    monkeypatch.setattr("airflow_dags.settings.FOLDER", tmp_path)
     with pytest.raises(SettingsError, match=r"mine\.yaml has retires"):
-        load("mine")
+        load(str(tmp_path / "mine.yaml"))
