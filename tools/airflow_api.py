@@ -91,7 +91,7 @@ class Airflow:
             if time.monotonic() > end:
                 states = {run["dag_run_id"]: run["state"] for run in found}
                 raise TimeoutError(f"{dag} is not done after {patience:.0f} s: {states}")
-            time.sleep(2)
+            time.sleep(10)
 
     def _ask(self, method: str, url: str, body: Any = None) -> Any:
         headers = {"Content-Type": "application/json"}

@@ -44,3 +44,27 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
+
+
+def database(home: Path, settings: str) -> None:
+    """An empty database of Airflow's, SQLite in `home`."""
+    done = python(home, "-m", "airflow", "db", "migrate", settings=settings)
+    assert done.returncode == 0, done.stderr
+
+
+def tried(home: Path, settings: str, dag: str, **params: Any) -> dict[str, Any]:
+    """What comes of a run of a DAG in one process (tests/airflow_dags/tried.py)."""
+    done = python(home, "-m", "tests.airflow_dags.tried", dag, json.dumps(params), settings=settings)
+    said = [line for line in done.stdout.splitlines() if line.startswith("TRIED: ")]
+    assert said, done.stdout[-5000:] + done.stderr[-5000:]
+    return json.loads(said[-1].removeprefix("TRIED: "))
+
+
+def settings_file(folder: Path, *lines: str) -> str:
+    """A choice of conf/airflow for a shop in `folder`."""
+    places = [f"{name}: {folder}/{name}" for name in ("raw", "lake", "artifacts", "erasures")]
+    quick = "spark_conf: {spark.driver.extraJavaOptions: -XX:+UseParallelGC -XX:TieredStopAtLevel=1}"
+    own = [*places, f"registry: sqlite:///{folder}/mlflow.db", "driver_memory: 1g", quick, *lines]
+    file = folder / "airflow.yaml"
+    file.write_text("\n".join(own) + "\n")
+    return str(file)
