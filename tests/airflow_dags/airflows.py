@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tools.airflow_service import BIN, ROOT, environment
+from tools.airflow_service import BIN, ROOT, SPARK, environment
 
 PLACES = {
     "RAW": "/data/raw",
@@ -52,9 +52,17 @@ def database(home: Path, settings: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def tried(home: Path, settings: str, dag: str, **params: Any) -> dict[str, Any]:
-    """What comes of a run of a DAG in one process (tests/airflow_dags/tried.py)."""
-    done = python(home, "-m", "tests.airflow_dags.tried", dag, json.dumps(params), settings=settings)
+def tried(home: Path, settings: str, dag: str, connection: Any = SPARK, **params: Any) -> dict[str, Any]:
+    """What comes of a run of a DAG in one process (tests/airflow_dags/tried.py), with Spark where `connection` says."""
+    done = python(
+        home,
+        "-m",
+        "tests.airflow_dags.tried",
+        dag,
+        json.dumps(params),
+        settings=settings,
+        AIRFLOW_CONN_FOOTFALL_SPARK=json.dumps(connection),
+    )
     said = [line for line in done.stdout.splitlines() if line.startswith("TRIED: ")]
     assert said, done.stdout[-5000:] + done.stderr[-5000:]
     return json.loads(said[-1].removeprefix("TRIED: "))

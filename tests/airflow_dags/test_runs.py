@@ -7,6 +7,7 @@ import pytest
 from deltalake import DeltaTable
 
 from tests.airflow_dags.airflows import database, settings_file, tried
+from tests.jobs.standalone import cluster
 from tests.shop import line, write_log
 from tools.airflow_service import ROOT, SIMULATED
 
@@ -59,6 +60,19 @@ def test_a_night_announces_itself_with_its_tables(night, shop):
     told = dict(each.split("@") for each in night["events"][0]["tables"].split())
     for table in ("events", "sessions", "sequences", "items", "users", "quality"):
         assert int(told[table]) == DeltaTable(str(folder / "lake" / table)).version()
+
+
+@pytest.mark.cluster
+def test_the_connection_takes_a_night_to_a_cluster(tmp_path):
+    write_log(tmp_path / "raw", FIRST, bought("ann", FIRST))
+    settings = settings_file(tmp_path, "sources: [plain]", PLAIN)
+    database(tmp_path / "home", settings)
+    with cluster(tmp_path, workers=1) as found:
+        host, port = found.url.rsplit(":", 1)
+        connection = {"conn_type": "spark", "host": host, "port": int(port)}
+        run = tried(tmp_path / "home", settings, "footfall_nightly", connection, ds=FIRST)
+    assert run["state"] == "success"
+    assert len(list(tmp_path.glob("worker-0/app-*"))) == 4, "each of the four jobs had executors there"
 
 
 @pytest.mark.long
