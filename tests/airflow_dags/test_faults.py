@@ -188,9 +188,9 @@ def disturbed(live):
     """The first night: its driver is killed in ingest, its task in sessionize, the scheduler in sequence."""
     with component(SCHEDULER, live.told) as scheduler:
         run = live.night(FIRST)
-        killed_driver = live.driver("ingest")
-        os.kill(killed_driver, signal.SIGKILL)
-        assert gone(killed_driver)
+        driver = live.driver("ingest")
+        os.kill(driver, signal.SIGKILL)
+        assert gone(driver)
         driver = live.driver("sessionize")
         os.kill(parent_of(driver), signal.SIGKILL)
         assert gone(driver), (
@@ -198,9 +198,9 @@ def disturbed(live):
         )
         live.driver("sequence")
         os.kill(scheduler.pid, signal.SIGKILL)
-    with component(SCHEDULER, live.told):
-        state = live.done(run)
-        yield run, state
+        with component(SCHEDULER, live.told):  # beside what the first has left at work
+            state = live.done(run)
+            yield run, state
 
 
 def test_a_night_whose_processes_were_killed_is_green_in_the_end(live, disturbed):
