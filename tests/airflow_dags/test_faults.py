@@ -79,6 +79,12 @@ class Live:
             time.sleep(0.5)
         raise AssertionError(f"{job} never started")
 
+    def until_committed(self, table):
+        end = time.monotonic() + PATIENCE
+        while not list((self.folder / "lake" / table / "_delta_log").glob("*.json")):
+            assert time.monotonic() < end, f"{table} was never committed to"
+            time.sleep(0.1)
+
 
 def words_of(process):
     try:
@@ -189,6 +195,7 @@ def disturbed(live):
     with component(SCHEDULER, live.told) as scheduler:
         run = live.night(FIRST)
         driver = live.driver("ingest")
+        live.until_committed("events")  # and before it has ended the ingest by its row of `ingested_files`
         os.kill(driver, signal.SIGKILL)
         assert gone(driver)
         driver = live.driver("sessionize")
