@@ -12,8 +12,9 @@ STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
-setup:  ## make .venv: some minutes on a new machine, then nothing to do
+setup:  ## make .venv and .venv-airflow: some minutes on a new machine, then nothing to do
 	@tools/setup.sh
+	@tools/airflow_setup.sh
 
 demo: setup  ## the whole pipeline on public data: ingest, train, promote, score, report
 	$(PYTHON) -m jobs.demo
@@ -79,6 +80,12 @@ ui: setup  ## MLflow's pages on the demo's runs and models
 	@echo "MLflow: http://127.0.0.1:5000 (Ctrl-C stops it)"
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false .venv/bin/mlflow server --backend-store-uri sqlite:///var/demo/mlflow.db --host 127.0.0.1 --port 5000 --workers 1
 
+airflow: setup  ## Airflow on a small simulated shop, until Ctrl-C: its address and password are printed
+	@$(PYTHON) -m tools.airflow_service
+
+airflow-demo: setup  ## three nights, a training and a score by Airflow, unattended; a table and a picture in var/airflow
+	@$(PYTHON) -m tools.airflow_demo
+
 tensorboard: setup  ## TensorBoard on the curves of the demo's trainings; LOGS=FOLDER for others
 	.venv/bin/tensorboard --logdir $(or $(LOGS),var/demo/lake.tensorboard) --host 127.0.0.1
 
@@ -87,4 +94,4 @@ requirements:  ## pin again what requirements/*.in ask for
 
 clean:  ## remove what runs and builds left behind, var/ too (keeps .venv)
 	rm -rf build dist *.egg-info spark-warehouse metastore_db derby.log .mypy_cache .pytest_cache .ruff_cache .hypothesis var
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

@@ -43,6 +43,7 @@ class Lake:
         # A relative path would be read as a table's name.
         self.root = system.makeQualified(hadoop.Path(root)).toString()
         self._guard: Guard | None = None
+        self._written: dict[str, Table] = {}
 
     def path(self, table: Table) -> str:
         return f"{self.root}/{table.name}"
@@ -64,6 +65,11 @@ class Lake:
         """Number of the newest commit; none where the table does not exist."""
         newest = self._snapshot(table).version()
         return None if newest < 0 else newest
+
+    def versions_written(self) -> dict[str, int | None]:
+        """Name -> version of each table that was committed to since this was asked before."""
+        written, self._written = self._written, {}
+        return {name: self.version(table) for name, table in written.items()}
 
     def written_at(self, table: Table) -> datetime | None:
         """When the newest commit was made; none where the table does not exist."""
@@ -249,6 +255,16 @@ class Lake:
             for name in settings:
                 self.spark.conf.unset(f"spark.databricks.delta.{name}")
 
+    def compact(self, table: Table) -> tuple[int, int]:
+        """Writes the small files of each partition as few, in one commit that changes no row. Files removed and added.
+
+        The commit says of the table what the one before it did.
+        """
+        with self._committed(table, self.facts(table)):
+            metrics = self._delta(table).optimize().executeCompaction().select("metrics.*").first()
+        assert metrics is not None
+        return metrics.numFilesRemoved, metrics.numFilesAdded
+
     def drop(self, folder: str) -> None:
         """Deletes a folder of the lake, tables and all."""
         hadoop, system = self.file_system()
@@ -406,6 +422,7 @@ class Lake:
             self.spark.conf.set(USER_METADATA, json.dumps(facts, sort_keys=True, default=str))
         try:
             yield
+            self._written[table.name] = table
         finally:
             self.spark.conf.unset(USER_METADATA)
             if self._guard:

@@ -109,10 +109,13 @@ def told(arguments: Sequence[str]) -> str:
 
 
 def say(step: Step, conf: Config, lake: Lake) -> dict[str, Any]:
-    """Runs a step and prints its facts, with the seconds it took."""
+    """Runs a step and prints its facts, with the versions of the tables that it wrote and the seconds it took."""
     print(f"{step.__name__}: started", flush=True)
     start = time.monotonic()
-    facts = step(conf, lake) | {"seconds": round(time.monotonic() - start, 1)}
+    facts = step(conf, lake)
+    if written := lake.versions_written():
+        facts["tables"] = " ".join(f"{name}@{version}" for name, version in written.items())
+    facts["seconds"] = round(time.monotonic() - start, 1)
     print(f"{step.__name__}: " + ", ".join(f"{k}={v}" for k, v in facts.items()), flush=True)
     return facts
 

@@ -14,6 +14,7 @@ compile() {    # no address of an index in the files: where packages come from i
 
 compile "$@" requirements/runtime.in --output-file requirements/runtime.txt
 compile "$@" requirements/dev.in --output-file requirements/dev.txt
+compile "$@" --override requirements/airflow-overrides.txt requirements/airflow.in --output-file requirements/airflow.txt
 if grep -nE 'https?://|--(extra-)?index|--find-links' requirements/*.txt; then
     echo "an address got into the pins: remove it" >&2
     exit 1
