@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Step = Callable[[Config, Lake], dict[str, Any]]
 Leases = Callable[[Config], Sequence[str]]
-BAD_INPUT, UNTRUSTED = 2, 3
+BAD_INPUT, UNTRUSTED, BREACHED = 2, 3, 4
 FEW_ROWS = 100_000
 POLL = 2.0  # seconds between two looks at a lease
 UNTOLD = re.compile(
@@ -34,6 +34,10 @@ class InputError(ValueError):
 
 class Untrusted(RuntimeError):
     """Data that does not meet an expectation marked `stop`."""
+
+
+class Breached(RuntimeError):
+    """A measure of a night that is outside of its limits. All that the job writes is written."""
 
 
 def writer(conf: Config) -> Sequence[str]:
@@ -51,7 +55,7 @@ def run(step: Step, needs: Sequence[str] = ("ds",), leases: Leases = writer) -> 
 
     A wrong configuration stops it before Spark starts; so does, once it has, another run that holds one of `leases`.
     Ends with one line of facts; exit code 2 for what the user can put right, 3 for data that is not trusted
-    (jobs/quality.py), 1 for anything else that fails.
+    (jobs/quality.py), 4 for measures outside of their limits (jobs/monitor.py), 1 for anything else that fails.
     """
     conf = configure((*needs, "spark.master"))
     lake = open_lake(conf, step.__name__)
@@ -64,6 +68,8 @@ def run(step: Step, needs: Sequence[str] = ("ds",), leases: Leases = writer) -> 
         stop(str(error))
     except Untrusted as error:
         stop(str(error), UNTRUSTED)
+    except Breached as error:
+        stop(str(error), BREACHED)
     finally:
         lake.spark.stop()
 
