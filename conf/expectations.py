@@ -2,11 +2,24 @@
 
 from collections.abc import Iterator
 
-from conf.schema import Quality
+from conf.schema import Monitor, Quality
 
 TABLES = ("ingested_files", "events", "sessions", "users", "items", "sequences")
 OF = ("events", "sessions")
 SEVERITIES = ("warn", "stop")
+WATCHED = ("events", "sessions", "users", "items", "sequences", "predictions")
+AGED = (
+    "ingested_files",
+    "events",
+    "sessions",
+    "users",
+    "sequences",
+    "items",
+    "predictions",
+    "quality",
+    "champion",
+)
+COUNTED = ("ingested_files", "events", "sessions", "new_users", "new_items", "predictions")
 
 
 def problems(quality: Quality) -> Iterator[str]:
@@ -25,6 +38,28 @@ def problems(quality: Quality) -> Iterator[str]:
         yield from _among(f"{key}.severity", drift.severity, SEVERITIES)
         if drift.upper <= 0:
             yield f"{key}.upper must be > 0, got {drift.upper:g}: an index is 0 where nothing has changed"
+
+
+def problems_of_nights(monitor: Monitor) -> Iterator[str]:
+    """What makes no sense in `monitor`, likewise."""
+    for name, watched in monitor.drift.items():
+        yield from _among(f"monitor.drift.{name}.of", watched.of, WATCHED)
+        if watched.upper <= 0:
+            yield f"monitor.drift.{name}.upper must be > 0, got {watched.upper:g}: an index is 0 where nothing has changed"
+    for name in monitor.freshness:
+        yield from _among("a name in monitor.freshness", name, AGED)
+    for name, limits in monitor.volume.items():
+        yield from _among("a name in monitor.volume", name, COUNTED)
+        if limits.lower > limits.upper:
+            yield f"monitor.volume.{name}.lower must be <= upper, got {limits.lower:g} and {limits.upper:g}: set one of them"
+    if (
+        monitor.activity != sorted(set(monitor.activity))
+        or len(monitor.activity) != 2
+        or monitor.activity[0] < 2
+    ):
+        yield f"monitor.activity must be two rising numbers of sessions from 2 on, as [3, 10], got {monitor.activity}"
+    if monitor.shadow == "champion":
+        yield "monitor.shadow must be another alias than champion, as challenger: the champion is in service"
 
 
 def _among(key: str, value: str, allowed: tuple[str, ...]) -> Iterator[str]:

@@ -92,6 +92,16 @@ ABOVE_ZERO = (
     "serve.max_events",
     "serve.explained",
     "serve.threads",
+    "monitor.page_nights",
+    "monitor.days",
+    "monitor.reference_days",
+    "monitor.least_rows",
+    "monitor.weeks",
+    "monitor.horizon_days",
+    "monitor.least_users",
+    "monitor.least_nights",
+    "monitor.new_days",
+    "monitor.shadow_nights",
 )
 SHARES = ("selection.correlation", "selection.variance")
 EXCLUDABLE = ("bought", "out_of_stock", "embargoed")
@@ -203,6 +213,8 @@ def check(config: Config) -> None:
     if problem := next(simulation.problems(config.simulate), None):
         raise ConfigurationError(problem)
     if problem := next(expectations.problems(config.quality), None):
+        raise ConfigurationError(problem)
+    if problem := next(expectations.problems_of_nights(config.monitor), None):
         raise ConfigurationError(problem)
     for key in ("ds", "start", "end"):
         if day := _get(config, key):

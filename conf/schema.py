@@ -293,6 +293,57 @@ class Quality:
 
 
 @dataclass
+class Watched:
+    """What is expected to be spread as it was: over the newest days' behaviour, or over a night's predictions."""
+
+    of: str = MISSING  # events, sessions, users, items, sequences or predictions: one value for each
+    value: str = MISSING  # Spark SQL over a row of it; text or a number
+    upper: float = 0.25  # the most that passes, of the population stability index
+    meaning: str = MISSING  # of the value, in words
+
+
+@dataclass
+class Span:
+    """What passes."""
+
+    lower: float = MISSING  # the least
+    upper: float = MISSING  # the most
+
+
+@dataclass
+class Monitor:
+    """What a night is held against when it is over. A breach ends `jobs/monitor.py` with exit code 4."""
+
+    page: str | None = None  # HTML file; none: monitor_TASK.html in `report`
+    page_nights: int = 60  # newest nights that the page shows
+    days: int = 7  # days up to the night whose behaviour is compared
+    reference_days: int = 28  # with so many days, or nights of predictions, before them
+    least_rows: int = 500  # with fewer values on either side there is nothing to judge of a drift or a volume
+    weeks: int = 4  # weeks before the night, with whose same weekday its volume is compared
+    horizon_days: int = 1  # days up to the night, by which the predictions made before them are judged
+    least_users: int = 200  # with fewer users there is nothing to judge of realised metrics
+    least_nights: int = 7  # with fewer earlier nights likewise
+    realised_lower: float = 0.7  # the least that passes, by the mean of the nights before
+    calibration_upper: float = (
+        0.05  # most that passes, of the mean distance between told and seen probabilities
+    )
+    probabilities: bool = False  # scores are probabilities that an item is taken: their calibration is judged
+    activity: list[int] = field(
+        default_factory=lambda: [3, 10]
+    )  # sessions from which a user is `some`, `many`
+    new_days: int = 28  # for which a user is new
+    shadow: str = ""  # alias, as `challenger`, whose predictions are scored and judged beside the champion's
+    shadow_nights: int = 7  # nights for which it is, before one asks the gate
+    drift: dict[str, Watched] = field(default_factory=dict)  # by name
+    freshness: dict[str, float] = field(
+        default_factory=dict
+    )  # by table, or `champion`: most that passes, in days
+    volume: dict[str, Span] = field(
+        default_factory=dict
+    )  # by what is counted: rows, by the mean of that weekday before
+
+
+@dataclass
 class Privacy:
     """What stands in the lake for the ids of users."""
 
@@ -362,3 +413,4 @@ class Config:
     quality: Quality = field(default_factory=Quality)
     privacy: Privacy = field(default_factory=Privacy)
     serve: Serve = field(default_factory=Serve)
+    monitor: Monitor = field(default_factory=Monitor)

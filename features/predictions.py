@@ -33,6 +33,11 @@ PREDICTIONS = Table(
 )
 
 
+def task_of(task: str, alias: str, champion: str) -> str:
+    """The column `task` of what a model says: `next_item`; of another alias than the champion, `next_item@challenger`."""
+    return task if alias == champion else f"{task}@{alias}"
+
+
 def to_predictions(
     scored: DataFrame, ds: str, task: str, model: str, version: int, sequences_version: int
 ) -> DataFrame:

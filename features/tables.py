@@ -6,6 +6,7 @@ from features.identities import IDENTITIES, IDENTITY_FILES
 from features.ingested_files import INGESTED_FILES
 from features.item_features import ITEM_FEATURES
 from features.items import ITEMS
+from features.monitoring import MONITORING
 from features.predictions import PREDICTIONS
 from features.promotions import PROMOTIONS
 from features.quality import QUALITY
@@ -37,4 +38,5 @@ TABLES = (
     PREDICTIONS,
     SIMILAR_ITEMS,
     PROMOTIONS,
+    MONITORING,
 )

@@ -7,7 +7,7 @@ from typing import NoReturn
 from conf.load import ConfigurationError, load
 from conf.schema import Config
 
-BAD_INPUT, UNTRUSTED = 2, 3
+BAD_INPUT, UNTRUSTED, BREACHED = 2, 3, 4
 
 
 class InputError(ValueError):
@@ -16,6 +16,10 @@ class InputError(ValueError):
 
 class Untrusted(RuntimeError):
     """Data that does not meet an expectation marked `stop`."""
+
+
+class Breached(RuntimeError):
+    """A measure of a night that is outside of its limits. All that the job writes is written."""
 
 
 def configure(needs: Sequence[str] = (), groups: Mapping[str, str] | None = None) -> Config:

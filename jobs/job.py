@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from conf.schema import Config
 from features.lake import Lake, UnsupportedTable
 from features.leases import WRITER, Holder, Lease, LeaseHeld, LeaseLost, holding, is_done, release, take
-from jobs.command import UNTRUSTED, InputError, Untrusted, configure, stop
+from jobs.command import BREACHED, UNTRUSTED, Breached, InputError, Untrusted, configure, stop
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -42,7 +42,7 @@ def run(step: Step, needs: Sequence[str] = ("ds",), leases: Leases = writer) -> 
 
     A wrong configuration stops it before Spark starts; so does, once it has, another run that holds one of `leases`.
     Ends with one line of facts; exit code 2 for what the user can put right, 3 for data that is not trusted
-    (jobs/quality.py), 1 for anything else that fails.
+    (jobs/quality.py), 4 for measures outside of their limits (jobs/monitor.py), 1 for anything else that fails.
     """
     conf = configure((*needs, "spark.master"))
     lake = open_lake(conf, step.__name__)
@@ -55,6 +55,8 @@ def run(step: Step, needs: Sequence[str] = ("ds",), leases: Leases = writer) -> 
         stop(str(error))
     except Untrusted as error:
         stop(str(error), UNTRUSTED)
+    except Breached as error:
+        stop(str(error), BREACHED)
     finally:
         lake.spark.stop()
 

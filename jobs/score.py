@@ -22,7 +22,7 @@ from features.examples import end_of
 from features.items import ITEMS
 from features.lake import Lake
 from features.leases import scoring
-from features.predictions import PREDICTIONS, to_predictions
+from features.predictions import PREDICTIONS, task_of, to_predictions
 from features.quality import QUALITY
 from features.questions import active_sequences
 from features.rules import RULES, shown
@@ -35,14 +35,14 @@ from models.scoring import TOP_K_SCHEMA, top_k
 from models.shelf import Shelf, shelf_of
 
 
-def score(conf: Config, lake: Lake) -> dict[str, Any]:
+def score(conf: Config, lake: Lake, alias: str = CHAMPION) -> dict[str, Any]:
     in_spite = trusted(conf, lake.facts(QUALITY))
     registry = connect(conf.registry, conf.artifacts)
-    champion = registry.by_alias(conf.task.name, CHAMPION)
+    champion, task = registry.by_alias(conf.task.name, alias), task_of(conf.task.name, alias, CHAMPION)
     if champion is None:
         return {
             "predictions": 0,
-            "note": f"{conf.task.name} has no champion yet: train a model, then run promote",
+            "note": f"{conf.task.name} has no {alias} yet: train a model, then run promote",
         }
     as_of = end_of(conf.ds)
     sequences, version = sequences_as_of(conf, lake)
@@ -52,10 +52,10 @@ def score(conf: Config, lake: Lake) -> dict[str, Any]:
     answer = partial(top_k, model_path=registry.saved_model_path(champion), k=conf.task.k, shelf=shelf)
     scored = users.mapInArrow(answer, TOP_K_SCHEMA)
     name, number = champion.tags["model"], champion.version
-    rows = settled(to_predictions(scored, conf.ds, conf.task.name, name, number, version))
+    rows = settled(to_predictions(scored, conf.ds, task, name, number, version))
     counts = check_conserved(users, rows)
     facts = {
-        "job": "score",
+        "job": "score" if alias == CHAMPION else "shadow",
         "ds": conf.ds,
         "task": conf.task.name,
         "model_version": number,
@@ -65,8 +65,8 @@ def score(conf: Config, lake: Lake) -> dict[str, Any]:
         **counts,
         **in_spite,
     }
-    lake.replace_where(PREDICTIONS, rows, f"ds = '{conf.ds}' and task = '{conf.task.name}'", facts)
-    return counts | {"champion": f"{name} v{number}"}
+    lake.replace_where(PREDICTIONS, rows, f"ds = '{conf.ds}' and task = '{task}'", facts)
+    return counts | {alias: f"{name} v{number}"}
 
 
 def own_partition(conf: Config) -> list[str]:
