@@ -7,7 +7,7 @@ PYTEST = $(PYTHON) -m pytest -v --durations=15 -n 2 --dist loadfile
 CODE = $(wildcard features models jobs conf reports)
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 
-.PHONY: help setup demo test test-long test-cluster test-quick bench-data bench-night bench-runaway bench-catalogue bench-warm-start bench-train scale lint format wheel docs ui tensorboard requirements clean
+.PHONY: help setup demo test test-long test-cluster test-quick bench-data bench-night bench-runaway bench-catalogue bench-score bench-warm-start bench-train scale lint format wheel docs ui tensorboard requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -41,6 +41,9 @@ bench-runaway: setup  ## sessions and sequences of a lake that robots flooded, i
 
 bench-catalogue: setup  ## training with 0.1, 1 and 5 million items on one rank, beside the plan of its memory
 	$(PYTHON) -m benchmarks.catalogue $(ITEMS)
+
+bench-score: setup  ## the best 100 of a million items for 5,000 users, beside NumPy and faiss
+	$(PYTHON) -m benchmarks.score $(ITEMS) $(USERS)
 
 bench-warm-start: setup  ## a training that begins from an older model's weights, beside one that does not
 	$(PYTHON) -m benchmarks.warm_start $(USERS)

@@ -58,6 +58,8 @@ ABOVE_ZERO = (
     "train.log_steps",
     "promote.holdout_days",
     "promote.resamples",
+    "score.neighbours",
+    "publish.keep",
     "simulate.events",
     "simulate.days",
     "simulate.items",
@@ -77,6 +79,7 @@ ABOVE_ZERO = (
     "quality.feature_upper",
 )
 SHARES = ("selection.correlation", "selection.variance")
+EXCLUDABLE = ("bought", "out_of_stock", "embargoed")
 STAGES = ("view_types", "cart_types", "purchase_types")
 AT_LEAST = {
     "features.late_days": 0,
@@ -155,6 +158,11 @@ def check(config: Config) -> None:
         raise ConfigurationError(
             f"train.batch_size must be a multiple of train.parts, got {config.train.batch_size} and {config.train.parts}"
         )
+    for name in config.score.exclude:
+        if name not in EXCLUDABLE:
+            raise ConfigurationError(
+                f"score.exclude must be among {', '.join(EXCLUDABLE)}, got {name!r}: set score.exclude=[bought]"
+            )
     for key in SHARES:
         if not 0 < (value := _get(config, key)) <= 1:
             raise ConfigurationError(f"{key} must lie in (0, 1], got {value}: set {key}")

@@ -175,6 +175,26 @@ class Promote:
 
 
 @dataclass
+class Score:
+    """What bulk scoring shows to whom (docs/predictions.md)."""
+
+    exclude: list[str] = field(default_factory=list)  # what is not shown: bought, out_of_stock, embargoed
+    out_of_stock: str = "false"  # Spark SQL over a row of `items` and `ds`: that there is none of it
+    embargoed: str = "false"  # likewise: that it is not to be shown yet
+    neighbours: int = 20  # of each item in `similar_items`
+
+
+@dataclass
+class Publish:
+    """Where what a shop needs goes each night: into a folder, a PostgreSQL database, or both (docs/predictions.md)."""
+
+    folder: str = ""  # of one task, on a file system that is mounted here; none: into none
+    dsn_file: str = ""  # file that holds the connection string of a PostgreSQL database
+    dsn_variable: str = ""  # environment variable that holds it; neither: into no database
+    keep: int = 3  # published nights of a task that stay, the newest ones
+
+
+@dataclass
 class Selection:
     """Which features of a user a model is given: chosen on the days before the cut of `promote.holdout_days`."""
 
@@ -288,6 +308,7 @@ class Config:
     wait: bool = False  # where another job writes to the lake: wait until it is done; false: stop
     lease_seconds: int = 120  # without a sign of life, after which a job that writes is taken for dead
     users: str = ""  # the file of ids, one a line, that `jobs/erase.py` erases
+    rules: str = ""  # the YAML or CSV file that `jobs/rules.py` takes the table of that name from
     dry_run: bool = False  # of `jobs/migrate.py`: say what is to be done, and do nothing
     source: Source = field(default_factory=Source)
     spark: SparkSettings = field(default_factory=SparkSettings)
@@ -296,6 +317,8 @@ class Config:
     task: Task = field(default_factory=Task)
     train: Train = field(default_factory=Train)
     promote: Promote = field(default_factory=Promote)
+    score: Score = field(default_factory=Score)
+    publish: Publish = field(default_factory=Publish)
     simulate: Simulate = field(default_factory=Simulate)
     selection: Selection = field(default_factory=Selection)
     quality: Quality = field(default_factory=Quality)

@@ -30,6 +30,7 @@ STEPS = {
 """Array of a sequence -> the column of steps that it is made of, its type, and what stands for null."""
 
 MODEL_INPUT_SCHEMA = "user_id string, items array<int>, sessions array<int>, ages array<float>"
+SCORED_SCHEMA = f"{MODEL_INPUT_SCHEMA}, excluded array<int>"
 PLACES_SCHEMA = "item_id string, event_ts timestamp, is_first boolean"
 
 
@@ -140,27 +141,58 @@ def _as_arrays(steps: pa.Table, starts: np.ndarray, held: Held, max_length: int)
 
 
 def model_input(
-    batches: Iterable[pa.RecordBatch], event_types: list[str], until: int
+    batches: Iterable[pa.RecordBatch],
+    event_types: list[str],
+    until: int,
+    excluded_types: list[str] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Of each sequence the active behaviours of some types before a moment (`until`, microseconds): MODEL_INPUT_SCHEMA.
 
     in   user_id, items, event_types, sessions, session_starts, timestamps: parallel arrays
     out  user_id, items, sessions, ages: days from the session's start to the moment; users without any are left out
+
+    With `excluded_types`: every user with an active behaviour before the moment, and beside it `excluded`, the items of
+    these types (SCORED_SCHEMA). Of a row that is broken all arrays are null.
     """
     types = pa.array(event_types, pa.string())
-    for batch in batches:
+    for every in batches:
+        is_whole = pa.array([True] * len(every)) if excluded_types is None else _is_whole(every)
+        batch = every.filter(is_whole)
         items, sessions = (batch.column(name).flatten().to_numpy() for name in ("items", "sessions"))
-        wanted = (items > 0) & (sessions > 0) & (_micros(batch.column("timestamps").flatten()) < until)
-        wanted &= pc.is_in(batch.column("event_types").flatten(), types).to_numpy(zero_copy_only=False)
+        active = (sessions > 0) & (_micros(batch.column("timestamps").flatten()) < until)
+        kinds = batch.column("event_types").flatten()
+        wanted = active & (items > 0) & pc.is_in(kinds, types).to_numpy(zero_copy_only=False)
         kept = counts_of(batch.column("items"), wanted)
         starts = _micros(batch.column("session_starts").flatten())[wanted]
         ages = ((until - starts) / MICROS_A_DAY).astype(np.float32)
-        some = pa.array(kept > 0)
         arrays = [lists(values, kept) for values in (items[wanted], sessions[wanted], ages)]
+        names = ["user_id", "items", "sessions", "ages"]
+        if excluded_types is None:
+            some = kept > 0
+        else:
+            some = counts_of(batch.column("items"), active) > 0
+            hidden = active & (items > 0)
+            hidden &= pc.is_in(kinds, pa.array(excluded_types, pa.string())).to_numpy(zero_copy_only=False)
+            arrays.append(lists(items[hidden], counts_of(batch.column("items"), hidden)))
+            names.append("excluded")
+            if len(batch) < len(every):
+                broken = every.filter(pc.invert(is_whole))
+                nulls = [pa.nulls(len(broken), array.type) for array in arrays]
+                yield pa.RecordBatch.from_arrays([broken.column("user_id"), *nulls], names)
         yield pa.RecordBatch.from_arrays(
-            [column.filter(some) for column in (batch.column("user_id"), *arrays)],
-            ["user_id", "items", "sessions", "ages"],
+            [column.filter(pa.array(some)) for column in (batch.column("user_id"), *arrays)], names
         )
+
+
+def _is_whole(batch: pa.RecordBatch) -> pa.BooleanArray:
+    """Which rows have arrays of one length, without nulls."""
+    columns = [batch.column(name) for name in batch.schema.names if name != "user_id"]
+    lengths = np.stack([pc.fill_null(pc.list_value_length(column), -1).to_numpy() for column in columns])
+    is_whole = (lengths.min(axis=0) == lengths.max(axis=0)) & (lengths.min(axis=0) >= 0)
+    for column, length in zip(columns, lengths, strict=True):
+        row = np.repeat(np.arange(len(batch)), np.maximum(length, 0))
+        is_whole[row[column.flatten().is_null().to_numpy(zero_copy_only=False)]] = False
+    return pa.array(is_whole)
 
 
 def item_places(batches: Iterable[pa.RecordBatch], event_types: list[str] | None) -> Iterator[pa.RecordBatch]:

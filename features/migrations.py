@@ -24,6 +24,7 @@ from features.items import ITEMS
 from features.lake import Facts
 from features.sequences import SEQUENCES, bucket_of
 from features.sessions import SESSIONS
+from features.similar_items import SIMILAR_ITEMS
 from features.stored import (
     FORMAT,
     Stored,
@@ -49,6 +50,7 @@ MADE_BY = {
         (family.table.name for family in (USER_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES)),
         "jobs/featurize.py for each night that is wanted",
     ),
+    SIMILAR_ITEMS.name: "jobs/similar_items.py",
 }
 """The tables that are made from others, and what makes them."""
 VALUES = {

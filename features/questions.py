@@ -16,9 +16,13 @@ def histories(sessions: DataFrame, known: DataFrame, as_of: datetime, conf: Conf
 
     `known` has `item_id` and `item_index`. Passive events stay out: no task looks at them yet.
     """
+    return as_model_input(active_sequences(sessions, known, as_of, conf), conf.task.event_types, as_of)
+
+
+def active_sequences(sessions: DataFrame, known: DataFrame, as_of: datetime, conf: Config) -> DataFrame:
+    """The rows of `sequences` as of a moment, without passive events."""
     settings = conf.features
-    active = sequences(sessions, None, known, as_of, settings.max_length, settings.user_buckets)
-    return as_model_input(active, conf.task.event_types, as_of)
+    return sequences(sessions, None, known, as_of, settings.max_length, settings.user_buckets)
 
 
 def ask(sessions: DataFrame, known: DataFrame, as_of: datetime, until: datetime, conf: Config) -> DataFrame:

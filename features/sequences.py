@@ -8,7 +8,14 @@ from pyspark.sql import DataFrame, Window, WindowSpec
 from pyspark.sql import functions as f
 
 from features.events import EVENTS, USER_ORDER, happened_before
-from features.kernels import MODEL_INPUT_SCHEMA, SEQUENCE_SCHEMA, STEPS, model_input, newest_steps
+from features.kernels import (
+    MODEL_INPUT_SCHEMA,
+    SCORED_SCHEMA,
+    SEQUENCE_SCHEMA,
+    STEPS,
+    model_input,
+    newest_steps,
+)
 from features.sessions import FIELDS
 from features.table import Column, Table
 
@@ -180,7 +187,9 @@ def gathered(steps: DataFrame, order: tuple[str, ...], max_length: int, buckets:
     return made.select("user_id", bucket_of(buckets), "session_count", "length", *(c.name for c in ARRAYS))
 
 
-def as_model_input(sequences: DataFrame, event_types: list[str], as_of: datetime) -> DataFrame:
+def as_model_input(
+    sequences: DataFrame, event_types: list[str], as_of: datetime, excluded_types: list[str] | None = None
+) -> DataFrame:
     """What models take, of the active behaviours of some types before a moment: `user_id`, `items`, `sessions`, `ages`.
 
     before (as of the 3rd, 10:00)                            after
@@ -189,12 +198,14 @@ def as_model_input(sequences: DataFrame, event_types: list[str], as_of: datetime
 
     `ages` are days from the start of the behaviour's session to `as_of`, as float. A night's file may hold events from
     after its night (of clocks that run ahead): the table has them, a model does not see them.
+
+    With `excluded_types` everyone is there who was active before the moment, with or without behaviours of `event_types`,
+    and `excluded` are the items of the `excluded_types`. A row that is broken has null for all arrays.
     """
     until = int(as_of.replace(tzinfo=as_of.tzinfo or UTC).timestamp()) * 1_000_000 + as_of.microsecond
     columns = sequences.select("user_id", "items", "event_types", "sessions", "session_starts", "timestamps")
-    return columns.mapInArrow(
-        partial(model_input, event_types=list(event_types), until=until), MODEL_INPUT_SCHEMA
-    )
+    made = partial(model_input, event_types=list(event_types), until=until, excluded_types=excluded_types)
+    return columns.mapInArrow(made, MODEL_INPUT_SCHEMA if excluded_types is None else SCORED_SCHEMA)
 
 
 def next_sessions(

@@ -10,8 +10,10 @@ from features.predictions import PREDICTIONS
 from features.promotions import PROMOTIONS
 from features.quality import QUALITY
 from features.quarantine import QUARANTINE
+from features.rules import RULES
 from features.sequences import SEQUENCES
 from features.sessions import SESSIONS
+from features.similar_items import SIMILAR_ITEMS
 from features.user_features import USER_FEATURES
 from features.user_item_features import USER_ITEM_FEATURES
 from features.users import USERS
@@ -31,6 +33,8 @@ TABLES = (
     ITEM_FEATURES.table,
     USER_ITEM_FEATURES.table,
     QUALITY,
+    RULES,
     PREDICTIONS,
+    SIMILAR_ITEMS,
     PROMOTIONS,
 )

@@ -38,24 +38,47 @@ class ItemVectors(tf.Module):
         start *= np.where(counts > 0, width**-0.5, 0).astype(np.float32)[:, None]
         self.reads_as = tf.Variable(reads_as, dtype=tf.int32, trainable=False, name="reads_as")
         self.table = tf.Variable(start, dtype=tf.float32, name="item_vectors")  # (vocabulary_size, width)
+        self.means: tf.Variable | None = None  # (categories, width), once there are
 
     @property
     def is_known(self) -> tf.Tensor:
         """(vocabulary_size,) bool: which items are read as themselves."""
         return self.reads_as == tf.range(self.reads_as.shape[0])
 
+    def read_by_category(self, category_of: np.ndarray, categories: int) -> None:
+        """Keeps the mean vector of each category's known items, as what the others of it are read as.
+
+        category_of  (vocabulary_size,) int: below `categories`; -1: none
+        Zeros, as the vector of unknown, for a category without a known item. To be called when training is over.
+        """
+        known, size = self.is_known.numpy() & (category_of >= 0), len(category_of)
+        means = tf.math.unsorted_segment_mean(self.table.numpy()[known], category_of[known], categories)
+        self.means = tf.Variable(means, trainable=False, name="category_means")
+        others = ~self.is_known.numpy() & (category_of >= 0)
+        self.reads_as.assign(np.where(others, size + category_of, self.reads_as.numpy()))
+
     def read(self, items: tf.Tensor) -> tf.Tensor:
         """The index that each item is read as, of the same shape.
 
-        Indices outside the vocabulary are unknown.
+        Indices outside the vocabulary are unknown, but for -1 - c: the category c, which is read as vocabulary_size + c.
         """
         size = self.reads_as.shape[0]
         inside = (items >= 0) & (items < size)
-        return tf.gather(self.reads_as, tf.where(inside, items, UNKNOWN))
+        read = tf.gather(self.reads_as, tf.where(inside, items, UNKNOWN))
+        if self.means is None:
+            return read
+        is_category = (items < 0) & (items >= -self.means.shape[0])
+        return tf.where(is_category, size - 1 - items, read)
 
     def __call__(self, items: tf.Tensor) -> tf.Tensor:
         """Vectors of items already read: (…) int32 -> (…, width) float32."""
-        return tf.gather(self.table, items)
+        if self.means is None or not self.means.shape[0]:
+            return tf.gather(self.table, items)
+        size = self.table.shape[0]
+        is_category = items >= size
+        own = tf.gather(self.table, tf.where(is_category, UNKNOWN, items))
+        mean = tf.gather(self.means, tf.where(is_category, items - size, 0))
+        return tf.where(is_category[..., None], mean, own)
 
 
 def last_events(items: tf.Tensor, sessions: tf.Tensor, length: int) -> tuple[tf.Tensor, tf.Tensor]:

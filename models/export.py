@@ -1,9 +1,10 @@
 """Exports a ranker as a SavedModel that needs nothing of ours."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 PADDING, UNKNOWN, FIRST_ITEM = 0, 1, 3
@@ -14,6 +15,7 @@ SESSIONS = tf.TensorSpec([None, None], tf.int32, "sessions")
 AGES = tf.TensorSpec([None, None], tf.float32, "ages")
 
 SIGNATURES = ("by_id", "by_index", "scores")
+QUERIES = "queries"  # one more of a VectorRanker
 
 
 class Ranker(Protocol):
@@ -28,6 +30,27 @@ class Ranker(Protocol):
         """
 
 
+@runtime_checkable
+class VectorRanker(Ranker, Protocol):
+    """A ranker whose scores are products: `score` is `query @ item_vectors.T + item_bias`.
+
+    Items that are not known, by `is_known` (vocabulary_size,) bool, have the vector and the bias of UNKNOWN.
+    """
+
+    item_vectors: tf.Variable  # (vocabulary_size, width) float32
+    item_bias: tf.Variable  # (vocabulary_size,) float32
+    is_known: tf.Tensor
+
+    def query(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
+        """(batch, length) int32, int32, float32 -> (batch, width) float32."""
+
+    def read_by_category(self, category_of: np.ndarray, categories: int) -> None:
+        """From now on the item -1 - c reads as the mean vector of the category c, and so do its items that are not known.
+
+        category_of  (vocabulary_size,) int: below `categories`; -1: none
+        """
+
+
 def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> None:
     """Writes `ranker` as a SavedModel with three signatures to `directory`, new or empty.
 
@@ -39,6 +62,10 @@ def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> No
     `by_index`  items int32 (batch, length), sessions, ages
                 -> indices int32 (batch, k), scores float32 (batch, k)
     `scores`    items, sessions, ages -> scores float32 (batch, vocabulary_size)
+    Of a `VectorRanker` also
+    `queries`   items, sessions, ages -> queries float32 (batch, width)
+    and the attributes `item_vectors`, `item_bias`, `is_known` and `categories`, string (categories,): those of the
+    vocabulary's column `category`, if it has one. The item -1 - c is any of the category c.
     An id or an index outside the vocabulary reads as unknown. Among equal scores the lower index comes
     first. With fewer than k candidates the rest is padding: id "", index 0, score -inf. The attribute
     `item_ids` of the loaded model maps index to id, string (vocabulary_size,).
@@ -52,8 +79,17 @@ def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> No
         raise FileExistsError(f"{directory} has files in it: expected a new or an empty folder to export to")
     if k < 1:
         raise ValueError(f"task.k must be >= 1, got {k}")
-    model = _with_signatures(ranker, *_checked(vocabulary, ranker.vocabulary_size), k)
-    signatures = {name: getattr(model, name).get_concrete_function() for name in SIGNATURES}
+    indices, ids = _checked(vocabulary, ranker.vocabulary_size)
+    categories: list[str] = []
+    if isinstance(ranker, VectorRanker):
+        category_of, categories = _categories(vocabulary, indices, ranker.vocabulary_size)
+        ranker.read_by_category(category_of, len(categories))
+    model = _with_signatures(ranker, indices, ids, categories, k)
+    signatures = {
+        name: getattr(model, name).get_concrete_function()
+        for name in (*SIGNATURES, QUERIES)
+        if hasattr(model, name)
+    }
     model.weights = [variable for signature in signatures.values() for variable in signature.graph.variables]
     written = {variable.ref() for variable in model.weights}
     model.named = {name: v for name, v in named_variables(ranker).items() if v.ref() in written}
@@ -96,7 +132,20 @@ def _checked(vocabulary: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
     return indices, ids
 
 
-def _with_signatures(ranker: Ranker, indices: np.ndarray, ids: np.ndarray, k: int) -> tf.Module:
+def _categories(vocabulary: Any, indices: np.ndarray, size: int) -> tuple[np.ndarray, list[str]]:
+    """The place of each item's category, int (size,), -1 where it has none; and the categories, sorted."""
+    category_of = np.full(size, -1, np.int32)
+    try:
+        column = pd.Series(np.asarray(vocabulary["category"]), dtype=object)
+    except KeyError:
+        return category_of, []
+    category_of[indices], categories = pd.factorize(column, sort=True)
+    return category_of, categories.tolist()
+
+
+def _with_signatures(
+    ranker: Ranker, indices: np.ndarray, ids: np.ndarray, categories: list[str], k: int
+) -> tf.Module:
     """What is saved: the vocabulary (indices, ids: (items,)) and the signatures as functions.
 
     The functions close over the ranker. As an attribute of the module it would be saved whole: Keras adds a
@@ -114,10 +163,14 @@ def _with_signatures(ranker: Ranker, indices: np.ndarray, ids: np.ndarray, k: in
     pairs = tf.lookup.KeyValueTensorInitializer(tf.constant(ids, tf.string), tf.constant(indices, tf.int64))
     module.index_of = tf.lookup.StaticHashTable(pairs, default_value=UNKNOWN)
 
-    def scored(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
+    def read(items: tf.Tensor) -> tf.Tensor:
         inside = (items >= PADDING) & (items < size)
-        items = tf.gather(module.reads_as, tf.where(inside, items, UNKNOWN))  # (batch, length)
-        scores = score(items, sessions, ages)  # (batch, V)
+        is_category = (items < PADDING) & (items >= -len(categories))
+        read = tf.gather(module.reads_as, tf.where(inside, items, UNKNOWN))  # (batch, length)
+        return tf.where(is_category, items, read)
+
+    def scored(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
+        scores = score(read(items), sessions, ages)  # (batch, V)
         return tf.where(module.candidate, tf.ensure_shape(scores, [None, size]), -np.inf)
 
     def best(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -143,4 +196,17 @@ def _with_signatures(ranker: Ranker, indices: np.ndarray, ids: np.ndarray, k: in
         return {"ids": tf.gather(module.item_ids, indices), "scores": scores}
 
     module.scores, module.by_index, module.by_id = scores, by_index, by_id
+    if isinstance(ranker, VectorRanker):
+        query = ranker.query
+        module.item_vectors, module.item_bias = ranker.item_vectors, ranker.item_bias
+        module.is_known = tf.Variable(ranker.is_known, trainable=False)
+        module.categories = tf.Variable(
+            tf.constant(categories, tf.string, (len(categories),)), trainable=False
+        )
+
+        @tf.function(input_signature=[ITEMS, SESSIONS, AGES])
+        def queries(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"queries": query(read(items), sessions, ages)}
+
+        module.queries = queries
     return module

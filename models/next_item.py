@@ -62,11 +62,30 @@ class NextItemModel(tf.Module):
 
     def score(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
         """The Ranker's scores: (batch, any length) x 3 -> (batch, vocabulary_size). Ages do not matter."""
+        return self.head.scores(self.query(items, sessions, ages))
+
+    def query(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
+        """What item vectors are multiplied with: (batch, any length) x 3 -> (batch, width)."""
         items, sessions = last_events(items, sessions, self.length)
         events = number_positions(self.vectors.read(items), sessions, self.positions)
         hidden = self._encode(self.vectors(events.items), events.positions, events.count, None)
-        last = tf.gather(hidden, tf.maximum(events.count - 1, 0), batch_dims=1)  # (batch, width)
-        return self.head.scores(last)
+        return tf.gather(hidden, tf.maximum(events.count - 1, 0), batch_dims=1)
+
+    @property
+    def item_vectors(self) -> tf.Variable:
+        return self.vectors.table
+
+    @property
+    def item_bias(self) -> tf.Variable:
+        return self.head.bias
+
+    @property
+    def is_known(self) -> tf.Tensor:
+        return self.vectors.is_known
+
+    def read_by_category(self, category_of: np.ndarray, categories: int) -> None:
+        """See `models.export.VectorRanker`."""
+        self.vectors.read_by_category(category_of, categories)
 
     def _encode(
         self, vectors: tf.Tensor, positions: tf.Tensor, count: tf.Tensor, noise: Noise | None

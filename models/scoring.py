@@ -1,16 +1,19 @@
 """Bulk scoring: Arrow batches in, Arrow batches out (what `mapInArrow` calls; no Spark in here)."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from models import metrics
+from models.baskets import FIRST_ITEM, UNKNOWN
+from models.histories import NO_HISTORY, SEQUENCE, chunks, lengths_of, padded, unusable
+from models.shelf import EMPTY, Shelf
+from models.top_k import best_by_scores, best_by_vectors
 
 # What comes out, in the words `mapInArrow` wants and as Arrow has it.
 TOP_K_SCHEMA = "user_id string, ids array<string>, scores array<float>, reason string"
@@ -35,53 +38,118 @@ RANK_FACTS = pa.schema(
         "reason": pa.string(),
     }
 )
-SEQUENCE = {"items": np.int32, "sessions": np.int32, "ages": np.float32}
-SHORTEST = 32  # histories are padded to this length, or the next power of two that holds them
-COPIES = 3  # arrays of the scores' size that exist at one time
-EVENT_BYTES = 200  # of a model's working memory an event
 
 
 class Model(NamedTuple):
-    """An exported model in this process."""
+    """An exported model in this process. `size` items: its vocabulary_size."""
 
-    by_index: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]  # signatures, see `models.export`
-    scores: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
-    ids: np.ndarray  # (vocabulary_size,) str: index -> id
+    scores: Callable[[dict[str, np.ndarray]], np.ndarray]  # histories -> (users, size); see `models.export`
+    queries: (
+        Callable[[dict[str, np.ndarray]], np.ndarray] | None
+    )  # -> (users, width); none: it has no vectors
+    vectors: np.ndarray | None  # (size, width) float32: scores are queries @ vectors.T + bias
+    bias: np.ndarray  # (size,) float32; -inf: never recommended. Zeros where there are no vectors
+    ids: np.ndarray  # (size,) str: index -> id; "": an index of no item
+    categories: dict[str, int]  # category -> the index, below 0, that reads as the mean of its items
 
 
-class Rows(NamedTuple):
-    """Some users of a batch whose histories have a similar length."""
+class Scorer(NamedTuple):
+    """A model on a day's shelf, made by `on_shelf`: all that answering a user takes."""
 
-    places: np.ndarray  # (rows,) their places in the batch
-    inputs: dict[str, np.ndarray]  # items, sessions, ages: (rows, length)
+    model: Model
+    bias: np.ndarray  # (size,) float32: added to scores; the model's own, and the shelf's boosts
+    reads_as: np.ndarray  # (any,) int32: item_index -> what the model is given for it; further ones: unknown
+
+
+def best_items(
+    scorer: Scorer, inputs: dict[str, np.ndarray], k: int, threads: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k best items of some users: what bulk scoring (`top_k`) and the service answer with, and the only place of it.
+
+    inputs   items int32, sessions int32, ages float32: (users, length), oldest first, zeros on the right; items are
+             item_index, of any age. A row of zeros is a user without a history, who gets what is best for everyone.
+             Further `excluded` int32 (users, any), or none: items that a user is not shown; zeros name nothing.
+    threads  that users are divided among, where there are more than 256
+    -> indices int32 (users, k), scores float32 (users, k)
+
+    Exact over all that is on the shelf, boosts and blocks of its rules included. Best first; among equal scores the lower
+    index first; where there are fewer than k the rest is index 0, score -inf. `scorer.model.ids` has the ids of indices.
+    A user whose scores are not numbers has NaN for all of them.
+    """
+    model, excluded = scorer.model, inputs.get("excluded")
+    histories = {name: inputs[name] for name in SEQUENCE} | {"items": _read(scorer.reads_as, inputs["items"])}
+    if model.queries is not None:
+        queries = model.queries(histories)  # (users, width)
+        is_number = np.isfinite(queries).all(axis=1)
+        queries = np.where(is_number[:, None], queries, 0)
+        assert model.vectors is not None, "a model with queries has vectors"
+        indices, scores = best_by_vectors(queries, model.vectors, scorer.bias, k, excluded, threads)
+    else:
+        every = model.scores(histories)  # (users, size)
+        is_number = ~np.isnan(every).any(axis=1)
+        indices, scores = best_by_scores(every, scorer.bias, k, excluded, threads)
+    scores[~is_number] = np.nan
+    return indices, scores
+
+
+def on_shelf(model: Model, shelf: Shelf) -> Scorer:
+    """The model with a day's shelf before it. Items that are newer than the model read as the mean of their category."""
+    size, known = len(model.ids), min(len(model.ids), len(shelf.boosts))
+    bias = model.bias.copy()
+    bias[:known] += shelf.boosts[:known]
+    code_of = np.array(
+        [*(model.categories.get(name, UNKNOWN) for name in shelf.categories), UNKNOWN], np.int32
+    )
+    reads_as = np.arange(max(size, len(shelf.boosts)), dtype=np.int32)
+    is_new = np.append(model.ids == "", np.ones(len(reads_as) - size, bool))
+    is_new[:FIRST_ITEM] = False
+    by_category = np.append(shelf.category_of, np.full(len(reads_as) - len(shelf.category_of), -1, np.int32))
+    reads_as[is_new] = code_of[by_category[is_new]]
+    return Scorer(model, bias, reads_as)
+
+
+def _read(reads_as: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """What a model is given for item indices, of the same shape, int32."""
+    inside = (items >= 0) & (items < len(reads_as))
+    return np.where(inside, reads_as[np.where(inside, items, UNKNOWN)], np.int32(UNKNOWN))
 
 
 def top_k(
-    batches: Iterator[pa.RecordBatch], model_path: str, *, threads: int = 1, max_bytes: int = 256 << 20
+    batches: Iterator[pa.RecordBatch],
+    model_path: str,
+    k: int,
+    shelf: Shelf = EMPTY,
+    *,
+    threads: int = 1,
+    max_bytes: int = 256 << 20,
 ) -> Iterator[pa.RecordBatch]:
-    """Each user's best items by the exported model in `model_path`, best first.
+    """Each user's best items by the exported model in `model_path`, best first: see `best_items`.
 
-    in   user_id string, items list<int>, sessions list<int>, ages list<float> (further columns are ignored)
+    in   user_id string, items list<int>, sessions list<int>, ages list<float>, and excluded list<int> where users are not
+         shown some items (further columns are ignored)
     out  user_id string, ids list<string>, scores list<float>, reason string (TOP_K_SCHEMA), in the same order
-    A user whose arrays are unusable (null, of different lengths, empty) gets null predictions and a
-    `reason`; `reason` is null otherwise. Lists are shorter than k where there are fewer candidates.
+    A user whose arrays are unusable (null, of different lengths) gets null predictions and a `reason`. One without events
+    gets what is best for everyone, and the reason NO_HISTORY. `reason` is null otherwise. Lists are shorter than k where
+    there are fewer candidates.
 
     threads    of TensorFlow in this process; what counts is the first call
     max_bytes  bound on the scores that are held at one time
     """
-    model = load(model_path, threads)
+    scorer = on_shelf(load(model_path, threads), shelf)
+    dense = 0 if scorer.model.queries else len(scorer.model.ids)
     for batch in batches:
         reasons = unusable(batch)
         ids: list[np.ndarray | None] = [None] * len(batch)
         scores: list[np.ndarray | None] = [None] * len(batch)
-        for rows in chunks(batch, reasons, len(model.ids), max_bytes):
-            best = model.by_index(rows.inputs)  # (rows, k) x 2
-            for place, index, score in zip(rows.places, best["indices"], best["scores"], strict=True):
+        answered = [None if reason == NO_HISTORY else reason for reason in reasons]
+        for rows in chunks(batch, answered, dense, max_bytes):
+            best = best_items(scorer, rows.inputs, k, threads)  # (rows, k) x 2
+            for place, index, score in zip(rows.places, *best, strict=True):
                 if np.isnan(score).any():
                     reasons[place] = "the model's scores are not numbers"
                 else:
                     real = score > -np.inf
-                    ids[place], scores[place] = model.ids[index[real]], score[real]
+                    ids[place], scores[place] = scorer.model.ids[index[real]], score[real]
         yield pa.RecordBatch.from_arrays(
             [
                 batch.column("user_id").cast(pa.string()),
@@ -124,10 +192,10 @@ def _rank_facts(
     usable = np.array([reason is None for reason in reasons], bool)
     better: list[np.ndarray | None] = [None] * len(batch)
     ties: list[np.ndarray | None] = [None] * len(batch)
-    targets, counts = batch.column("targets"), _lengths(batch.column("targets"))
+    targets, counts = batch.column("targets"), lengths_of(batch.column("targets"))
     for rows in chunks(batch, reasons, len(model.ids), max_bytes):
-        scores = model.scores(rows.inputs)["scores"]  # (rows, V)
-        wanted = _padded(targets.take(pa.array(rows.places)), counts[rows.places].max(), np.int32)
+        scores = model.scores({name: rows.inputs[name] for name in SEQUENCE})  # (rows, V)
+        wanted = padded(targets.take(pa.array(rows.places)), counts[rows.places].max(), np.int32)
         for place, above, equal in zip(rows.places, *metrics.facts(scores, candidates, wanted), strict=True):
             better[place], ties[place] = above[: counts[place]], equal[: counts[place]]
     return pa.RecordBatch.from_arrays(
@@ -155,71 +223,23 @@ def load(path: str, threads: int = 1) -> Model:
         tf.config.threading.set_inter_op_parallelism_threads(1)
     model = tf.saved_model.load(path)
 
-    def call(signature: str) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
-        def run(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def call(signature: str) -> Callable[[dict[str, np.ndarray]], np.ndarray]:
+        def run(inputs: dict[str, np.ndarray]) -> np.ndarray:
             tensors = {name: tf.constant(values) for name, values in inputs.items()}
-            return {name: out.numpy() for name, out in model.signatures[signature](**tensors).items()}
+            return model.signatures[signature](**tensors)[signature].numpy()
 
         return run
 
     ids = np.array([item_id.decode() for item_id in model.item_ids.numpy()], object)
-    return Model(call("by_index"), call("scores"), ids)
-
-
-def unusable(batch: pa.RecordBatch, targets: bool = False) -> list[str | None]:
-    """Why a user of the batch cannot be scored, or None: one bad row costs that user only.
-
-    Raises `ValueError` where a column is missing, which costs all.
-    """
-    columns = [*SEQUENCE, "targets"] if targets else [*SEQUENCE]
-    missing = {"user_id", *columns} - set(batch.schema.names)
-    if missing:
+    if "queries" not in model.signatures:
+        return Model(call("scores"), None, None, np.zeros(len(ids), np.float32), ids, {})
+    vectors, bias = model.item_vectors.numpy(), model.item_bias.numpy()
+    is_unknown = ~model.is_known.numpy()
+    vectors[is_unknown], bias[is_unknown] = vectors[UNKNOWN], bias[UNKNOWN]
+    bias[ids == ""] = -np.inf
+    if not np.isfinite(vectors).all() or np.isnan(bias).any():
         raise ValueError(
-            f"the batch has no column {', '.join(sorted(missing))}: expected user_id, {', '.join(columns)}"
+            f"the model in {path} is broken: not all of its item vectors are numbers, train it anew"
         )
-    lengths = np.stack([_lengths(batch.column(name)) for name in SEQUENCE])  # (3, users)
-    reasons = np.full(len(batch), None, object)
-    if targets:
-        reasons[_lengths(batch.column("targets")) == 0] = "no targets"
-    reasons[lengths.min(axis=0) == 0] = "no events"
-    reasons[lengths.min(axis=0) < lengths.max(axis=0)] = "items, sessions and ages have different lengths"
-    for name in columns:
-        values = batch.column(name).flatten()
-        broken = pc.is_null(values, nan_is_null=pa.types.is_floating(values.type))
-        users = np.repeat(np.arange(len(batch)), _lengths(batch.column(name)))
-        reasons[users[broken.to_numpy(zero_copy_only=False)]] = f"{name} has a value that is no number"
-        reasons[batch.column(name).is_null().to_numpy(zero_copy_only=False)] = f"{name} is null"
-    return reasons.tolist()
-
-
-def chunks(
-    batch: pa.RecordBatch, reasons: Sequence[str | None], vocabulary_size: int, max_bytes: int
-) -> Iterator[Rows]:
-    """The users without a reason, those of similar length together, few enough at a time for `max_bytes`.
-
-    Histories are padded to powers of two, so that a short one does not pay for a long one.
-    """
-    lengths = np.maximum(_lengths(batch.column("items")), SHORTEST)
-    padded_to = 2 ** np.ceil(np.log2(lengths)).astype(int)  # (users,)
-    usable = np.array([reason is None for reason in reasons], bool)
-    for length in np.unique(padded_to[usable]):
-        places = np.nonzero(usable & (padded_to == length))[0]
-        most = max(1, max_bytes // (COPIES * 4 * vocabulary_size + EVENT_BYTES * int(length)))
-        for start in range(0, len(places), most):
-            chosen = places[start : start + most]
-            rows = batch.take(pa.array(chosen))
-            yield Rows(
-                chosen, {name: _padded(rows.column(name), length, dtype) for name, dtype in SEQUENCE.items()}
-            )
-
-
-def _lengths(lists: pa.ListArray) -> np.ndarray:
-    """(rows,) int: the lists' lengths, 0 for a null."""
-    return pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-
-
-def _padded(lists: pa.ListArray, length: int, dtype: type) -> np.ndarray:
-    """(rows, length): the lists, with zeros on the right."""
-    matrix: np.ndarray = np.zeros((len(lists), length), dtype)
-    matrix[np.arange(length) < _lengths(lists)[:, None]] = lists.flatten().to_numpy(zero_copy_only=False)
-    return matrix
+    categories = {name.decode(): -1 - place for place, name in enumerate(model.categories.numpy())}
+    return Model(call("scores"), call("queries"), vectors, bias, ids, categories)

@@ -38,6 +38,7 @@ SHAPES = {
         "identity_files": "1aff1238",
         "erased_users": "8e7c8bb6",
         "quality": "88e36d08",
+        "rules": "1ab2af6c",
         "predictions": "6eeec637",
         "promotions": "51c03775",
     },
