@@ -190,11 +190,11 @@ def guards_of(
     if champion is None:
         return guards
     rival, metric = name_of(champion), conf.promote.metric
-    both = test.values[name][metric], test.values[rival][metric], test.segments
-    users = {"least_users": limits.least_users}
+    ours, theirs, groups = test.values[name][metric], test.values[rival][metric], test.segments
+    least = limits.least_users
     return [
-        *segment_guards(*both, loss=limits.segment_loss, **users, **how(conf)),
-        *gap_guards(*both, rise=limits.gap_rise, **users, **how(conf)),
+        *segment_guards(ours, theirs, groups, loss=limits.segment_loss, least_users=least, **how(conf)),
+        *gap_guards(ours, theirs, groups, rise=limits.gap_rise, least_users=least, **how(conf)),
         coverage_guard(
             test.shown[name], test.shown[rival], candidates, share=limits.coverage_share, **how(conf)
         ),
