@@ -179,6 +179,18 @@ class Train:
 
 
 @dataclass
+class Guards:
+    """What a challenger may not lose while it wins. Each is breached where its whole interval is beyond its limit."""
+
+    least_users: int = 200  # of a segment; smaller ones are not guarded
+    segment_loss: float = 0.05  # share of the champion's mean that a segment may lose
+    gap_rise: float = 0.02  # by which a segment's distance to everybody else may grow, in the metric's unit
+    coverage_share: float = 0.5  # least of the items shown to somebody, against the champion's
+    seconds_a_user: float = 0.05  # most that scoring may take on one core
+    megabytes: float = 8000.0  # most of the exported model
+
+
+@dataclass
 class Promote:
     """The gate between a challenger and the champion."""
 
@@ -186,6 +198,8 @@ class Promote:
     metric: str = "ndcg@10"  # chooses epochs and models: hr, recall, ndcg or mrr, @5, @10 or @20
     resamples: int = 2000  # of the paired bootstrap
     confidence: float = 0.95  # of the intervals, and of a promotion
+    margin: float = 0.02  # share of the champion's mean that a refresh of its own configuration may lose
+    guards: Guards = field(default_factory=Guards)
     seed: int = 7  # of the bootstrap
     requested_by: str = "manual"  # who or what asks, for the ledger
 
@@ -398,6 +412,9 @@ class Config:
     exclude_seen: bool = True  # there: items that a user had are no candidates, the target apart
     users: str = ""  # the file of ids, one a line, that `jobs/erase.py` erases
     rules: str = ""  # the YAML or CSV file that `jobs/rules.py` takes the table of that name from
+    champion: int | None = (
+        None  # of `jobs/rollback.py`: the version that must be champion; none: whichever is
+    )
     dry_run: bool = False  # of `jobs/migrate.py`: say what is to be done, and do nothing
     source: Source = field(default_factory=Source)
     spark: SparkSettings = field(default_factory=SparkSettings)

@@ -1,6 +1,27 @@
-"""`promotions`: the ledger of the gate, one row a decision."""
+"""`promotions`: the ledger of the gate. A decision is a row; one that moves the champion is two.
+
+The registry and the lake have no joint commit, and an alias has no compare-and-set. So what is to happen is written first,
+as `pending`, with the champion that is expected; then the alias is moved, where it is still with that one; then the row is
+written again, as `done`, or as `lost` where another took the place meanwhile. Who finds one that is pending still, settles it.
+"""
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as f
 
 from features.table import Column, Table
+
+PENDING, DONE, LOST = "pending", "done", "lost"
+PROMOTION, ROLLBACK = "promotion", "rollback"
+
+GUARDS = (
+    Column("name", "string", "what was guarded"),
+    Column("value", "double", "of the challenger, or of it less the champion"),
+    Column("low", "double", "lower end of its interval"),
+    Column("high", "double", "upper end of its interval"),
+    Column("least", "double", "the least that passes", nullable=True),
+    Column("most", "double", "the most that passes", nullable=True),
+    Column("passed", "boolean", "whether some of the interval is within the limits"),
+)
 
 JUDGED = (
     Column("question", "string", "validation or test"),
@@ -44,7 +65,21 @@ PROMOTIONS = Table(
         Column("tables", "map<string,bigint>", "versions of the tables it was judged on"),
         Column("git_commit", "string", "of the code", nullable=True),
         Column("requested_by", "string", "who or what asked"),
+        Column(
+            "kind", "string", "promotion or rollback; null: of an earlier release, a promotion", nullable=True
+        ),
+        Column("state", "string", "pending, done or lost; null: of an earlier release, done", nullable=True),
+        Column(
+            "guards", GUARDS, "what the challenger may not lose; null: of an earlier release", nullable=True
+        ),
     ),
-    key=("request_id",),
+    key=("request_id", "state"),
     statistics=("decided_at",),
 )
+
+
+def newest(ledger: DataFrame) -> DataFrame:
+    """One row a request, as it stands now: the one that is pending only where no other is there."""
+    is_pending = f.coalesce(f.col("state"), f.lit(DONE)) == PENDING
+    order = Window.partitionBy("request_id").orderBy(is_pending)
+    return ledger.withColumn("_place", f.row_number().over(order)).where("_place = 1").drop("_place")

@@ -6,6 +6,8 @@ from datetime import datetime
 from functools import partial
 
 import numpy as np
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as f
 
 from conf.schema import Config
 from features.items import ITEMS
@@ -15,6 +17,8 @@ from jobs.job import InputError
 from jobs.people import sessions_as_of
 from models.metrics import per_user
 from models.scoring import RANK_FACTS_SCHEMA, rank_facts
+
+NEW_DAYS = 28
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,9 @@ class Judgement:
     until: datetime
     users: list[str]
     values: dict[str, dict[str, np.ndarray]]  # model -> metric -> (users,)
+    shown: dict[str, list[np.ndarray]]  # model -> each user's first items, (k,) item indices
+    seconds: dict[str, np.ndarray]  # model -> what scoring a user took, (users,)
+    segments: dict[str, np.ndarray]  # group of users -> who is in it, bool (users,)
 
 
 def judge(
@@ -57,11 +64,30 @@ def judge(
             f"{question}: no user has a session from {as_of:%Y-%m-%d} to {until:%Y-%m-%d} and a history before, expected "
             "some to judge on: ingest those days, or set promote.holdout_days and task.validation_days to others"
         )
-    values = {}
-    for name in models:
-        of_model = facts[facts["model"] == name]
-        values[name] = per_user(
-            of_model["better"].tolist(), of_model["ties"].tolist(), of_model["n_targets"].to_numpy()
-        )
+    of_models = {name: facts[facts["model"] == name] for name in models}
+    values = {
+        name: per_user(rows["better"].tolist(), rows["ties"].tolist(), rows["n_targets"].to_numpy())
+        for name, rows in of_models.items()
+    }
+    shown = {name: rows["first"].tolist() for name, rows in of_models.items()}
+    seconds = {name: rows["seconds"].to_numpy(np.float64) for name, rows in of_models.items()}
     users = sorted(set(facts["user_id"]))
-    return Judgement(question, as_of, until, users, values)
+    return Judgement(question, as_of, until, users, values, shown, seconds, segments(asked, users))
+
+
+def segments(asked: DataFrame, users: list[str]) -> dict[str, np.ndarray]:
+    """Groups of `users` by what is known of them before the question: bool (users,) each, in their order.
+
+    new   first seen within NEW_DAYS before it;  rare  with fewer sessions than half of the users
+    """
+    known = asked.select(
+        "user_id", f.array_max("sessions").alias("sessions"), f.array_max("ages").alias("age")
+    )
+    by_user = known.toArrow().to_pandas().set_index("user_id").loc[users]
+    sessions = by_user["sessions"].to_numpy()
+    groups = {"new": by_user["age"].to_numpy() <= NEW_DAYS, "rare": sessions < np.median(sessions)}
+    return {
+        name: each
+        for group, member in groups.items()
+        for name, each in ((group, member), (f"not {group}", ~member))
+    }

@@ -2,8 +2,9 @@
 
 Reads the registry, and `sessions` and `items` as of `ds` less `promote.holdout_days`; writes a row of `promotions` for
 each decision, then moves the alias `champion`. The first champion is the best baseline; the challenger is the best encoder
-of the night's example set; both are chosen by the validation days, and judged on the held-out ones. A request that was
-decided before is not decided again.
+of the night's example set; both are chosen by the validation days, and judged on the held-out ones. A guard that is
+breached keeps a better one out (docs/promotion.md). A request that was decided before is not decided again; nothing is
+promoted after a check (jobs/quality.py) that found what must not be.
 
     spark-submit jobs/promote.py ds=2017-12-27 promote.holdout_days=27 task=next_item
 """
@@ -11,7 +12,8 @@ decided before is not decided again.
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,23 +24,30 @@ from conf.schema import Config
 from features.examples import Cut, end_of, rows_table, set_id_of, vocabulary_table
 from features.items import ITEMS
 from features.lake import Lake
-from features.promotions import PROMOTIONS
+from features.promotions import PROMOTION
+from features.quality import QUALITY
 from features.sessions import SESSIONS
 from jobs.job import InputError, run
 from jobs.judging import Judgement, judge
+from jobs.ledger import Entry, decisions, record, settle
+from jobs.trust import trusted
+from models.card import Line
 from models.environment import git_commit
 from models.gate import Decision, best, decide
-from models.metrics import means_and_intervals
+from models.guards import Guard, coverage_guard, gap_guards, latency_guard, segment_guards, size_guard
+from models.metrics import mean_and_interval, means_and_intervals
 from models.registry import CHALLENGER, CHAMPION, Registry, Version, connect
 
 
 def promote(conf: Config, lake: Lake) -> dict[str, Any]:
+    told = {"job": "promote", "ds": conf.ds}
     registry = connect(conf.registry, conf.artifacts)
+    settle(lake, registry, conf.task.name, told)
     set_id = conf.set_id or set_id_of(conf)
     request = f"{conf.task.name}/{conf.ds}/{set_id}"
     if decided := decisions(lake, request):
-        settle(registry, conf.task.name, decided)
         return said(decided) | {"note": "this request was decided before"}
+    in_spite = trusted(conf, lake.facts(QUALITY))
     trained = registry.versions(conf.task.name, set_id)
     if not trained:
         raise InputError(
@@ -47,27 +56,27 @@ def promote(conf: Config, lake: Lake) -> dict[str, Any]:
     standing = standing_versions(conf, registry)
     words = vocabulary(conf, lake, set_id)
     validation = on_validation_days(conf, lake, registry, trained, words)
-    everyone = {v.version: v for v in (*standing, *trained)}.values()
+    everyone = list({v.version: v for v in (*standing, *trained)}.values())
     test = on_held_out_days(conf, lake, registry, everyone, words)
     known = {name_of(v): v for v in (*standing, *trained)}
     judged = judged_rows(conf, known, validation) + judged_rows(conf, known, test)
-    rows = []
+    entries = []
     champion = registry.by_alias(conf.task.name, CHAMPION)
     if champion is None and (baselines := of_kind(trained, "baseline")):
         champion = chosen(conf, validation, baselines)
         first = gate(conf, test, champion, None)
-        rows.append(ledger_row(conf, lake, f"{request}/0", first, champion, None, judged))
+        entries.append(entry_of(conf, lake, f"{request}/0", first, champion, None, judged))
     challenger = chosen(conf, validation, of_kind(trained, "encoder") or trained)
     if champion is None or challenger.version != champion.version:
-        decision = gate(conf, test, challenger, champion)
+        guards = guards_of(conf, registry, test, challenger, champion, len(words))
+        decision = gate(conf, test, challenger, champion, guards)
         decision = beside_predecessor(conf, test, decision, challenger, standing)
-        rows.append(ledger_row(conf, lake, f"{request}/1", decision, challenger, champion, judged))
+        entries.append(entry_of(conf, lake, f"{request}/1", decision, challenger, champion, judged))
         registry.set_alias(challenger, CHALLENGER)
-    lake.append(
-        PROMOTIONS, lake.spark.createDataFrame(rows, PROMOTIONS.schema), {"job": "promote", "ds": conf.ds}
-    )
-    settle(registry, conf.task.name, decided := decisions(lake, request))
-    return said(decided)
+    decided = record(lake, registry, entries, told)
+    for version in everyone:
+        registry.describe(version, *lines_of(conf, test, version))
+    return said(decided) | in_spite
 
 
 def vocabulary(conf: Config, lake: Lake, set_id: str) -> pa.Table:
@@ -144,15 +153,76 @@ def chosen(conf: Config, validation: Judgement, versions: Sequence[Version]) -> 
     return by_name[best({name: validation.values[name][conf.promote.metric] for name in by_name})]
 
 
-def gate(conf: Config, test: Judgement, challenger: Version, champion: Version | None) -> Decision:
+def gate(
+    conf: Config, test: Judgement, challenger: Version, champion: Version | None, guards: Sequence[Guard] = ()
+) -> Decision:
     metric, limits = conf.promote.metric, conf.promote
     return decide(
         metric,
         test.values[name_of(challenger)][metric],
         test.values[name_of(champion)][metric] if champion else None,
-        resamples=limits.resamples,
-        confidence=limits.confidence,
-        seed=limits.seed,
+        margin=limits.margin if champion and is_refresh(challenger, champion) else None,
+        guards=guards,
+        **how(conf),
+    )
+
+
+def is_refresh(challenger: Version, champion: Version) -> bool:
+    """Whether it is the champion's own configuration, trained on newer data."""
+    return challenger.tags["configuration"] == champion.tags["configuration"]
+
+
+def guards_of(
+    conf: Config,
+    registry: Registry,
+    test: Judgement,
+    challenger: Version,
+    champion: Version | None,
+    candidates: int,
+) -> list[Guard]:
+    """What the challenger may not lose; against a champion what it may not lose to that one."""
+    limits, name = conf.promote.guards, name_of(challenger)
+    size = sum(path.stat().st_size for path in Path(registry.saved_model_path(challenger)).rglob("*"))
+    guards = [
+        latency_guard(test.seconds[name], most=limits.seconds_a_user, **how(conf)),
+        size_guard(size, limits.megabytes),
+    ]
+    if champion is None:
+        return guards
+    rival, metric = name_of(champion), conf.promote.metric
+    ours, theirs, groups = test.values[name][metric], test.values[rival][metric], test.segments
+    least = limits.least_users
+    return [
+        *segment_guards(ours, theirs, groups, loss=limits.segment_loss, least_users=least, **how(conf)),
+        *gap_guards(ours, theirs, groups, rise=limits.gap_rise, least_users=least, **how(conf)),
+        coverage_guard(
+            test.shown[name], test.shown[rival], candidates, share=limits.coverage_share, **how(conf)
+        ),
+        *guards,
+    ]
+
+
+def how(conf: Config) -> dict[str, Any]:
+    """How intervals are made."""
+    limits = conf.promote
+    return {"resamples": limits.resamples, "confidence": limits.confidence, "seed": limits.seed}
+
+
+def lines_of(conf: Config, test: Judgement, version: Version) -> tuple[list[Line], list[Line]]:
+    """What the version's card says of the held-out days: every metric of everybody, and the gate's by group of users."""
+    values, metric = test.values[name_of(version)], conf.promote.metric
+    groups = {name: member for name, member in test.segments.items() if member.any()}
+    of_all = means_and_intervals(np.column_stack(list(values.values())), **how(conf))
+    return (
+        [Line(name, len(test.users), *found) for name, found in zip(values, of_all, strict=True)],
+        [
+            Line(
+                f"{metric}, {name}",
+                int(member.sum()),
+                *mean_and_interval(values[metric][member], **how(conf)),
+            )
+            for name, member in groups.items()
+        ],
     )
 
 
@@ -177,7 +247,7 @@ def judged_rows(conf: Config, versions: dict[str, Version], judgement: Judgement
     return rows
 
 
-def ledger_row(
+def entry_of(
     conf: Config,
     lake: Lake,
     request_id: str,
@@ -185,13 +255,13 @@ def ledger_row(
     challenger: Version,
     champion: Version | None,
     judged: list[tuple[Any, ...]],
-) -> dict[str, Any]:
-    """One row of `promotions`."""
+) -> Entry:
+    """One decision as the ledger has it."""
     interval = decision.difference
     return {
         "request_id": request_id,
         "decided_at": datetime.now(UTC),
-        "ds": end_of(conf.ds).date().fromisoformat(conf.ds),
+        "ds": date.fromisoformat(conf.ds),
         "task": conf.task.name,
         "challenger": challenger.tags["model"],
         "challenger_version": challenger.version,
@@ -210,32 +280,24 @@ def ledger_row(
         "tables": {table.name: lake.version(table) for table in (SESSIONS, ITEMS)},
         "git_commit": git_commit(),
         "requested_by": conf.promote.requested_by,
+        "kind": PROMOTION,
+        "guards": [
+            {
+                name: getattr(guard, name)
+                for name in ("name", "value", "low", "high", "least", "most", "passed")
+            }
+            for guard in decision.guards
+        ],
     }
 
 
-def decisions(lake: Lake, request: str) -> list[Any]:
-    """The ledger's rows of one request, in their order."""
-    ledger = lake.read(PROMOTIONS)
-    return ledger.where(ledger.request_id.startswith(f"{request}/")).orderBy("request_id").collect()
-
-
-def settle(registry: Registry, task: str, decided: Sequence[Any]) -> None:
-    """Makes the registry say what the ledger says, also after a stop between the two."""
-    promoted = [row.challenger_version for row in decided if row.promoted]
-    champion = registry.by_alias(task, CHAMPION)
-    stands = champion.version if champion else None
-    before = {row.champion_version for row in decided} | {None}
-    if promoted and stands != promoted[-1] and stands in before | set(promoted):
-        registry.set_alias(next(v for v in registry.versions(task) if v.version == promoted[-1]), CHAMPION)
-
-
-def said(decided: Sequence[Any]) -> dict[str, Any]:
-    promoted = [row for row in decided if row.promoted]
-    champion = promoted[-1].challenger if promoted else decided[-1].champion if decided else None
+def said(decided: Sequence[Entry]) -> dict[str, Any]:
+    promoted = [entry for entry in decided if entry["promoted"]]
+    champion = promoted[-1]["challenger"] if promoted else decided[-1]["champion"] if decided else None
     return {
         "decisions": len(decided),
         "champion": champion,
-        "reasons": " | ".join(row.reason for row in decided),
+        "reasons": " | ".join(entry["reason"] for entry in decided),
     }
 
 

@@ -23,7 +23,7 @@ from features.ingested_files import INGESTED_FILES
 from features.items import ITEMS
 from features.lake import Lake
 from features.predictions import PREDICTIONS
-from features.promotions import PROMOTIONS
+from features.promotions import PROMOTIONS, newest
 from features.quality import QUALITY
 from features.quarantine import QUARANTINE
 from features.sequences import SEQUENCES
@@ -155,7 +155,7 @@ def training(conf: Config, registry: Registry) -> list[dict[str, Any]]:
 
 def metrics(lake: Lake) -> list[dict[str, Any]]:
     """What the gate measured, question by question, oldest first."""
-    ledger = lake.read(PROMOTIONS).orderBy("decided_at", "request_id").select("judged").collect()
+    ledger = newest(lake.read(PROMOTIONS)).orderBy("decided_at", "request_id").select("judged").collect()
     questions: dict[Any, dict[str, Any]] = {}
     for row in (each for entry in ledger for each in entry.judged):
         key = (row.question, row.as_of, row.until)
@@ -248,7 +248,7 @@ def promotions(lake: Lake) -> list[dict[str, Any]]:
             "champion": f"{row.champion} v{row.champion_version}" if row.champion else None,
             **{name: row[name] for name in same},
         }
-        for row in lake.read(PROMOTIONS).orderBy("decided_at", "request_id").collect()
+        for row in newest(lake.read(PROMOTIONS)).orderBy("decided_at", "request_id").collect()
     ]
 
 

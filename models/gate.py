@@ -1,10 +1,11 @@
 """The gate: does a challenger take the champion's place?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from models.guards import Guard
 from models.metrics import Interval, mean_and_interval
 
 
@@ -19,6 +20,7 @@ class Decision:
     challenger: float  # mean of the metric
     champion: float | None  # none: there was no champion
     difference: Interval | None  # challenger less champion, paired by user
+    guards: tuple[Guard, ...] = ()
 
 
 def paired_bootstrap(
@@ -42,28 +44,42 @@ def decide(
     challenger: np.ndarray,
     champion: np.ndarray | None,
     *,
+    margin: float | None = None,
+    guards: Sequence[Guard] = (),
     resamples: int,
     confidence: float,
     seed: int,
 ) -> Decision:
-    """Promotes where the paired difference's whole interval lies above zero, or there is no champion.
+    """Promotes where there is no champion; else where the paired difference's interval says so, and no guard is breached.
 
     challenger, champion: the metric of the same users in the same order, float (users,)
+    margin: of a refresh, the champion's own configuration on newer data: the share of the champion's mean that the
+    difference may lie below zero with its whole interval. None: a new configuration, whose interval must lie above zero.
     """
     users, mean = len(challenger), float(np.mean(challenger))
     if champion is None:
         reason = f"there is no champion yet: the first is the best baseline ({metric} {mean:.4f})"
         return Decision(True, reason, metric, users, mean, None, None)
     difference = paired_bootstrap(challenger, champion, resamples, confidence, seed)
-    promote = difference.low > 0
     champion_mean = float(np.mean(champion))
+    limit = 0.0 if margin is None else -margin * champion_mean
+    is_better = difference.low > limit
+    where = (
+        "zero"
+        if margin is None
+        else f"{limit:.4f}, {100 * margin:g}% below the champion: a refresh of the same"
+    )
     reason = (
         f"{metric} {mean:.4f} against {champion_mean:.4f} on {users} users: "
         f"the difference of {difference.mean:+.4f} has the {100 * confidence:g}% interval "
         f"{difference.low:+.4f} to {difference.high:+.4f}, which "
-        + ("lies above zero" if promote else "does not lie above zero")
+        + (f"lies above {where}" if is_better else f"does not lie above {where}")
     )
-    return Decision(promote, reason, metric, users, mean, champion_mean, difference)
+    breached = [str(guard) for guard in guards if not guard.passed]
+    if breached:
+        reason += "; a guard is breached: " + "; ".join(breached)
+    promote = is_better and not breached
+    return Decision(promote, reason, metric, users, mean, champion_mean, difference, tuple(guards))
 
 
 def best(values: Mapping[str, np.ndarray]) -> str:

@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +30,8 @@ from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, Schema
+
+from models.card import Line, model_card
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 MODEL_CODE = Path(__file__).with_name("registered_model.py")
@@ -139,11 +141,13 @@ class Registry:
             )
         with _tolerating("RESOURCE_ALREADY_EXISTS"):
             self.client.create_registered_model(task)
+        told = {name: str(value) for name, value in tags.items()}
         version = self.client.create_model_version(
             task,
             logged.model_uri,
             run_id=run.id,
-            tags={name: str(value) for name, value in tags.items()},
+            tags=told,
+            description=model_card(task, told, self._params(run.id)),
             model_id=logged.model_id,
         )
         return Version(task, int(version.version), run.id, dict(version.tags), ())
@@ -182,6 +186,18 @@ class Registry:
                 named.setdefault(set_id, []).append(f"{version.task} v{version.version}")
         return named
 
+    def version(self, task: str, number: int) -> Version:
+        """The version of this number; raises `ValueError` where there is none."""
+        found = next((version for version in self.versions(task) if version.version == number), None)
+        if found is None:
+            raise ValueError(f"{task} has no version {number} any more: it was deleted from the registry")
+        return found
+
+    def describe(self, version: Version, judged: Iterable[Line], segments: Iterable[Line]) -> None:
+        """Writes the version's card anew, with what it was judged by."""
+        card = model_card(version.task, version.tags, self._params(version.run_id), judged, segments)
+        self.client.update_model_version(version.task, str(version.version), card)
+
     def by_alias(self, task: str, alias: str) -> Version | None:
         """The version that has the alias, or None."""
         return next((version for version in self.versions(task) if alias in version.aliases), None)
@@ -213,6 +229,9 @@ class Registry:
         if not self.client.list_artifacts(version.run_id, folder):
             return None
         return _local(f"{self.client.get_run(version.run_id).info.artifact_uri.rstrip('/')}/{folder}")
+
+    def _params(self, run_id: str) -> dict[str, str]:
+        return dict(self.client.get_run(run_id).data.params)
 
     def _goes_on(self, run_id: str) -> bool:
         """Whether there is such a run; it is then under way again."""

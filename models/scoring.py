@@ -1,6 +1,7 @@
 """Bulk scoring: Arrow batches in, Arrow batches out (what `mapInArrow` calls; no Spark in here)."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -26,7 +27,8 @@ TOP_K = pa.schema(
     }
 )
 RANK_FACTS_SCHEMA = (
-    "user_id string, model string, n_targets int, better array<int>, ties array<int>, reason string"
+    "user_id string, model string, n_targets int, better array<int>, ties array<int>, first array<int>, "
+    "seconds float, reason string"
 )
 RANK_FACTS = pa.schema(
     {
@@ -35,9 +37,12 @@ RANK_FACTS = pa.schema(
         "n_targets": pa.int32(),
         "better": pa.list_(pa.int32()),
         "ties": pa.list_(pa.int32()),
+        "first": pa.list_(pa.int32()),
+        "seconds": pa.float32(),
         "reason": pa.string(),
     }
 )
+FIRST = 10  # items of a ranking that are kept
 
 
 class Model(NamedTuple):
@@ -187,8 +192,9 @@ def rank_facts(
     in          as `top_k`, and targets list<int>: distinct item indices
     models      name -> path of an exported model
     candidates  (items,) int: the item indices that are ranked
-    out         user_id, model, n_targets int, better list<int>, ties list<int>, reason
-                (RANK_FACTS_SCHEMA), one row a user and model, for `metrics.per_user`
+    out         user_id, model, n_targets int, better list<int>, ties list<int>, for `metrics.per_user`; first list<int>,
+                the first candidates of the ranking; seconds float that scoring took of this process; reason
+                (RANK_FACTS_SCHEMA), one row a user and model
     """
     is_candidate = np.zeros(np.max(candidates, initial=0) + 1, bool)
     is_candidate[candidates] = True
@@ -205,9 +211,18 @@ def _rank_facts(
     usable = np.array([reason is None for reason in reasons], bool)
     better: list[np.ndarray | None] = [None] * len(batch)
     ties: list[np.ndarray | None] = [None] * len(batch)
+    first: list[np.ndarray | None] = [None] * len(batch)
+    seconds: list[float | None] = [None] * len(batch)
     targets, counts = batch.column("targets"), lengths_of(batch.column("targets"))
+    ranked = np.full(len(model.ids), -np.inf, np.float32)
+    ranked[: len(candidates)][candidates[: len(ranked)]] = 0
     for rows in chunks(batch, reasons, len(model.ids), max_bytes):
+        began = time.perf_counter()
         scores = model.scores({name: rows.inputs[name] for name in SEQUENCE})  # (rows, V)
+        took = (time.perf_counter() - began) / len(rows.places)
+        indices, _ = best_by_scores(scores, ranked, FIRST)
+        for place, shown in zip(rows.places, indices, strict=True):
+            first[place], seconds[place] = shown[shown > 0], took
         wanted = padded(targets.take(pa.array(rows.places)), counts[rows.places].max(), np.int32)
         for place, above, equal in zip(rows.places, *metrics.facts(scores, candidates, wanted), strict=True):
             better[place], ties[place] = above[: counts[place]], equal[: counts[place]]
@@ -218,6 +233,8 @@ def _rank_facts(
             pa.array(counts, pa.int32(), mask=~usable),
             pa.array(better, RANK_FACTS.field("better").type),
             pa.array(ties, RANK_FACTS.field("ties").type),
+            pa.array(first, RANK_FACTS.field("first").type),
+            pa.array(seconds, pa.float32()),
             pa.array(reasons, pa.string()),
         ],
         schema=RANK_FACTS,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from models.gate import best, decide, paired_bootstrap
+from models.guards import Guard
 
 RULE = {"resamples": 1000, "confidence": 0.95, "seed": 7}
 
@@ -65,3 +66,25 @@ def test_values_of_other_users_are_refused():
 def test_the_best_has_the_highest_mean_and_the_first_name_among_equals():
     assert best({"b": np.array([1.0, 0.0]), "a": np.array([0.5, 0.5]), "c": np.array([0.1, 0.1])}) == "a"
     assert best({"a": np.array([0.0]), "c": np.array([0.1])}) == "c"
+
+
+def test_a_refresh_of_the_champion_s_configuration_may_lose_a_margin():
+    champion = users(1)
+    challenger = champion - 0.01 * champion.mean() + 0.001 * (users(2) - 0.5)
+    assert not decide("hr@5", challenger, champion, **RULE).promote
+    refresh = decide("hr@5", challenger, champion, margin=0.02, **RULE)
+    assert refresh.promote
+    assert "2% below the champion: a refresh of the same" in refresh.reason
+    worse = champion - 0.03 * champion.mean()
+    assert not decide("hr@5", worse, champion, margin=0.02, **RULE).promote
+
+
+def test_a_breached_guard_keeps_a_better_one_out_and_is_named():
+    champion, breached = users(1), Guard("seconds a user", 2.0, 1.9, 2.1, None, 0.05)
+    passed = Guard("megabytes of the model", 2.0, 2.0, 2.0, None, 8.0)
+    decision = decide("hr@5", champion + 0.1, champion, guards=[passed, breached], **RULE)
+    assert not decision.promote
+    assert decision.reason.endswith(
+        "a guard is breached: seconds a user: 2 (1.9 to 2.1), expected at most 0.05"
+    )
+    assert decide("hr@5", champion + 0.1, champion, guards=[passed], **RULE).promote

@@ -1,0 +1,79 @@
+"""The ledger of promotions and the registry's alias, kept in step: what is to happen, the move, what happened.
+
+before                            row of `promotions`        alias `champion`
+decided                           pending, expects v3        v3
+moved, or stopped before          pending, expects v3        v4, or v3
+settled                           done                       v4
+settled, where another was first  lost                       v5
+
+Every job here holds the writer's lease of its lake; what else moves the alias is found when it is read again.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pyspark.sql import functions as f
+
+from features.lake import Lake
+from features.promotions import DONE, LOST, PENDING, PROMOTIONS, newest
+from models.registry import CHAMPION, Registry
+
+Entry = dict[str, Any]  # a row of `promotions`
+
+
+def decisions(lake: Lake, request: str) -> list[Entry]:
+    """The decisions of one request as they stand now, in their order."""
+    rows = newest(lake.read(PROMOTIONS)).where(f.col("request_id").startswith(f"{request}/"))
+    return [row.asDict(recursive=True) for row in rows.orderBy("request_id").collect()]
+
+
+def record(lake: Lake, registry: Registry, entries: Sequence[Entry], facts: Mapping[str, Any]) -> list[Entry]:
+    """Writes decisions, those that promote as pending, and carries them out. Returns them as they stand then."""
+    written = [entry | {"state": PENDING if entry["promoted"] else DONE} for entry in entries]
+    append(lake, written, facts)
+    settled = carried_out(registry, [entry for entry in written if entry["state"] == PENDING])
+    if settled:
+        append(lake, settled, facts)
+    by_id = {entry["request_id"]: entry for entry in settled}
+    return [by_id.get(entry["request_id"], entry) for entry in written]
+
+
+def settle(lake: Lake, registry: Registry, task: str, facts: Mapping[str, Any]) -> list[Entry]:
+    """Carries out what an earlier run of the task left pending. Returns what it found."""
+    left = newest(lake.read(PROMOTIONS)).where((f.col("state") == PENDING) & (f.col("task") == task))
+    found = [row.asDict(recursive=True) for row in left.orderBy("decided_at", "request_id").collect()]
+    settled = carried_out(registry, found)
+    if settled:
+        append(lake, settled, facts)
+    return settled
+
+
+def carried_out(registry: Registry, pending: Sequence[Entry]) -> list[Entry]:
+    """Moves the alias for each, where it is with the champion that is expected; done, or lost."""
+    settled = []
+    for entry in pending:
+        wanted, stands = entry["challenger_version"], champion_of(registry, entry["task"])
+        state = DONE
+        if stands == entry["champion_version"]:
+            registry.set_alias(registry.version(entry["task"], wanted), CHAMPION)
+        elif stands != wanted:
+            state = LOST
+            entry = entry | {
+                "promoted": False,
+                "reason": f"{entry['reason']}; not carried out: v{stands} took the champion's place meanwhile",
+            }
+        settled.append(entry | {"state": state})
+    return settled
+
+
+def champion_of(registry: Registry, task: str) -> int | None:
+    """The version that has the alias now."""
+    champion = registry.by_alias(task, CHAMPION)
+    return champion.version if champion else None
+
+
+def append(lake: Lake, entries: Sequence[Entry], facts: Mapping[str, Any]) -> None:
+    now = datetime.now(UTC)
+    rows = [entry | {"decided_at": entry.get("decided_at") or now} for entry in entries]
+    lake.append(PROMOTIONS, lake.spark.createDataFrame(rows, PROMOTIONS.schema), dict(facts))

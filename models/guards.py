@@ -1,0 +1,153 @@
+"""What a challenger may not lose while it wins: guards beside the primary metric, each with its interval.
+
+A guard is breached where its whole interval lies beyond its limit: noise keeps nobody out, and a plain loss does.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.metrics import mean_and_interval
+
+
+@dataclass(frozen=True)
+class Guard:
+    """One guard of one decision."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    least: float | None  # the least that passes; none: no limit
+    most: float | None  # the most that passes; none: no limit
+
+    @property
+    def passed(self) -> bool:
+        beyond = (self.least is not None and self.high < self.least) or (
+            self.most is not None and self.low > self.most
+        )
+        return not beyond
+
+    def __str__(self) -> str:
+        """`segment new: -0.0310 (-0.0402 to -0.0221), expected at least -0.0100`."""
+        limits = (("at least", self.least), ("at most", self.most))
+        expected = " and ".join(f"{word} {limit:.4g}" for word, limit in limits if limit is not None)
+        return f"{self.name}: {self.value:.4g} ({self.low:.4g} to {self.high:.4g}), expected {expected}"
+
+
+def segment_guards(
+    challenger: np.ndarray,
+    champion: np.ndarray,
+    segments: Mapping[str, np.ndarray],
+    *,
+    loss: float,
+    least_users: int,
+    resamples: int,
+    confidence: float,
+    seed: int,
+) -> list[Guard]:
+    """In each segment of enough users the challenger may lose a share `loss` of the champion's mean, paired by user.
+
+    challenger, champion  the metric of each user, float (users,);  segments  name -> bool (users,)
+    """
+    found = []
+    for name, member in segments.items():
+        if np.count_nonzero(member) < least_users:
+            continue
+        difference = mean_and_interval(challenger[member] - champion[member], resamples, confidence, seed)
+        limit = -loss * float(champion[member].mean())
+        found.append(Guard(f"segment {name}", *difference, limit, None))
+    return found
+
+
+def gap_guards(
+    challenger: np.ndarray,
+    champion: np.ndarray,
+    segments: Mapping[str, np.ndarray],
+    *,
+    rise: float,
+    least_users: int,
+    resamples: int,
+    confidence: float,
+    seed: int,
+) -> list[Guard]:
+    """The distance between the means inside and outside a segment may grow by `rise` at most, in the metric's unit.
+
+    Arrays as in `segment_guards`. A resample draws users, each with both its values.
+    """
+    found = []
+    values = np.column_stack([challenger, champion]).astype(np.float64)
+    for name, member in segments.items():
+        inside = np.count_nonzero(member)
+        if min(inside, len(member) - inside) < least_users:
+            continue
+        seen = _gaps(values, member)
+        grown = [
+            gap[0] - gap[1]
+            for drawn in _draws(len(member), resamples, seed)
+            if 0 < np.count_nonzero(member[drawn]) < len(drawn)
+            for gap in (_gaps(values[drawn], member[drawn]),)
+        ]
+        low, high = np.quantile(grown, [(1 - confidence) / 2, (1 + confidence) / 2])
+        found.append(Guard(f"gap {name}", float(seen[0] - seen[1]), float(low), float(high), None, rise))
+    return found
+
+
+def coverage_guard(
+    challenger: Sequence[np.ndarray],
+    champion: Sequence[np.ndarray],
+    candidates: int,
+    *,
+    share: float,
+    resamples: int,
+    confidence: float,
+    seed: int,
+) -> Guard:
+    """Of all candidates, those that somebody is shown: at least `share` of what the champion's lists cover.
+
+    challenger, champion  item indices shown to each user, int (k,) each, in the same order of users
+    A resample of users covers less than all of them do: both are resampled alike, and their quotient is judged.
+    """
+    first, second = (_padded(lists) for lists in (challenger, champion))
+    seen = _covered(first), _covered(second)
+    quotients = [
+        _covered(first[drawn]) / max(1, _covered(second[drawn]))
+        for drawn in _draws(len(first), resamples, seed)
+    ]
+    low, high = np.quantile(quotients, [(1 - confidence) / 2, (1 + confidence) / 2])
+    name = f"coverage ({seen[0] / candidates:.1%} of the items, the champion {seen[1] / candidates:.1%})"
+    return Guard(name, seen[0] / max(1, seen[1]), float(low), float(high), share, None)
+
+
+def latency_guard(seconds: np.ndarray, *, most: float, resamples: int, confidence: float, seed: int) -> Guard:
+    """Mean seconds that scoring took a user, (users,), of one worker."""
+    return Guard("seconds a user", *mean_and_interval(seconds, resamples, confidence, seed), None, most)
+
+
+def size_guard(size: int, most: float) -> Guard:
+    """Bytes of the exported model, known exactly, against `most` megabytes."""
+    megabytes = size / 1e6
+    return Guard("megabytes of the model", megabytes, megabytes, megabytes, None, most)
+
+
+def _gaps(values: np.ndarray, member: np.ndarray) -> np.ndarray:
+    return np.abs(values[member].mean(axis=0) - values[~member].mean(axis=0))
+
+
+def _covered(lists: np.ndarray) -> int:
+    return len(np.setdiff1d(lists, 0))
+
+
+def _padded(lists: Sequence[np.ndarray]) -> np.ndarray:
+    """(users, longest) int, zeros on the right."""
+    matrix = np.zeros((len(lists), max(map(len, lists), default=0)), np.int64)
+    for row, values in zip(matrix, lists, strict=True):
+        row[: len(values)] = values
+    return matrix
+
+
+def _draws(users: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    for _ in range(resamples):
+        yield rng.integers(users, size=users)

@@ -1,0 +1,110 @@
+"""The ledger and the registry's alias: stopped between them, overtaken, and back again."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from conf.schema import Config
+from features.promotions import DONE, LOST, PENDING, PROMOTION, PROMOTIONS
+from jobs.job import InputError
+from jobs.ledger import append, champion_of, decisions, record, settle
+from jobs.rollback import rollback
+from models.registry import CHAMPION, Registry, connect
+
+TASK, TOLD = "next_item", {"job": "test"}
+
+
+@pytest.fixture
+def registry(conf: Config, tmp_path) -> Registry:
+    """A registry with three versions of the task, none of them champion."""
+    found = connect(conf.registry, conf.artifacts)
+    found.client.create_registered_model(TASK)
+    for _ in range(3):
+        found.client.create_model_version(TASK, tmp_path.as_uri(), tags={"model": "frequency"})
+    return found
+
+
+def move(request: str, to: int, of: int | None, promoted: bool = True) -> dict:
+    """A decision of the gate: version `to` against the champion `of`."""
+    return dict.fromkeys(PROMOTIONS.schema.names) | {
+        "request_id": request,
+        "decided_at": datetime(2026, 11, 2, to, tzinfo=UTC),
+        "ds": date(2026, 11, 2),
+        "task": TASK,
+        "challenger": f"model {to}",
+        "challenger_version": to,
+        "champion": of and f"model {of}",
+        "champion_version": of,
+        "promoted": promoted,
+        "metric": "ndcg@10",
+        "challenger_value": 0.2,
+        "champion_value": of and 0.1,
+        "users": 10,
+        "reason": "it is better",
+        "judged": [],
+        "tables": {},
+        "requested_by": "test",
+        "kind": PROMOTION,
+        "guards": [],
+    }
+
+
+def states(lake) -> list[tuple]:
+    rows = lake.read(PROMOTIONS).select("request_id", "state").collect()
+    return sorted(tuple(row) for row in rows)
+
+
+def test_a_move_is_written_before_and_after_it_is_made_and_goes_back_again(lake, conf, registry):
+    first, second = record(lake, registry, [move("a/0", 1, None), move("a/1", 2, 1)], TOLD)
+    assert (first["state"], second["state"], champion_of(registry, TASK)) == (DONE, DONE, 2)
+    refused = record(lake, registry, [move("b/0", 3, 2, promoted=False)], TOLD)
+    assert (refused[0]["state"], champion_of(registry, TASK)) == (DONE, 2)
+    assert states(lake) == [("a/0", DONE), ("a/0", PENDING), ("a/1", DONE), ("a/1", PENDING), ("b/0", DONE)]
+    assert [entry["challenger_version"] for entry in decisions(lake, "a")] == [1, 2]
+
+    conf.champion = 2
+    back = rollback(conf, lake)
+    assert (back["champion"], back["state"], champion_of(registry, TASK)) == ("model 1 v1", DONE, 1)
+    version = lake.version(PROMOTIONS)
+    assert "rolled back before" in rollback(conf, lake)["note"]
+    assert (lake.version(PROMOTIONS), champion_of(registry, TASK)) == (version, 1)
+    conf.champion = None
+    with pytest.raises(InputError, match="next_item v1 was the first champion: there is none before it"):
+        rollback(conf, lake)
+
+
+@pytest.mark.parametrize(
+    ("stands", "state", "champion"),
+    [
+        (None, DONE, 2),  # stopped before the alias was moved
+        (2, DONE, 2),  # stopped behind it
+        (3, LOST, 3),  # another was first
+    ],
+)
+def test_what_was_left_pending_is_settled_by_the_next_run(lake, registry, stands, state, champion):
+    if stands:
+        registry.set_alias(registry.version(TASK, stands), CHAMPION)
+    append(lake, [move("a/0", 2, None) | {"state": PENDING}], TOLD)
+    (entry,) = settle(lake, registry, TASK, TOLD)
+    assert (entry["state"], champion_of(registry, TASK)) == (state, champion)
+    assert ("took the champion's place meanwhile" in entry["reason"]) is (state == LOST)
+    assert states(lake) == [("a/0", state), ("a/0", PENDING)] or state == LOST
+    assert settle(lake, registry, TASK, TOLD) == []
+
+
+def test_a_rollback_that_was_stopped_is_carried_out_and_does_not_go_back_twice(lake, conf, registry):
+    record(lake, registry, [move("a/0", 1, None), move("a/1", 2, 1), move("a/2", 3, 2)], TOLD)
+    append(lake, [move("back", 2, 3) | {"state": PENDING, "kind": "rollback"}], TOLD)
+    assert "carried out now, and no more" in rollback(conf, lake)["note"]
+    assert champion_of(registry, TASK) == 2
+
+
+def test_a_registry_without_a_champion_and_another_one_than_expected_are_said(lake, conf, registry):
+    with pytest.raises(InputError, match="next_item has no champion: there is nothing to go back from"):
+        rollback(conf, lake)
+    registry.set_alias(registry.version(TASK, 3), CHAMPION)
+    with pytest.raises(InputError, match="v3 came into service by no row of the ledger"):
+        rollback(conf, lake)
+    conf.champion = 1
+    with pytest.raises(InputError, match="v3 is champion, expected v1"):
+        rollback(conf, lake)
