@@ -15,32 +15,30 @@ from models.dropout import Noise
 from models.gradients import Gradient, add_parts, add_ranks, scale
 from models.heads.next_item import Loss
 from models.listening import Taken
-from models.next_item import NextItemModel
 from models.optimizers import LEGACY, lazy_tables
+from models.trainable import Batch, Trainable
 
 
 def make_step(
-    model: NextItemModel, optimizer: LEGACY.Optimizer, settings: Train
-) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], Taken]:
-    """The function of a batch (items, sessions, weights and ids of its rows) and a seed that takes one step on all ranks."""
+    model: Trainable, optimizer: LEGACY.Optimizer, settings: Train
+) -> Callable[[Batch, tf.Tensor], Taken]:
+    """The function of a batch and a seed that takes one step on all ranks."""
     variables = model.trainable_variables
     tables = {table.ref() for table in lazy_tables(model, settings)}
     rows = settings.batch_size // settings.parts
 
     @tf.function
-    def step(
-        items: tf.Tensor, sessions: tf.Tensor, weights: tf.Tensor, row_ids: tf.Tensor, seed: tf.Tensor
-    ) -> Taken:
+    def step(batch: Batch, seed: tf.Tensor) -> Taken:
+        items = batch["items"]
         sample = model.sample(hvd.allgather(items) if model.samples_batch else items, seed)
         parts: list[list[Gradient]] = []
         sums: list[Loss] = []
         for first in range(0, settings.batch_size, rows):
-            part = slice(first, first + rows)
+            part = {name: values[first : first + rows] for name, values in batch.items()}
             # One part after the other: what one of them keeps for its gradient is gone before the next begins.
             done = [values for g in parts[-1:] for values in tf.nest.flatten(g, expand_composites=True)]
             with tf.control_dependencies(done), tf.GradientTape() as tape:
-                noise = Noise(seed, row_ids[part])
-                sums.append(model.loss(items[part], sessions[part], weights[part], sample, noise))
+                sums.append(model.batch_loss(part, sample, Noise(seed, part["row_ids"])))
             gradients = tape.gradient(sums[-1].total, variables)
             parts.append(
                 [
