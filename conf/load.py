@@ -16,12 +16,12 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from conf import expectations, hosts, simulation, sources
+from conf import expectations, hosts, simulation, sources, tasks
 from conf.schema import Config, Source
 
 CHOICES = {
     "source.identical_rows": ("duplicate", "distinct"),
-    "model.name": ("popularity", "frequency", "frequency_decay", "gru", "sasrec"),
+    "model.name": ("popularity", "frequency", "frequency_decay", "naive", "gru", "sasrec"),
     "model.loss": ("sampled_softmax", "softmax"),
     "model.sampling": ("popularity", "uniform", "batch"),
     "train.rate_by_ranks": ("none", "sqrt", "linear"),
@@ -164,6 +164,8 @@ def check(config: Config) -> None:
     if problem := next(simulation.problems(config.simulate), None):
         raise ConfigurationError(problem)
     if problem := next(expectations.problems(config.quality), None):
+        raise ConfigurationError(problem)
+    if config.task.label and (problem := next(tasks.problems(config.task.label), None)):
         raise ConfigurationError(problem)
     for key in ("ds", "start", "end"):
         if day := _get(config, key):
