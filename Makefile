@@ -7,7 +7,7 @@ PYTEST = $(PYTHON) -m pytest -v --durations=15 -n 2 --dist loadfile
 CODE = $(wildcard features models jobs conf reports)
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 
-.PHONY: help setup demo test test-long test-cluster test-quick bench-data bench-night bench-runaway bench-catalogue bench-warm-start bench-train scale lint format wheel docs ui tensorboard requirements clean
+.PHONY: help setup demo tasks test test-long test-cluster test-quick bench-data bench-night bench-runaway bench-catalogue bench-warm-start bench-train scale lint format wheel docs ui tensorboard requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -17,6 +17,9 @@ setup:  ## make .venv: some minutes on a new machine, then nothing to do
 
 demo: setup  ## the whole pipeline on public data: ingest, train, promote, score, report
 	$(PYTHON) -m jobs.demo
+
+tasks: setup  ## the tasks beside next_item, on the lake of the demo: var/tasks/summary.json
+	$(PYTHON) -m jobs.tasks ds=2017-12-28 promote.holdout_days=28 report=var/tasks
 
 test: setup lint  ## lint, then the tests, two files at a time
 	$(PYTEST) -m "not long"
