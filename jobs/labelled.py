@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
@@ -47,17 +47,15 @@ def labelled_examples(conf: Config, lake: Lake, in_spite: dict[str, Any]) -> dic
         raise InputError(
             f"no sessions before {cut.as_of:%Y-%m-%d}: ingest more, or set promote.holdout_days lower"
         )
-    kept = []
-    asked = [
-        Asked(conf, label, split, moment, sessions, passive, items) for split, moment in moments.by_split()
-    ]
-    for each in asked:
-        each.features = each.features.persist(StorageLevel.DISK_ONLY)
-        each.answers = each.answers.persist(StorageLevel.DISK_ONLY)
-        kept += [each.features, each.answers]
+    asked = [ask(conf, label, *of_split, sessions, passive, items) for of_split in moments.by_split()]
     of_train = [each for each in asked if each.split == "train"]
     statistics = fit(reduce(DataFrame.unionAll, (e.features for e in of_train)), USER_FEATURES, names)
     targets = names_of(reduce(DataFrame.unionAll, (e.answers for e in of_train)), label)
+    if not targets:
+        raise InputError(
+            f"no user has a label of {conf.task.name} from {moments.train[-1]:%Y-%m-%d} to {moments.validation:%Y-%m-%d}, expected "
+            "some to train on: set ds later, or look at task.label.sql"
+        )
     tables = {source.name: lake.version(source) for source in (SESSIONS, ITEMS)}
     spec = labelled_spec(conf, size + 1, targets, numbers, statistics, tables)
     joined = (
@@ -75,33 +73,41 @@ def labelled_examples(conf: Config, lake: Lake, in_spite: dict[str, Any]) -> dic
     facts = {"job": "examples", "ds": conf.ds, "counts": counts, **in_spite}
     lake.overwrite(vocabulary_table(set_id), words.repartition(1).sortWithinPartitions("item_index"), facts)
     lake.overwrite(rows_table(set_id, spec), rows, facts, rows_per_file(spec))
-    for frame in (words, rows, *kept):
+    for frame in (words, rows, *(kept for each in asked for kept in (each.features, each.answers))):
         frame.unpersist()
     return {"set_id": set_id, "items": size + 1 - FIRST_INDEX, "targets": len(targets)} | counts
 
 
-class Asked:
+class Asked(NamedTuple):
     """One snapshot: the features of its users, their answers, and what a baseline knows of them."""
 
-    def __init__(
-        self,
-        conf: Config,
-        label: Label,
-        split: str,
-        moment: datetime,
-        sessions: DataFrame,
-        passive: DataFrame,
-        items: DataFrame,
-    ):
-        self.split, self.moment = split, moment
-        past = history(sessions, moment, conf.source)
-        is_told = set(features_of(label)) <= set(ACTIVITY.by_name)
-        self.features = activity_features(past) if is_told else user_features(past, items)
-        seen = views(sessions, passive, items, moment, conf)
-        try:
-            self.answers, self.naive = labels(seen, label), naive(seen, label)
-        except LabelError as error:
-            raise InputError(str(error)) from None
+    split: str
+    moment: datetime
+    features: DataFrame
+    answers: DataFrame
+    naive: DataFrame | None
+
+
+def ask(
+    conf: Config,
+    label: Label,
+    split: str,
+    moment: datetime,
+    sessions: DataFrame,
+    passive: DataFrame,
+    items: DataFrame,
+) -> Asked:
+    """Asks the task's question as of a moment; features and answers are kept, as several steps look at them."""
+    past = history(sessions, moment, conf.source)
+    is_told = set(features_of(label)) <= set(ACTIVITY.by_name)
+    features = activity_features(past) if is_told else user_features(past, items)
+    seen = views(sessions, passive, items, moment, conf)
+    try:
+        answers, known = labels(seen, label), naive(seen, label)
+    except LabelError as error:
+        raise InputError(str(error)) from None
+    kept = (frame.persist(StorageLevel.DISK_ONLY) for frame in (features, answers))
+    return Asked(split, moment, *kept, known)
 
 
 def features_of(label: Label) -> list[str]:

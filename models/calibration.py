@@ -38,7 +38,7 @@ class Curve(tf.Module):
         x = tf.reshape(tf.sigmoid(outputs), [-1])
         right = tf.clip_by_value(tf.searchsorted(self.at, x), 1, tf.size(self.at) - 1)
         low, high = tf.gather(self.at, right - 1), tf.gather(self.at, right)
-        share = tf.clip_by_value((x - low) / (high - low), 0.0, 1.0)
+        share = tf.clip_by_value(tf.math.divide_no_nan(x - low, high - low), 0.0, 1.0)
         value = (1 - share) * tf.gather(self.there, right - 1) + share * tf.gather(self.there, right)
         return tf.reshape(value, tf.shape(outputs))
 

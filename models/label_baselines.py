@@ -60,6 +60,10 @@ def fit(name: str, head: str, size: int, answers: Answers, names: int) -> LabelB
         return LabelBaseline(size, *nothing, lines, plain=False)
     if name != "table":
         return LabelBaseline(size, *nothing, None, plain=name == "naive")
+    if answers.naive.shape[1] > 1:
+        raise ValueError(
+            f"task.label.baseline=table is of one question, this task asks {answers.naive.shape[1]}: set logistic or prior"
+        )
     levels = np.unique(answers.naive[:, 0])
     means = []
     for level in levels:

@@ -7,44 +7,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from conf.load import load
-from conf.schema import Config
 from models.answers import answers
-from models.example_set import ExampleSet, open_example_set
+from models.example_set import ExampleSet
 from models.export_labelled import export_labelled
 from models.judging_labels import exported, said_of
 from models.label_baselines import fit
 from models.label_metrics import compared
 from models.train import train
 from models.trained import Labelled
-from tests.models.example_sets import LENGTH, POSITIONS, labelled_example_set, labelled_rows
-
-SPLITS = {"train": 300, "validation": 100, "test": 200}
-CASES = {
-    "binary": ("task=churn", ["yes"]),
-    "two targets": ("task=purchase", ["yes", "no"]),
-    "classes": ("task=next_event", ["a", "b", "c"]),
-    "amount": ("task=spend", [""]),
-    "isotonic": ("task=churn task.label.calibration=isotonic task.label.weight=balanced", ["yes"]),
-    "mean": ("task=spend task.label.loss=mse", [""]),
-}
-
-
-def conf_of(case: str) -> Config:
-    small = ["model=gru", "model.width=8", "model.blocks=1", "model.dropout=0.1", "train.batch_size=50"]
-    course = ["train.epochs=8", "train.patience=8", "train.learning_rate=2e-2", "train.warmup_steps=5"]
-    given = [*small, *course, f"task.length={LENGTH}", f"task.positions={POSITIONS}"]
-    return load([*given, *CASES[case][0].split()])
-
-
-def example_set(folder: Path, case: str) -> ExampleSet:
-    conf, names = conf_of(case), CASES[case][1]
-    head = conf.task.label.head
-    rows = {
-        split: labelled_rows(count, seed, head, len(names))
-        for seed, (split, count) in enumerate(SPLITS.items())
-    }
-    return open_example_set(labelled_example_set(folder / "set", rows, head, names))
+from tests.models.example_sets import LENGTH
+from tests.models.horovodrun import horovodrun
+from tests.models.labelled_cases import CASES, conf_of, example_set
 
 
 @pytest.mark.parametrize(
@@ -120,3 +93,18 @@ def test_features_are_crossed_as_in_dcn_v2():
     np.testing.assert_array_equal(cross(x, first), x)  # nothing is crossed before anything is learnt
     cross.mixed.set_weights([np.array([[1.0, 0.0], [2.0, 1.0]]), np.array([0.5, 0.0])])
     np.testing.assert_allclose(cross(x, first), [[3 * (1 + 4 + 0.5) + 1, -1 * 2 + 2]])
+
+
+@pytest.mark.long
+def test_ranks_with_parts_of_a_batch_learn_what_one_rank_learns_and_judge_alike(tmp_path):
+    path, left = example_set(tmp_path, "two targets").path, {}
+    for ranks in (1, 2):
+        (tmp_path / str(ranks)).mkdir()
+        ended = horovodrun(ranks, "-m", "tests.models.labelled_rank", path, str(tmp_path / str(ranks)))
+        assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+        left[ranks] = [np.load(tmp_path / str(ranks) / f"{rank}.npz") for rank in range(ranks)]
+    (alone,) = left[1]
+    for rank in left[2]:
+        for name in alone.files:
+            np.testing.assert_allclose(alone[name], rank[name], rtol=1e-3, atol=1e-4)
+    assert alone["losses"][-1] < 0.9 * alone["losses"][0]
