@@ -19,6 +19,9 @@ setup:  ## make .venv and .venv-airflow: some minutes on a new machine, then not
 demo: setup  ## the whole pipeline on public data: ingest, train, promote, score, report
 	$(PYTHON) -m jobs.demo
 
+tasks: setup  ## the tasks beside next_item, on the lake of the demo: var/tasks/summary.json
+	$(PYTHON) -m jobs.tasks ds=2017-12-28 promote.holdout_days=28 report=var/tasks
+
 test: setup lint  ## lint, then the tests, two files at a time
 	$(PYTEST) -m "not long"
 

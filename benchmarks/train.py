@@ -218,7 +218,7 @@ class Trained:
         """Takes a step as `train` does, and waits for its loss."""
         seed = tf.constant([SETTINGS.seed, self.steps], tf.int32)
         self.steps += 1
-        loss, weight = self.take(batch["items"], batch["sessions"], batch["weights"], batch["row_ids"], seed)
+        loss, weight, _ = self.take(batch, seed)
         return float(loss) / float(weight)
 
     def run(self, batches: Iterable[dict[str, tf.Tensor]]) -> dict[str, float]:

@@ -16,12 +16,12 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from conf import expectations, hosts, simulation, sources
+from conf import expectations, hosts, simulation, sources, tasks
 from conf.schema import ENCODERS, Config, Source
 
 CHOICES = {
     "source.identical_rows": ("duplicate", "distinct"),
-    "model.name": ("popularity", "frequency", "frequency_decay", *ENCODERS),
+    "model.name": ("popularity", "frequency", "frequency_decay", "naive", *ENCODERS),
     "model.loss": ("sampled_softmax", "softmax"),
     "model.norm": ("pre", "post"),
     "model.places": ("back", "relative"),
@@ -215,6 +215,8 @@ def check(config: Config) -> None:
     if problem := next(expectations.problems(config.quality), None):
         raise ConfigurationError(problem)
     if problem := next(expectations.problems_of_nights(config.monitor), None):
+        raise ConfigurationError(problem)
+    if config.task.label and (problem := next(tasks.problems(config.task.label), None)):
         raise ConfigurationError(problem)
     for key in ("ds", "start", "end"):
         if day := _get(config, key):

@@ -105,7 +105,7 @@ class Features:
 class Model:
     """What is trained. Baselines use `half_life_days` alone, encoders the rest."""
 
-    name: str = MISSING  # popularity | frequency | frequency_decay, or an encoder: docs/models.md
+    name: str = MISSING  # popularity | frequency | frequency_decay | naive, or an encoder: docs/models.md
     half_life_days: float | None = None  # decay of a past session's weight; none: no decay
     width: int = 64  # of item vectors and hidden states
     blocks: int = 2  # Transformer blocks or recurrent layers
@@ -129,6 +129,28 @@ class Model:
 
 
 @dataclass
+class Label:
+    """What a task asks of each user as of a moment, where it is not their next items; see docs/tasks.md."""
+
+    sql: str = MISSING  # Spark SQL: `user_id`, `label` and, of several questions, `target`; also `weight`
+    otherwise: str | None = None  # label of a user without a row; none: is not asked
+    head: str = "binary"  # what a label is: `binary`, one of `classes`, or an `amount`
+    loss: str = "cross_entropy"  # of binary and classes; of an amount `lognormal` (zero-inflated) or `mse`
+    weight: str = "none"  # `balanced`: each class, or side of a binary question, weighs alike
+    limit: int = 20  # targets or classes: those with the most labels in training; other classes are one more
+    horizon_days: int = 28  # after a moment, in which `outcomes` happen
+    snapshots: int = 4  # moments, a horizon apart, whose users are training rows; one more validates
+    features: list[str] = field(
+        default_factory=list
+    )  # of a user, numbers; none: recency, frequency and money
+    naive: str = ""  # SQL over what was before: `user_id`, `naive` (and `target`), what the baseline knows
+    naive_otherwise: str = "0"  # of a user without a row
+    baseline: str = "prior"  # prior, naive itself, its logistic regression, or the table of its values
+    calibration: str = "temperature"  # fitted on validation: temperature, isotonic (binary only) or none
+    metrics: list[str] = field(default_factory=list)  # the first chooses epochs and is compared first
+
+
+@dataclass
 class Task:
     """What is predicted, and how a training example is cut from a sequence."""
 
@@ -139,6 +161,7 @@ class Task:
     validation_days: int = 30  # the last days before the cut, by which epochs and models are chosen
     k: int = 20  # predictions a user
     seed: int = 7  # of the shuffle of an example set's rows
+    label: Label | None = None
 
 
 @dataclass

@@ -22,7 +22,19 @@ from features.table import Column, Table
 FILE_BYTES = 64 << 20  # of packed columns: half of Parquet's block, so that a file is one row group
 FILE_ROWS = 25_000
 PACKED = {"items": "int32", "sessions": "int32", "ages": "float32", "targets": "int32"}
-PACKED_SCHEMA = "split string, example string, " + ", ".join(f"{name} binary" for name in PACKED)
+LABELLED = {
+    "items": "int32",
+    "sessions": "int32",
+    "ages": "float32",
+    "features": "float32",
+    "labels": "float32",
+    "label_weights": "float32",
+    "naive": "float32",
+}
+"""What is packed of a user's history, and of the question asked of it: the items of a session, or a label."""
+
+MODEL_ALONE = ("loss", "weight", "calibration", "metrics", "baseline")
+"""Keys of `task.label` that decide nothing of the rows."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +48,8 @@ class Cut:
     def of(conf: Config) -> "Cut":
         """The days up to `ds` less `promote.holdout_days`, which no model of this night may see."""
         as_of = end_of(conf.ds) - timedelta(days=conf.promote.holdout_days)
-        return Cut(as_of - timedelta(days=conf.task.validation_days), as_of)
+        days = conf.task.label.horizon_days if conf.task.label else conf.task.validation_days
+        return Cut(as_of - timedelta(days=days), as_of)
 
 
 def end_of(ds: str) -> datetime:
@@ -48,7 +61,10 @@ def end_of(ds: str) -> datetime:
 def configuration_of(conf: Config) -> dict[str, Any]:
     """What of the configuration decides the rows of an example set."""
     source = {"name": conf.source.name, "event_types": dict(conf.source.event_types)}
-    task = {name: value for name, value in asdict(conf.task).items() if name != "k"}
+    task = {name: value for name, value in asdict(conf.task).items() if name not in ("k", "label")}
+    if conf.task.label:
+        of_rows = {name: value for name, value in asdict(conf.task.label).items() if name not in MODEL_ALONE}
+        task |= {"label": of_rows}
     return {"source": source, "features": asdict(conf.features), "task": task}
 
 
@@ -56,6 +72,23 @@ def set_id_of(conf: Config) -> str:
     """Task, as-of date and a hash of the configuration: `next_item-2017-12-01-1f3a5c7e`."""
     text = json.dumps(configuration_of(conf), sort_keys=True)
     return f"{conf.task.name}-{Cut.of(conf).as_of:%Y-%m-%d}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+PACKED_COLUMNS = {
+    column.name: column
+    for column in (
+        Column("items", "binary", "item_index of each event, oldest first, 0-padded; little-endian int32"),
+        Column("sessions", "binary", "number of the user's session each is in; little-endian int32"),
+        Column(
+            "ages", "binary", "from the session's start to the question; little-endian float32", unit="days"
+        ),
+        Column("targets", "binary", "validation: item_index of what came next; little-endian int32"),
+        Column("features", "binary", "of the user as of the question, scaled; little-endian float32"),
+        Column("labels", "binary", "the answer to each target of a task; little-endian float32"),
+        Column("label_weights", "binary", "of each answer, 0: there is none; little-endian float32"),
+        Column("naive", "binary", "what the task's baseline knows of each target; little-endian float32"),
+    )
+}
 
 
 def rows_table(set_id: str, spec: dict[str, Any] | None = None) -> Table:
@@ -66,17 +99,7 @@ def rows_table(set_id: str, spec: dict[str, Any] | None = None) -> Table:
         columns=(
             Column("split", "string", "train or validation"),
             Column("row_id", "bigint", "unique, and rising by one within a file"),
-            Column(
-                "items", "binary", "item_index of each event, oldest first, 0-padded; little-endian int32"
-            ),
-            Column("sessions", "binary", "number of the user's session each is in; little-endian int32"),
-            Column(
-                "ages",
-                "binary",
-                "from the session's start to validation_from; little-endian float32",
-                unit="days",
-            ),
-            Column("targets", "binary", "validation: item_index of what came next; little-endian int32"),
+            *(PACKED_COLUMNS[name] for name in (spec["columns"] if spec else PACKED)),
         ),
         key=("row_id",),
         partition_by=("split",),
@@ -152,15 +175,20 @@ def packed(histories: DataFrame, spec: dict[str, Any]) -> DataFrame:
             yield pack_batch(batch, lengths, positions)
 
     columns = histories.select("user_id", "items", "sessions", "ages", "targets")
-    return columns.mapInArrow(pack, PACKED_SCHEMA)
+    return columns.mapInArrow(pack, packed_schema(PACKED))
 
 
-def shuffled(examples: DataFrame, seed: int) -> DataFrame:
+def packed_schema(columns: Iterable[str]) -> str:
+    """The schema of packed rows, in the words of `mapInArrow`."""
+    return "split string, example string, " + ", ".join(f"{name} binary" for name in columns)
+
+
+def shuffled(examples: DataFrame, seed: int, columns: Iterable[str] = PACKED) -> DataFrame:
     """The rows of a set in an order that follows from `seed` alone, with their `row_id`."""
     order = f.xxhash64(f.lit(seed), "split", "example")
     placed = examples.withColumn("_order", order)
     ranged = placed.repartitionByRange("split", "_order").sortWithinPartitions("split", "_order", "example")
-    return ranged.withColumn("row_id", f.monotonically_increasing_id()).select("split", "row_id", *PACKED)
+    return ranged.withColumn("row_id", f.monotonically_increasing_id()).select("split", "row_id", *columns)
 
 
 def windows(sessions: np.ndarray, length: int, positions: int) -> list[tuple[int, int]]:
@@ -192,7 +220,7 @@ def tail(sessions: np.ndarray, length: int, positions: int) -> tuple[int, int]:
 
 
 def pack_batch(batch: pa.RecordBatch, lengths: dict[str, int], positions: int) -> pa.RecordBatch:
-    """The examples of a batch of histories, as PACKED_SCHEMA."""
+    """The examples of a batch of histories, as `packed_schema`."""
     columns: dict[str, list[Any]] = {name: [] for name in ("split", "example", *PACKED)}
     arrays = {name: Lists(batch.column(name), PACKED[name]) for name in PACKED}
     for row, user in enumerate(batch.column("user_id").to_pylist()):
@@ -209,7 +237,13 @@ def pack_batch(batch: pa.RecordBatch, lengths: dict[str, int], positions: int) -
             columns["targets"].append(
                 padded(targets if split == "validation" else targets[:0], lengths["targets"])
             )
-    return pa.RecordBatch.from_pydict(columns, schema=_ARROW)
+    return pa.RecordBatch.from_pydict(columns, schema=arrow_schema(PACKED))
+
+
+def arrow_schema(columns: Iterable[str]) -> pa.Schema:
+    """`packed_schema` as Arrow has it."""
+    texts = [("split", pa.string()), ("example", pa.string())]
+    return pa.schema([*texts, *((name, pa.binary()) for name in columns)])
 
 
 def padded(values: np.ndarray, length: int) -> bytes:
@@ -228,8 +262,3 @@ class Lists:
 
     def __getitem__(self, row: int) -> np.ndarray:
         return self.values[self.offsets[row] : self.offsets[row + 1]]
-
-
-_ARROW = pa.schema(
-    [("split", pa.string()), ("example", pa.string()), *((name, pa.binary()) for name in PACKED)]
-)

@@ -55,7 +55,7 @@ def history(sessions: DataFrame, as_of: datetime, source: Source) -> DataFrame:
         "dwell",
         ((f.unix_micros(until) - f.unix_micros("event_ts")) / MICROS_A_DAY).alias("days_ago"),
         f.from_utc_timestamp("event_ts", source.shop_timezone).alias("local_ts"),
-        *(_is_one_of(types, source).alias(name) for name, types in _stages(source).items()),
+        *(is_one_of(types, source).alias(name) for name, types in stages(source).items()),
         parts(_finite("amount")).alias("money"),
         parts(_finite("quantity")).alias("pieces"),
         _price().alias("price"),
@@ -176,7 +176,7 @@ def _between(event: Expression, place: Expression) -> list[Expression]:
     ]
 
 
-def _stages(source: Source) -> dict[str, list[str]]:
+def stages(source: Source) -> dict[str, list[str]]:
     """What an event can be on the way to a purchase, and the types that are."""
     return {
         "viewed": source.view_types or ["view"],
@@ -185,7 +185,7 @@ def _stages(source: Source) -> dict[str, list[str]]:
     }
 
 
-def _is_one_of(types: list[str], source: Source) -> Expression:
+def is_one_of(types: list[str], source: Source) -> Expression:
     """Whether an event is of one of these types; unknown where sessions hold none of them."""
     known = [name for name in types if source.event_types.get(name)]
     return f.col("event_type").isin(known) if known else f.lit(None).cast("boolean")

@@ -1,5 +1,7 @@
 """`user_features`: what a user is like as of a date."""
 
+from dataclasses import replace
+
 from pyspark.sql import DataFrame
 
 from features.clock import (
@@ -136,6 +138,14 @@ USER_FEATURES = Family(
         ),
     ),
 )
+
+ACTIVITY = replace(USER_FEATURES, features=(*RECENCY, *FREQUENCY, *MONEY), crosses=())
+"""Those of them that events and orders alone tell: a small part of the work."""
+
+
+def activity_features(history: DataFrame) -> DataFrame:
+    """The features of ACTIVITY of every user in a `history`."""
+    return computed(ACTIVITY, {"events": history, "orders": orders(history)})
 
 
 def user_features(history: DataFrame, items: DataFrame, known: DataFrame | None = None) -> DataFrame:

@@ -28,6 +28,7 @@ from features.quality import QUALITY
 from features.questions import ask, candidates
 from features.sessions import SESSIONS
 from jobs.job import InputError, run
+from jobs.labelled import labelled_examples
 from jobs.people import sessions_as_of
 from jobs.trust import trusted
 
@@ -38,6 +39,8 @@ def examples(conf: Config, lake: Lake) -> dict[str, Any]:
     if written := lake.facts(table):  # before its rows are there, an empty table is, which says nothing
         return {"set_id": set_id, "note": "it is there already"} | written["counts"]
     in_spite = trusted(conf, lake.facts(QUALITY))
+    if conf.task.label:
+        return labelled_examples(conf, lake, in_spite)
     cut = Cut.of(conf)
     sessions, known = sessions_as_of(conf, lake, cut.validation_from), lake.read(ITEMS)
     words = candidates(sessions, known, cut.as_of, cut.validation_from, conf).persist()

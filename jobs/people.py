@@ -14,7 +14,7 @@ from conf.schema import Config
 from features.batches import Batches, covered, events_upto
 from features.identities import IDENTITIES
 from features.lake import Lake
-from features.owners import chained, changed, followed, handed_over, moved, spans, users_of
+from features.owners import chained, changed, followed, handed_over, moved, owned, spans, users_of
 from features.sessions import SESSIONS, days_of, events_inside, mark_sessions, to_sessions
 from jobs.job import settled
 
@@ -64,6 +64,13 @@ def has_logins_since(lake: Lake, as_of: datetime, batch: int) -> bool:
         return False
     since = (f.col("batch") <= batch) & (f.col("valid_from") >= f.lit(as_of))
     return not lake.read(IDENTITIES).where(since).isEmpty()
+
+
+def passive_as_of(lake: Lake, as_of: datetime) -> DataFrame:
+    """All events outside of sessions, as EVENTS, of people as they were known at a moment."""
+    upto = covered(lake, SESSIONS)
+    passive = events_upto(lake, upto).where("not is_active")
+    return owned(passive, owners(lake, upto, as_of)) if lake.exists(IDENTITIES) else passive
 
 
 def sessions_as_of(conf: Config, lake: Lake, as_of: datetime, version: int | None = None) -> DataFrame:

@@ -13,8 +13,8 @@ from conf.schema import Config
 from features.lake import Lake
 from features.similar_items import SIMILAR_ITEMS, to_similar_items
 from jobs.job import run, settled
-from models.similar_items import NEIGHBOURS_SCHEMA, has_vectors, neighbours, size_of
 from models.registry import CHAMPION, connect
+from models.similar_items import NEIGHBOURS_SCHEMA, has_vectors, neighbours, size_of
 
 
 def similar_items(conf: Config, lake: Lake) -> dict[str, Any]:

@@ -35,6 +35,9 @@ from models.registry import Registry, Version, configuration_hash, connect
 from models.shards import plan
 from models.warm_start import NONE, WarmStartError, fitting, resolve
 
+NAIVE = "naive"
+"""The model that is the baseline which a task with labels names."""
+
 KEEPING = (
     "checkpoints",
     "checkpoint_steps",
@@ -71,7 +74,7 @@ def train(conf: Config) -> dict[str, Any]:
         lost = run_until_done(conf, Task("jobs.train_rank", [str(examples.version)], configuration))
     else:
         guard()
-        fit_baseline(conf, registry, examples)
+        (fit_label_baseline if conf.task.label else fit_baseline)(conf, registry, examples)
     version = find(registry, conf)
     assert version is not None, "the ranks ended well, and registered nothing"
     restarts = {"restarts": len(lost), "lost": "; ".join(lost)} if lost else {}
@@ -112,9 +115,11 @@ def hash_of(conf: Config) -> str:
     """What of the configuration decides the weights, given the examples."""
     model = asdict(conf.model)
     if conf.model.name not in ENCODERS:
-        return configuration_hash({"model": model})
+        baseline = {"baseline": conf.task.label.baseline} if conf.task.label else {}
+        return configuration_hash({"model": model} | baseline)
     train = {name: value for name, value in asdict(conf.train).items() if name not in KEEPING + LAUNCHING}
-    return configuration_hash({"model": model, "train": train, "metric": conf.promote.metric})
+    asked = {"label": asdict(conf.task.label)} if conf.task.label else {"metric": conf.promote.metric}
+    return configuration_hash({"model": model, "train": train} | asked)
 
 
 def facts_of(version: Version) -> dict[str, Any]:
@@ -153,6 +158,27 @@ def fit_baseline(conf: Config, registry: Registry, examples: ExampleSet) -> None
         seconds = round(time.monotonic() - began, 1)
         tags = tags_of(conf, examples) | {"seconds": seconds}
         registry.register(run, conf.task.name, Path(folder, "sessions"), tags)
+
+
+def fit_label_baseline(conf: Config, registry: Registry, examples: ExampleSet) -> None:
+    """Fits the baseline that the task names on the training rows, and registers it."""
+    from models.answers import answers
+    from models.export_labelled import export_labelled
+    from models.label_baselines import fit
+    from models.recording import recorded
+
+    label, began = conf.task.label, time.monotonic()
+    if label is None or conf.model.name != NAIVE:
+        raise InputError(
+            f"model is {conf.model.name}, which ranks items: a task with labels has model={NAIVE}"
+        )
+    with tempfile.TemporaryDirectory() as folder, recorded(registry, conf, examples) as run:
+        size, names = examples.vocabulary_size, len(examples.spec["label"]["names"])
+        baseline = fit(label.baseline, label.head, size, answers(examples, TRAIN), names)
+        export_labelled(baseline, examples.vocabulary, dict(examples.spec), Path(folder, "model"))
+        seconds = round(time.monotonic() - began, 1)
+        tags = tags_of(conf, examples) | {"seconds": seconds}
+        registry.register(run, conf.task.name, Path(folder, "model"), tags, labelled=True)
 
 
 def attempt(step: Callable[[Config], dict[str, Any]], conf: Config) -> None:

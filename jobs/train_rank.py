@@ -28,8 +28,8 @@ def main(text: str, version: int) -> None:
 
     from models.checkpoints import Checkpoints
     from models.example_set import open_example_set
-    from models.next_item import NextItemModel
     from models.train import start, train
+    from models.trained import Labelled, Ranking
     from models.watchdog import Watchdog
 
     typed = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text))
@@ -40,14 +40,13 @@ def main(text: str, version: int) -> None:
     examples = open_example_set(f"{conf.lake}/examples/{conf.set_id}", version)
     task = shape_of(conf.task, examples.spec)
     with_room(conf, task, examples)
-    counts = examples.counts("validation_sessions")
-    model = NextItemModel(conf.model, task, counts, conf.train.seed)
+    kind = Labelled(conf, task, examples) if task.label else Ranking(conf, task, examples)
     checkpoints = Checkpoints(folder_of(conf, version), conf.train.checkpoint_steps)
     hosts = hvd.allgather_object(platform.node())
     if hvd.rank() == 0:
-        train_and_register(conf, examples, model, checkpoints, watchdog, hosts)
+        train_and_register(conf, examples, kind, checkpoints, watchdog, hosts)
     else:
-        train(model, examples, conf.train, conf.promote.metric, watchdog, checkpoints=checkpoints)
+        train(kind.model, examples, conf.train, kind.metric, watchdog, checkpoints=checkpoints, **kind.judged)
 
 
 def folder_of(conf: Config, version: int) -> Path | None:
@@ -95,14 +94,13 @@ def with_room(conf: Config, task: Task, examples: Any) -> None:
 
 
 def train_and_register(
-    conf: Config, examples: Any, model: Any, checkpoints: Any, watchdog: Any, hosts: list[str]
+    conf: Config, examples: Any, kind: Any, checkpoints: Any, watchdog: Any, hosts: list[str]
 ) -> None:
     """What the first rank does; `hosts`: of each rank the name."""
     import horovod.tensorflow as hvd
 
     from jobs.progress import Progress
     from jobs.train import tags_of
-    from models.export import export
     from models.listening import Several
     from models.recording import curves, recorded
     from models.registry import connect
@@ -112,18 +110,24 @@ def train_and_register(
     registry = connect(conf.registry, conf.artifacts)
     with recorded(registry, conf, examples, checkpoints.run, hosts) as run:
         if conf.train.warm_start != NONE and not checkpoints.run:  # a checkpoint has weights of its own
-            begin_from_version(conf, registry, examples, model, run)
+            begin_from_version(conf, registry, examples, kind.model, run)
         checkpoints.run = run.id
         progress = Progress(conf.train.epochs, sum(f.rows for f in examples.files("train")), hvd.size())
         with curves(conf, run, *places_of_curves(conf, examples.version)) as written:
             listener = Several(watchdog, progress, written)
             outcome = train(
-                model, examples, conf.train, conf.promote.metric, listener, checkpoints=checkpoints
+                kind.model,
+                examples,
+                conf.train,
+                kind.metric,
+                listener,
+                checkpoints=checkpoints,
+                **kind.judged,
             )
         watchdog.at("exporting and registering the model")
         progress.best(outcome.best)
         with tempfile.TemporaryDirectory() as folder:
-            export(model, examples.vocabulary, Path(folder, "model"), conf.task.k)
+            kind.export(Path(folder, "model"))
             tags = tags_of(conf, examples) | {
                 "ranks": hvd.size(),
                 **({"ranks_asked": conf.train.ranks} if hvd.size() != conf.train.ranks else {}),
@@ -134,7 +138,9 @@ def train_and_register(
                 "rows_per_epoch_seen": outcome.best.rows_seen,
                 "seconds": round(time.time() - psutil.Process().create_time(), 1),
             }
-            registry.register(run, conf.task.name, Path(folder, "model"), tags)
+            registry.register(
+                run, conf.task.name, Path(folder, "model"), tags, labelled=bool(conf.task.label)
+            )
         checkpoints.clear()
 
 

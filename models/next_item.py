@@ -1,5 +1,7 @@
 """The next-item model: item vectors, baskets, an encoder and the next-item head. It is a Ranker."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import tensorflow as tf
 
@@ -51,6 +53,11 @@ class NextItemModel(tf.Module):
         items  (batch, length) int32 of the rows of all ranks;  seed  (2,) int32, of the step
         """
         return self.negatives and self.negatives(seed, self.vectors.read(items))
+
+    def batch_loss(self, batch: Mapping[str, tf.Tensor], sample: Sample | None, noise: Noise | None) -> Loss:
+        """`loss` of the rows of an example set."""
+        columns = (batch[name] for name in ("items", "sessions", "weights"))
+        return self.loss(*columns, sample, noise, batch["ages"])
 
     def loss(
         self,

@@ -7,7 +7,7 @@ import horovod.tensorflow as hvd
 import tensorflow as tf
 
 from conf.schema import Train
-from models.next_item import NextItemModel
+from models.trainable import Trainable
 
 LEGACY = tf.keras.optimizers.legacy  # one fused operation a weight: Adam takes half the time of the newer one
 RATES = {"none": 0.0, "sqrt": 0.5, "linear": 1.0}
@@ -67,7 +67,7 @@ class RowAdam(tf.keras.optimizers.legacy.Adam):
         )
 
 
-def lazy_tables(model: NextItemModel, settings: Train) -> tuple[tf.Variable, ...]:
+def lazy_tables(model: Trainable, settings: Train) -> tuple[tf.Variable, ...]:
     """The weights of which a step changes only the rows that it looked at: those of a large catalogue.
 
     A small one's gradients are dense: most of its items are in a batch, and to gather them from all ranks costs more than to
@@ -76,7 +76,7 @@ def lazy_tables(model: NextItemModel, settings: Train) -> tuple[tf.Variable, ...
     return model.tables if model.vocabulary_size >= settings.lazy_rows else ()
 
 
-def make_optimizer(model: NextItemModel, settings: Train) -> RowAdam:
+def make_optimizer(model: Trainable, settings: Train) -> RowAdam:
     """Adam with a linear warm-up to `peak_rate`."""
     rate = peak_rate(settings, hvd.size())
     return RowAdam(WarmUp(rate, settings.warmup_steps), lazy_tables(model, settings))

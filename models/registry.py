@@ -35,6 +35,7 @@ from models.card import Line, model_card
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 MODEL_CODE = Path(__file__).with_name("registered_model.py")
+LABELLED_CODE = Path(__file__).with_name("registered_labelled.py")
 SAVED_MODEL = "artifacts/saved_model"  # inside a logged model
 SQLITE = "sqlite:///"
 PAGE = 1000  # versions, models or runs asked for at a time
@@ -48,6 +49,16 @@ SIGNATURE = ModelSignature(
         ]
     ),
     outputs=Schema([ColSpec(Array(DataType.string), "ids"), ColSpec(Array(DataType.double), "scores")]),
+)
+LABELLED_SIGNATURE = ModelSignature(
+    inputs=Schema(
+        [
+            *SIGNATURE.inputs.inputs,
+            ColSpec(Array(DataType.double), "features"),
+            ColSpec(Array(DataType.double), "naive"),
+        ]
+    ),
+    outputs=Schema([ColSpec(Array(DataType.double), "value")]),
 )
 EXAMPLE = pd.DataFrame({"item_ids": [["a", "b", "a"]], "sessions": [[1, 1, 2]], "ages": [[30.5, 30.5, 2.0]]})
 
@@ -122,9 +133,12 @@ class Registry:
             raise
         self.client.set_terminated(run.id, "FINISHED")
 
-    def register(self, run: Run, task: str, saved_model: str | Path, tags: Mapping[str, Any]) -> Version:
+    def register(
+        self, run: Run, task: str, saved_model: str | Path, tags: Mapping[str, Any], labelled: bool = False
+    ) -> Version:
         """Logs a SavedModel directory in the run as a pyfunc model, and makes it a new version of `task`.
 
+        labelled  it is of models/export_labelled.py, not a ranker of models/export.py
         The version has its tags from its first moment: who reads the registry finds it whole or not at all.
         """
         packages = ("mlflow", "numpy", "pandas", TENSORFLOW)
@@ -133,10 +147,10 @@ class Registry:
             named = shutil.copytree(saved_model, Path(folder) / Path(SAVED_MODEL).name)
             logged = mlflow.pyfunc.log_model(
                 name="model",
-                python_model=str(MODEL_CODE),
+                python_model=str(LABELLED_CODE if labelled else MODEL_CODE),
                 artifacts={"saved_model": str(named)},
-                signature=SIGNATURE,
-                input_example=EXAMPLE,
+                signature=LABELLED_SIGNATURE if labelled else SIGNATURE,
+                input_example=None if labelled else EXAMPLE,
                 pip_requirements=[f"{name}=={installed_version(name)}" for name in packages],
             )
         with _tolerating("RESOURCE_ALREADY_EXISTS"):

@@ -15,19 +15,17 @@ from models.dropout import Noise
 from models.gradients import Gradient, add_parts, add_ranks, scale
 from models.heads.next_item import Loss
 from models.listening import Taken
-from models.next_item import NextItemModel
 from models.optimizers import LEGACY, lazy_tables
+from models.trainable import Batch, Trainable
 
 
 def make_step(
-    model: NextItemModel,
+    model: Trainable,
     optimizer: LEGACY.Optimizer,
     settings: Train,
     averages: Sequence[tf.Variable] = (),
-) -> Callable[..., Taken]:
-    """The function of a batch (items, sessions, weights and ids of its rows), a seed and ages: it takes a step.
-
-    All ranks take it together.
+) -> Callable[[Batch, tf.Tensor], Taken]:
+    """The function of a batch and a seed that takes one step on all ranks.
 
     averages  of the weights over the steps, which it keeps; none: it keeps none
     """
@@ -36,26 +34,18 @@ def make_step(
     rows = settings.batch_size // settings.parts
 
     @tf.function
-    def step(
-        items: tf.Tensor,
-        sessions: tf.Tensor,
-        weights: tf.Tensor,
-        row_ids: tf.Tensor,
-        seed: tf.Tensor,
-        ages: tf.Tensor | None = None,
-    ) -> Taken:
+    def step(batch: Batch, seed: tf.Tensor) -> Taken:
+        items = batch["items"]
         # Flat: the ranks' batches may have rows of other lengths.
         sample = model.sample(hvd.allgather(tf.reshape(items, [-1])) if model.samples_batch else items, seed)
         parts: list[list[Gradient]] = []
         sums: list[Loss] = []
         for first in range(0, settings.batch_size, rows):
-            part = slice(first, first + rows)
+            part = {name: values[first : first + rows] for name, values in batch.items()}
             # One part after the other: what one of them keeps for its gradient is gone before the next begins.
             done = [values for g in parts[-1:] for values in tf.nest.flatten(g, expand_composites=True)]
             with tf.control_dependencies(done), tf.GradientTape() as tape:
-                noise = Noise(seed, row_ids[part])
-                aged = None if ages is None else ages[part]
-                sums.append(model.loss(items[part], sessions[part], weights[part], sample, noise, aged))
+                sums.append(model.batch_loss(part, sample, Noise(seed, part["row_ids"])))
             gradients = tape.gradient(sums[-1].total, variables)
             parts.append(
                 [

@@ -18,15 +18,16 @@ from conf.schema import Train
 from models.checkpoints import Checkpoints
 from models.course import Course, Epoch
 from models.example_set import TRAIN, VALIDATION, DataFile, ExampleSet
+from models.export import Ranker
 from models.guard import guard, guard_gpus
 from models.inputs import cut, dataset
 from models.listening import Listener, Step
 from models.memory import validation_batch
 from models.metrics import facts, per_user, without_seen
-from models.next_item import NextItemModel
 from models.optimizers import LEGACY, make_optimizer
 from models.shards import Leg, Order, checksum, epoch_of, left, plan, rows_of, steps, wrap
 from models.step import make_step
+from models.trainable import Judge, Trainable
 
 
 class TrainingError(RuntimeError):
@@ -63,7 +64,7 @@ def start(seed: int, device: str = "cpu") -> None:
 
 
 def train(
-    model: NextItemModel,
+    model: Trainable,
     examples: ExampleSet,
     settings: Train,
     metric: str,
@@ -71,15 +72,18 @@ def train(
     optimizer: LEGACY.Optimizer | None = None,
     order: Order | None = None,
     checkpoints: Checkpoints | None = None,
+    judge: Judge | None = None,
+    least_is_best: bool = False,
 ) -> Outcome:
     """Trains `model` in place until `metric` gets no better on the validation rows.
 
-    metric     a name of `models.metrics.per_user`
+    metric     a name of what `judge` finds; `least_is_best`: the lower the better
 
     listener   is told how it goes, on the rank that gives it
     optimizer  none: Adam (`make_optimizer`)
     order      none: shuffled as `settings` say
     checkpoints  none: it begins anew, and is lost where it is stopped
+    judge      none: the model is a Ranker, judged by `models.metrics.per_user`
     """
     order = order or Order(
         settings.seed, settings.window_files, alike=settings.batch_size if settings.by_length else 0
@@ -92,18 +96,14 @@ def train(
     course = checkpoints.open(model, optimizer, [*best, *averages])
     listener.started(course, model, optimizer)
     step = make_step(model, optimizer, settings, averages)
-    score = tf.function(model.score)
+    judge = judge or ranking(model, examples, settings.by_length)  # type: ignore[arg-type]
     while course.epoch <= settings.epochs and not _agreed(course.waited >= settings.patience):
         loss, rows = _run_epoch(step, examples, settings, course, order, checkpoints, listener)
         began = time.monotonic()
         _swap(averages, model.trainable_variables)
-        metrics = validate(
-            score,
-            examples,
-            lambda: listener.at(f"judging epoch {course.epoch}", with_others=True),
-            by_length=settings.by_length,
-        )
-        better = course.best is None or metrics[metric] > course.best.metrics[metric]
+        metrics = judge(lambda: listener.at(f"judging epoch {course.epoch}", with_others=True))
+        sign = -1 if least_is_best else 1
+        better = course.best is None or sign * (metrics[metric] - course.best.metrics[metric]) > 0
         seconds = (course.seconds + time.monotonic() - began, course.seconds)
         epoch = Epoch(course.epoch, loss, metrics, *rows, *seconds, best=better)
         listener.ended(epoch)
@@ -127,6 +127,12 @@ def _swap(averages: Sequence[tf.Variable], variables: Sequence[tf.Variable]) -> 
         value = tf.identity(variable)
         variable.assign(average)
         average.assign(value)
+
+
+def ranking(model: Ranker, examples: ExampleSet, by_length: bool = False) -> Judge:
+    """The judge of a model that ranks items."""
+    score = tf.function(model.score)
+    return lambda report: validate(score, examples, report, by_length=by_length)
 
 
 def validate(
@@ -192,9 +198,7 @@ def _run_epoch(
         batch = cut(batch) if settings.by_length else batch
         listener.at(f"taking step {course.step + 1} of epoch {course.epoch}", with_others=True)
         seed = tf.constant([settings.seed, course.steps], tf.int32)
-        taken = step(
-            *(batch[name] for name in ("items", "sessions", "weights", "row_ids")), seed, batch["ages"]
-        )
+        taken = step(batch, seed)
         course.loss += float(taken.total)
         course.weight += float(taken.weight)
         course.seen += int(batch["weights"].numpy().sum())

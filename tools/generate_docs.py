@@ -198,7 +198,7 @@ def default_of(key: str, item: "Field[Any]") -> str:
     """The field's own default, else what conf/config.yaml comes to; a log format's keys have none."""
     value = item.default if item.default_factory is NO_DEFAULT else item.default_factory()
     if value == omegaconf.MISSING:
-        if key.startswith("source.") or ".NAME." in key:
+        if key.startswith(("source.", "task.label.")) or ".NAME." in key:
             return "must be given"
         value = load([])
         for name in key.split("."):

@@ -124,3 +124,92 @@ def random_example_set(
     }
     vocabulary = {3 + i: (10 * (items - i), 9 * (items - i)) for i in range(items)}
     return write_example_set(path, parts, vocabulary | {3 + items: (2, 0)})
+
+
+FEATURES = 3
+LABELLED = {name: "float32" for name in ("ages", "features", "labels", "label_weights", "naive")} | {
+    "items": "int32",
+    "sessions": "int32",
+}
+
+
+def labelled_example_set(
+    path: Path, rows: Mapping[str, Sequence[Row]], head: str, names: Sequence[str], items: int = 20
+) -> str:
+    """An example set of a task with labels, a file a split: rows with `items`, `sessions`, `features`, `labels` and `naive`.
+
+    Each answer weighs 1, where a row's `label_weights` do not say otherwise.
+    """
+    targets = 1 if head == "classes" else len(names)
+    lengths = {"features": FEATURES, "labels": targets, "label_weights": targets, "naive": targets}
+    spec = {
+        "set_id": path.name,
+        "task": "small",
+        "as_of": "2017-12-01T00:00:00Z",
+        "validation_from": "2017-11-01T00:00:00Z",
+        "columns": {n: {"dtype": LABELLED[n], "length": lengths.get(n, LENGTH)} for n in LABELLED},
+        "positions": POSITIONS,
+        "vocabulary_size": 3 + items,
+        "tables": {},
+        "configuration": {},
+        "label": {"head": head, "names": list(names), "features": [f"x{i}" for i in range(FEATURES)]},
+    }
+    first = 0
+    for split, of_split in rows.items():
+        packed = {
+            name: pa.array(
+                [
+                    pack(
+                        row.get(name, np.ones(targets) if name == "label_weights" else ()),
+                        np.dtype(kind).type,
+                        length,
+                    )
+                    for row in of_split
+                ],
+                pa.binary(),
+            )
+            for name, (kind, length) in ((n, (c["dtype"], c["length"])) for n, c in spec["columns"].items())
+        }
+        ids = pa.array(range(first, first + len(of_split)), pa.int64())
+        table = pa.table({"split": pa.array([split] * len(of_split)), "row_id": ids} | packed)
+        write_deltalake(path / "rows", table, partition_by=["split"], mode="append")
+        first += 1000
+    set_properties(path / "rows", {SPEC: json.dumps(spec)})
+    words = {
+        "item_index": pa.array(range(3, 3 + items), pa.int32()),
+        "item_id": pa.array([f"item-{i}" for i in range(3, 3 + items)]),
+        "sessions": pa.array([5] * items, pa.int64()),
+        "validation_sessions": pa.array([5] * items, pa.int64()),
+    }
+    write_deltalake(path / "vocabulary", pa.table(words))
+    return str(path)
+
+
+def labelled_rows(
+    count: int, seed: int, head: str = "binary", targets: int = 1, items: int = 20
+) -> list[Row]:
+    """Users whose answers follow from their last item and their first feature: something that can be learnt.
+
+    The baseline is told the feature alone.
+    """
+    rng = np.random.default_rng(seed)
+    rows: list[Row] = []
+    for row in random_rows(count, items, seed):
+        features = rng.normal(size=FEATURES)
+        taste = np.asarray(row["items"])[-1] % 2
+        told = 3 * taste - 1.5 + features[0]
+        if head == "classes":
+            labels = [float(taste + (features[0] > 0))]
+        elif head == "amount":
+            labels = [0.0 if told < -1 else float(np.exp(told))]
+        else:
+            labels = [float(told > 0), float(told < 0)][:targets]
+        rows.append(
+            {
+                **row,
+                "features": features,
+                "labels": labels,
+                "naive": np.full(len(labels), max(0.0, features[0])),
+            }
+        )
+    return rows

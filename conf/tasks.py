@@ -1,0 +1,54 @@
+"""What a task with labels cannot be."""
+
+from collections.abc import Iterator
+
+from conf.schema import Label
+
+LOSSES = {"binary": ("cross_entropy",), "classes": ("cross_entropy",), "amount": ("lognormal", "mse")}
+CALIBRATIONS = {
+    "binary": ("temperature", "isotonic", "none"),
+    "classes": ("temperature", "none"),
+    "amount": ("none",),
+}
+BASELINES = {
+    "binary": ("prior", "logistic", "table"),
+    "classes": ("prior", "table"),
+    "amount": ("prior", "naive"),
+}
+METRICS = {
+    "binary": ("roc_auc", "pr_auc", "log_loss", "calibration_error", "lift"),
+    "classes": ("accuracy", "f1_macro", "log_loss"),
+    "amount": ("mae", "mse", "spearman"),
+}
+
+
+def problems(label: Label) -> Iterator[str]:
+    """Each value that makes no sense, in words that name its key."""
+    if label.head not in LOSSES:
+        yield f"task.label.head must be one of {', '.join(LOSSES)}, got {label.head!r}: set task.label.head"
+        return
+    for key, allowed in (("loss", LOSSES), ("calibration", CALIBRATIONS), ("baseline", BASELINES)):
+        if (value := getattr(label, key)) not in allowed[label.head]:
+            choices = f"{', '.join(allowed[label.head])} where head={label.head}"
+            yield f"task.label.{key} must be one of {choices}, got {value!r}: set task.label.{key}"
+    if label.weight not in ("none", "balanced"):
+        yield f"task.label.weight must be none or balanced, got {label.weight!r}: set task.label.weight"
+    if not label.metrics or set(label.metrics) - set(METRICS[label.head]):
+        choices = ", ".join(METRICS[label.head])
+        yield f"task.label.metrics must be some of {choices}, got {label.metrics}: set task.label.metrics"
+    for key in ("limit", "horizon_days", "snapshots"):
+        if (value := getattr(label, key)) < 1:
+            yield f"task.label.{key} must be > 0, got {value}: set task.label.{key}"
+    if label.head != "classes":
+        for key in ("naive_otherwise", "otherwise"):
+            value = getattr(label, key)
+            if value is not None and not _is_number(value):
+                yield f"task.label.{key} must be a number, got {value!r}: set task.label.{key}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

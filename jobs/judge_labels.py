@@ -1,0 +1,82 @@
+"""Judge the models of a task with labels on days that none of them has seen.
+
+Reads the rows `test` of `examples/<set_id>` and every version that is registered for it; writes `<task>.json` into `report`:
+each metric of each model with its interval, and how far it lies from the baseline's, by a paired bootstrap over users.
+
+    python jobs/judge_labels.py ds=2017-12-28 promote.holdout_days=28 task=churn report=var/tasks
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from conf.schema import Config
+from jobs.job import InputError, configure
+from jobs.train import NAIVE, attempt, set_id_of
+from models.example_set import open_example_set
+from models.registry import Version, connect
+
+TEST = "test"
+
+
+def judge_labels(conf: Config) -> dict[str, Any]:
+    from models.judging_labels import exported, said_of
+    from models.label_metrics import compared
+
+    if conf.task.label is None:
+        raise InputError(f"{conf.task.name} ranks items, expected a task with labels: run jobs/promote.py")
+    set_id = conf.set_id or set_id_of(conf)
+    examples = open_example_set(f"{conf.lake}/examples/{set_id}")
+    registry = connect(conf.registry, conf.artifacts)
+    versions = newest_by_model(registry.versions(conf.task.name, set_id))
+    if NAIVE not in versions:
+        raise InputError(
+            f"no baseline of {conf.task.name} is registered for {set_id}: train model={NAIVE} first"
+        )
+    said = {
+        model: said_of(exported(registry.saved_model_path(version)), examples, TEST)
+        for model, version in sorted(
+            versions.items(), key=lambda each: each[0] != NAIVE
+        )  # the baseline first
+    }
+    _, labels, weights = said[NAIVE]
+    values = {model: each[0] for model, each in said.items()}
+    limits = conf.promote
+    found = compared(
+        conf.task.label.metrics, labels, weights, values, limits.resamples, limits.confidence, limits.seed
+    )
+    told = {
+        "task": conf.task.name,
+        "set_id": set_id,
+        "as_of": examples.spec["as_of"],
+        "horizon_days": conf.task.label.horizon_days,
+        "baseline": conf.task.label.baseline,
+        "targets": examples.spec["label"]["names"],
+        "users": len(labels),
+        "answers": int((weights > 0).sum()),
+        "mean_label": float(labels[weights > 0].mean()),
+        "versions": {model: version.version for model, version in versions.items()},
+        "models": {
+            model: {
+                metric: {of: interval._asdict() for of, interval in both.items()}
+                for metric, both in of_model.items()
+            }
+            for model, of_model in found.items()
+        },
+    }
+    path = Path(conf.report) / f"{conf.task.name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(told, indent=1) + "\n")
+    first = conf.task.label.metrics[0]
+    return {"task": conf.task.name, "users": len(labels), "file": str(path)} | {
+        f"{model}.{first}": round(of_model[first]["value"].mean, 4) for model, of_model in found.items()
+    }
+
+
+def newest_by_model(versions: list[Version]) -> dict[str, Version]:
+    """Of each model the newest version; `versions` come oldest first."""
+    return {version.tags["model"]: version for version in versions}
+
+
+if __name__ == "__main__":
+    attempt(judge_labels, configure(("ds",)))

@@ -1,0 +1,67 @@
+"""The tasks with labels, one after the other: examples, the baseline, an encoder, and how they compare on held-out days.
+
+Works on a lake that is there, as `make demo` leaves one. Writes one JSON a task and `summary.json` into `report`, whose
+entries are `<task>.<metric>`, `<task>.baseline.<metric>` and `<task>.difference.<metric>`: mean, low, high. What is made and
+trained already is left as it is.
+
+    python -m jobs.tasks ds=2017-12-28 promote.holdout_days=28 report=var/tasks
+    python -m jobs.tasks ds=2017-12-28 promote.holdout_days=28 report=var/tasks tasks=churn,spend
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from jobs.demo import PLAIN, Week
+from jobs.job import stop
+from jobs.train import NAIVE
+
+TASKS = ("churn", "spend", "next_event", "purchase", "promotion")
+ENCODER = "gru"
+SETTINGS = (
+    "model.width=32",
+    "model.blocks=1",
+    "train.batch_size=64",
+    "train.epochs=8",
+    "train.learning_rate=2e-3",
+)
+"""Of the encoder: its histories are short, and its rows few."""
+
+
+def tasks(arguments: list[str]) -> None:
+    given = dict(each.partition("=")[::2] for each in arguments)
+    chosen = given.pop("tasks", ",".join(TASKS)).split(",")
+    if "report" not in given:
+        stop("report is missing: give report=… on the command line")
+    folder, rest = Path(given["report"]), [each for each in arguments if not each.startswith("tasks=")]
+    folder.mkdir(parents=True, exist_ok=True)
+    week = Week(folder, [PLAIN, *rest])
+    for name in chosen:
+        of_task = f"task={name}"
+        week.spark(f"{name}_examples", "examples", of_task)
+        week.python(f"{name}_baseline", "train", of_task, f"model={NAIVE}")
+        week.python(f"{name}_{ENCODER}", "train", of_task, f"model={ENCODER}", *SETTINGS)
+        week.python(f"{name}_judged", "judge_labels", of_task)
+        told = json.loads((folder / f"{name}.json").read_text())
+        summary = (
+            json.loads((folder / "summary.json").read_text()) if (folder / "summary.json").exists() else {}
+        )
+        (folder / "summary.json").write_text(json.dumps(summary | summed(told), indent=1) + "\n")
+
+
+def summed(told: dict[str, Any]) -> dict[str, Any]:
+    """What one task's JSON comes to: the encoder, where there is one, beside the baseline."""
+    task, models = told["task"], told["models"]
+    found: dict[str, Any] = {f"{task}.users": told["users"]}
+    for metric, of_encoder in models[ENCODER].items():
+        found[f"{task}.{metric}"] = of_encoder["value"]["mean"]
+        found[f"{task}.baseline.{metric}"] = models[NAIVE][metric]["value"]["mean"]
+        found[f"{task}.difference.{metric}"] = [
+            of_encoder["difference"][end] for end in ("mean", "low", "high")
+        ]
+    return found
+
+
+if __name__ == "__main__":
+    tasks(sys.argv[1:])

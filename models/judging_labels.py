@@ -1,0 +1,71 @@
+"""What models of tasks with labels say of the rows of a split, while they are trained and when they are exported."""
+
+from collections.abc import Callable, Sequence
+
+import horovod.tensorflow as hvd
+import numpy as np
+import tensorflow as tf
+
+from models.example_set import VALIDATION, ExampleSet
+from models.inputs import dataset
+from models.label_metrics import measured
+from models.labelled import LabelledModel
+from models.shards import Order, epoch_of, plan, steps
+from models.trainable import Judge
+
+ROWS = 256  # of a batch
+Answer = Callable[[dict[str, tf.Tensor]], tf.Tensor]
+"""A batch of an example set -> what is said of its rows, (batch, width)."""
+
+
+def judge_of(model: LabelledModel, examples: ExampleSet, metrics: Sequence[str]) -> Judge:
+    """The judge of a training: the metrics over the validation rows of all ranks."""
+
+    @tf.function
+    def value(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        outputs = model.outputs(batch["items"], batch["sessions"], batch["features"], None)
+        return model.head.predict(outputs)["value"]
+
+    def judge(report: Callable[[], None]) -> dict[str, float]:
+        own = said_of(value, examples, VALIDATION, hvd.rank(), hvd.size(), report)
+        # Every rank has all rows, in the same order, and so the same metrics to the last bit.
+        values, labels, weights = (hvd.allgather(tf.constant(each)).numpy() for each in own)
+        return measured(metrics, labels, values, weights)
+
+    return judge
+
+
+def said_of(
+    say: Answer,
+    examples: ExampleSet,
+    split: str,
+    rank: int = 0,
+    ranks: int = 1,
+    report: Callable[[], None] = lambda: None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What is said of a rank's rows of a split, (rows, width), and beside it labels and weights, (rows, targets)."""
+    pieces = plan(examples.files(split), rank, ranks, may_be_empty=True)
+    layout, found = examples.lengths(split), []
+    batches = steps(sum(p.rows for p in pieces), 1, ROWS)
+    for batch in dataset(epoch_of(pieces, 0, Order(shuffled=False)), layout, ROWS, batches):
+        report()
+        real = batch["weights"].numpy() > 0
+        each = (say(batch), batch["labels"], batch["label_weights"])
+        found.append([values.numpy()[real] for values in each])
+    if not found:  # a rank without a row has the columns all the same
+        nobody = {n: tf.zeros((1, length), tf.as_dtype(kind)) for n, (kind, length) in layout.items()}
+        found.append([x.numpy()[:0] for x in (say(nobody), nobody["labels"], nobody["label_weights"])])
+    values, labels, weights = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return values, labels, weights
+
+
+def exported(path: str) -> Answer:
+    """The `value` of an exported model."""
+    model = tf.saved_model.load(path)
+
+    def say(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        inputs = ("items", "sessions", "ages", "features", "naive")
+        return model.signatures["by_index"](**{name: batch[name] for name in inputs})["value"]
+
+    say.model = model  # type: ignore[attr-defined]  # which must live as long as its signature
+    return say

@@ -1,0 +1,93 @@
+"""The model of a task with labels: the encoder of baskets, a tower of features, and the task's head."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from conf.schema import Label, Model, Task
+from models.answers import Answers
+from models.baskets import ItemVectors, basket_means, filled, last_events, number_positions
+from models.calibration import Calibration
+from models.dropout import Noise
+from models.encoders import make_encoder
+from models.heads.labels import make_head
+from models.heads.next_item import Loss
+from models.tower import FeatureTower
+
+CROSSES = 2
+
+
+class LabelledModel(tf.Module):
+    """Predicts the answers to a task's questions from a user's last sessions and features.
+
+    counts    (vocabulary_size,) int: sessions with each item that the training sees; 0: reads as unknown
+    answers   of the training rows
+    names     how many targets or classes there are
+    features  how many numbers a user has
+    """
+
+    samples_batch = False
+
+    def __init__(
+        self,
+        model: Model,
+        task: Task,
+        counts: np.ndarray,
+        answers: Answers,
+        names: int,
+        features: int,
+        seed: int,
+    ):
+        super().__init__()
+        assert task.label is not None
+        label: Label = task.label
+        tf.keras.utils.set_random_seed(seed)
+        self.vocabulary_size = len(counts)
+        self.length, self.positions = task.length, task.positions
+        self.vectors = ItemVectors(counts, model.width, seed)
+        self.encoder = make_encoder(model, task.positions)
+        self.tower = FeatureTower(model.width, CROSSES, model.dropout)
+        self.head = make_head(label.head, label.loss, label.weight == "balanced", answers, names)
+        start = tf.constant_initializer(self.head.start)
+        self.last = tf.keras.layers.Dense(
+            self.head.outputs, kernel_initializer="zeros", bias_initializer=start
+        )
+        self.calibration: Calibration | None = None
+        nobody = tf.zeros((1, task.length), tf.int32)
+        self.outputs(nobody, nobody, tf.zeros((1, features)), None)  # makes weights
+
+    @property
+    def tables(self) -> tuple[tf.Variable, ...]:
+        """The weights with a row an item."""
+        return (self.vectors.table,)
+
+    def sample(self, items: tf.Tensor, seed: tf.Tensor) -> None:
+        """Nothing is drawn for a step."""
+
+    def batch_loss(self, batch: Mapping[str, tf.Tensor], sample: None, noise: Noise | None) -> Loss:
+        """The loss of each answer that there is, by its weight."""
+        outputs = self.outputs(batch["items"], batch["sessions"], batch["features"], noise)
+        weights = batch["label_weights"] * batch["weights"][:, None]  # (batch, targets)
+        losses = self.head.loss(outputs, batch["labels"])
+        return Loss(tf.reduce_sum(losses * weights), tf.reduce_sum(weights))
+
+    def outputs(
+        self, items: tf.Tensor, sessions: tf.Tensor, features: tf.Tensor, noise: Noise | None
+    ) -> tf.Tensor:
+        """(batch, any length) int32 x 2, (batch, features) -> (batch, the head's outputs)."""
+        items, sessions = last_events(items, sessions, self.length)
+        events = number_positions(self.vectors.read(items), sessions, self.positions)
+        baskets = basket_means(self.vectors(events.items), events.positions, self.positions)
+        states = self.encoder(baskets, filled(events.count, self.positions), noise=noise)
+        state = tf.gather(states, tf.maximum(events.count - 1, 0), batch_dims=1)  # (batch, width)
+        return self.last(tf.concat([state, self.tower(features, noise)], axis=1))
+
+    def predict(
+        self, items: tf.Tensor, sessions: tf.Tensor, features: tf.Tensor, naive: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """What the head predicts, calibrated where a calibration was fitted. What a baseline knows does not matter."""
+        outputs = self.outputs(items, sessions, features, None)
+        if self.calibration is None:
+            return self.head.predict(outputs)
+        return {"value": self.calibration(outputs)}

@@ -1,0 +1,59 @@
+"""The two kinds of models that are trained: one ranks items, one answers a task's questions."""
+
+from pathlib import Path
+from typing import Any
+
+from conf.schema import Config, Task
+from models.answers import answers
+from models.calibration import fit
+from models.example_set import TRAIN, VALIDATION, ExampleSet
+from models.export import export
+from models.export_labelled import export_labelled
+from models.judging_labels import judge_of, said_of
+from models.label_metrics import LEAST_IS_BEST
+from models.labelled import LabelledModel
+from models.next_item import NextItemModel
+
+
+class Ranking:
+    """The next items of users."""
+
+    def __init__(self, conf: Config, task: Task, examples: ExampleSet):
+        self.k, self.examples, self.metric = conf.task.k, examples, conf.promote.metric
+        counts = examples.counts("validation_sessions")
+        self.model = NextItemModel(conf.model, task, counts, conf.train.seed)
+        self.judged: dict[str, Any] = {}
+        """Of `models.train.train`: how epochs are judged."""
+
+    def export(self, folder: Path) -> None:
+        export(self.model, self.examples.vocabulary, folder, self.k)
+
+
+class Labelled:
+    """The answers to a task's questions. Its metric is the first of the task's."""
+
+    def __init__(self, conf: Config, task: Task, examples: ExampleSet):
+        assert task.label is not None
+        self.label, self.examples, self.metric = task.label, examples, task.label.metrics[0]
+        counts, asked = examples.counts("validation_sessions"), examples.spec["label"]
+        self.model = LabelledModel(
+            conf.model,
+            task,
+            counts,
+            answers(examples, TRAIN),
+            len(asked["names"]),
+            len(asked["features"]),
+            conf.train.seed,
+        )
+        judge = judge_of(self.model, examples, task.label.metrics)
+        self.judged = {"judge": judge, "least_is_best": self.metric in LEAST_IS_BEST}
+
+    def export(self, folder: Path) -> None:
+        """With the calibration that the validation rows ask for."""
+
+        def outputs(batch: dict[str, Any]) -> Any:
+            return self.model.outputs(batch["items"], batch["sessions"], batch["features"], None)
+
+        said = said_of(outputs, self.examples, VALIDATION)
+        self.model.calibration = fit(self.label.calibration, self.label.head, *said)
+        export_labelled(self.model, self.examples.vocabulary, dict(self.examples.spec), folder)

@@ -1,0 +1,212 @@
+"""Labels and features as of a moment: nothing of one side is seen on the other."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as f
+
+from conf.load import load
+from features.examples import LABELLED
+from features.history import history
+from features.labelled import Snapshots, beside, labelled_spec, names_of, numbered, packed
+from features.labels import LabelError, labels, naive, views
+from features.sessions import mark_sessions, to_sessions
+from features.user_features import activity_features
+from tests.shop import at, event, events, rows_of
+
+NOON = at("12:00:00")
+WEEK = timedelta(days=7)
+DAY = timedelta(days=1)
+MICRO = timedelta(microseconds=1)
+CONF = load(["source=plain", "task=purchase", "ds=2026-11-02"])
+PAST = [
+    event("ann", NOON - MICRO, "a", item_id="milk", amount=2.0),
+    event("bob", NOON - 3 * DAY, "b", item_id="jam", amount=3.0),
+]
+
+
+class Seen(NamedTuple):
+    """What a task makes of some events as of noon."""
+
+    labels: list[tuple]
+    naive: list[tuple]
+    features: list[tuple]
+    views: dict[str, DataFrame]
+
+
+@pytest.fixture(scope="module")
+def items(spark):
+    return spark.createDataFrame(
+        [("milk", "dairy", {"department": "fresh"}), ("jam", "spread", {})],
+        "item_id string, category string, attributes map<string,string>",
+    )
+
+
+@pytest.fixture
+def seen(spark, items):
+    def look(*rows: dict) -> Seen:
+        everything = events(spark, *rows)
+        sessions = to_sessions(mark_sessions(everything.where("is_active"), timedelta(minutes=30)))
+        made = views(sessions, everything.where("not is_active"), items, NOON, CONF)
+        told = naive(made, CONF.task.label)
+        assert told is not None
+        features = activity_features(history(sessions, NOON, CONF.source))
+        return Seen(rows_of(labels(made, CONF.task.label)), rows_of(told), rows_of(features), made)
+
+    return look
+
+
+def test_an_event_inside_the_horizon_changes_the_label_and_one_at_its_end_does_not(seen):
+    of_ann = ("ann", "spread", 1.0, 1.0)
+    inside = seen(
+        *PAST,
+        event("ann", NOON, "c", item_id="jam"),  # at the moment itself
+        event("bob", NOON + WEEK - MICRO, "d", item_id="milk"),
+        event("eve", NOON + DAY, "e", item_id="milk"),  # of no history: asked nothing
+    )
+    assert inside.labels == [of_ann, ("bob", "dairy", 1.0, 1.0)]
+    at_end = seen(
+        *PAST, event("ann", NOON, "c", item_id="jam"), event("bob", NOON + WEEK, "d", item_id="milk")
+    )
+    assert at_end.labels == [of_ann]
+
+
+def test_events_at_the_moment_and_later_change_no_feature_and_nothing_that_a_baseline_knows(seen):
+    alone = seen(*PAST)
+    moved = [
+        seen(
+            *PAST, event("ann", NOON + later, "c", item_id="jam"), event("bob", NOON + later, "d", amount=9.0)
+        )
+        for later in (timedelta(0), 20 * DAY)
+    ]
+    for other in moved:
+        assert (other.features, other.naive) == (alone.features, alone.naive)
+    assert alone.naive == [("ann", "dairy", 1.0), ("bob", "spread", 1.0)]
+    earlier = seen(*PAST, event("ann", NOON - DAY, "c", item_id="jam"))
+    assert earlier.features != alone.features
+    assert earlier.naive != alone.naive
+
+
+def test_events_outside_of_sessions_are_seen_with_what_the_source_says_of_them(seen):
+    letter = {"is_active": False, "event_type": "letter"}
+    found = seen(
+        *PAST,
+        event("ann", NOON - DAY, "c", attributes={"kind": "A"}, **letter),
+        event("ann", NOON + DAY, "d", attributes={"kind": "B"}, **letter),
+    ).views
+    kinds = {
+        name: rows_of(
+            found[name].where("not is_active").select("user_id", f.expr("attributes['kind']"), "bought")
+        )
+        for name in ("history", "outcomes")
+    }
+    assert kinds == {"history": [("ann", "A", False)], "outcomes": [("ann", "B", False)]}
+    assert rows_of(found["history"].where("is_active"), "user_id", "category", "bought") == [
+        ("ann", "dairy", True),
+        ("bob", "spread", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "sql", "said"),
+    [
+        (
+            "sql",
+            "select user_id, 1 as answer from outcomes",
+            "gives user_id, answer, expected user_id and label",
+        ),
+        (
+            "sql",
+            "select user_id 1 label from",
+            "task.label.sql cannot be run over outcomes, history, sessions, users",
+        ),
+        (
+            "naive",
+            "select user_id, 1 as naive from outcomes",
+            "task.label.naive cannot be run over history, sessions",
+        ),
+    ],
+)
+def test_sql_that_asks_for_what_is_not_there_is_refused_by_its_key(seen, key, sql, said):
+    made = seen(*PAST).views
+    with pytest.raises(LabelError, match=said):
+        (labels if key == "sql" else naive)(made, replace(CONF.task.label, **{key: sql}))
+
+
+def test_snapshots_lie_a_horizon_apart_and_no_label_of_training_or_validation_reaches_past_the_cut():
+    conf = load(["task=churn", "ds=2017-12-28", "promote.holdout_days=28", "task.label.snapshots=2"])
+    found = Snapshots.of(conf)
+    assert [f"{moment:%m-%d}" for _, moment in found.by_split()] == ["10-06", "09-08", "11-03", "12-01"]
+    assert found.validation + timedelta(days=28) == found.test
+
+
+def test_answers_become_arrays_with_a_place_for_each_target(spark):
+    label = replace(CONF.task.label, naive_otherwise="7")
+    answers = spark.createDataFrame(
+        [("ann", "milk", 1.0, 2.0), ("ann", "jam", 1.0, 1.0), ("bob", "milk", 1.0, 1.0)],
+        "user_id string, target string, label double, weight double",
+    )
+    known = spark.createDataFrame([("ann", "jam", 3.0)], "user_id string, target string, naive double")
+    users = spark.createDataFrame(
+        [(u, [3, 4, 5], [1, 2, 2], [9.0, 1.0, 1.0]) for u in ("ann", "bob", "cid")],
+        "user_id string, items array<int>, sessions array<int>, ages array<float>",
+    )
+    numbers = spark.createDataFrame([("ann", 0.5), ("bob", 1.5)], "user_id string, x double")  # none of cid
+    rows = beside(users, numbers, answers, known).withColumns(
+        {"split": f.lit("train"), "moment": f.lit(NOON)}
+    )
+    conf = replace(CONF, task=replace(CONF.task, length=2, positions=2, label=label))
+    names = names_of(answers, label)
+    assert names == ["jam", "milk"]
+    made = numbered(rows, label, names, ["x"])
+    spec = labelled_spec(conf, 9, names, ["x"], {}, {})
+    found = {
+        row.example.split("/")[0]: {
+            n: np.frombuffer(row[n], np.dtype(kind)).tolist() for n, kind in LABELLED.items()
+        }
+        for row in packed(made, spec).collect()
+    }
+    assert found == {
+        "ann": {
+            "items": [4, 5],  # the newest that fit
+            "sessions": [2, 2],
+            "ages": [1.0, 1.0],
+            "features": [0.5],
+            "labels": [1.0, 1.0],
+            "label_weights": [1.0, 2.0],
+            "naive": [3.0, 7.0],
+        },
+        "bob": found["bob"] | {"labels": [0.0, 1.0], "label_weights": [1.0, 1.0], "naive": [7.0, 7.0]},
+    }
+
+
+def test_classes_are_the_most_frequent_labels_and_one_for_all_others(spark):
+    label = replace(CONF.task.label, head="classes", otherwise=None, limit=2)
+    answers = spark.createDataFrame(
+        [(f"u{n}", "", name, 1.0) for n, name in enumerate(["b", "b", "c", "a", "c", "d"])],
+        "user_id string, target string, label string, weight double",
+    )
+    assert names_of(answers, label) == ["b", "c", "other"]
+    assert names_of(answers, replace(label, limit=4)) == ["a", "b", "c", "d"]
+    assert names_of(answers, replace(label, limit=4, otherwise="none")) == ["a", "b", "c", "d", "none"]
+    users = spark.createDataFrame(
+        [(f"u{n}", [3], [1], [1.0]) for n in range(7)],
+        "user_id string, items array<int>, sessions array<int>, ages array<float>",
+    )
+    features = users.select("user_id", f.lit(0.0).alias("x"))
+    rows = beside(users, features, answers, None).withColumns(
+        {"split": f.lit("train"), "moment": f.lit(NOON)}
+    )
+    made = numbered(rows, label, ["b", "c", "other"], ["x"])
+    assert rows_of(made, "user_id", "labels") == [
+        ("u0", [0.0]),
+        ("u1", [0.0]),
+        ("u2", [1.0]),
+        ("u3", [2.0]),
+        ("u4", [1.0]),
+        ("u5", [2.0]),
+    ], "u6 has no label, and is not asked"

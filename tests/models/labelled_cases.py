@@ -1,0 +1,35 @@
+"""Small tasks with labels for tests: what is asked, and users whose answers can be learnt."""
+
+from pathlib import Path
+
+from conf.load import load
+from conf.schema import Config
+from models.example_set import ExampleSet, open_example_set
+from tests.models.example_sets import LENGTH, POSITIONS, labelled_example_set, labelled_rows
+
+SPLITS = {"train": 300, "validation": 100, "test": 200}
+CASES = {
+    "binary": ("task=churn", ["yes"]),
+    "two targets": ("task=purchase", ["yes", "no"]),
+    "classes": ("task=next_event", ["a", "b", "c"]),
+    "amount": ("task=spend", [""]),
+    "isotonic": ("task=churn task.label.calibration=isotonic task.label.weight=balanced", ["yes"]),
+    "mean": ("task=spend task.label.loss=mse", [""]),
+}
+
+
+def conf_of(case: str, *more: str) -> Config:
+    small = ["model=gru", "model.width=8", "model.blocks=1", "model.dropout=0.1", "train.batch_size=50"]
+    course = ["train.epochs=8", "train.patience=8", "train.learning_rate=2e-2", "train.warmup_steps=5"]
+    given = [*small, *course, f"task.length={LENGTH}", f"task.positions={POSITIONS}"]
+    return load([*given, *CASES[case][0].split(), *more])
+
+
+def example_set(folder: Path, case: str) -> ExampleSet:
+    conf, names = conf_of(case), CASES[case][1]
+    head = conf.task.label.head
+    rows = {
+        split: labelled_rows(count, seed, head, len(names))
+        for seed, (split, count) in enumerate(SPLITS.items())
+    }
+    return open_example_set(labelled_example_set(folder / "set", rows, head, names))

@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.stats import lognorm
+
+from models.answers import Answers
+from models.calibration import fit
+from models.heads.labels import Binary, Classes, LogNormal, Mean
+
+LABELS = np.array([[1, 0], [0, 0], [0, 1], [0, 0]], np.float32)
+WEIGHTS = np.array([[1, 1], [1, 1], [1, 0], [1, 1]], np.float32)
+
+
+def answers(labels, weights=None) -> Answers:
+    labels = np.asarray(labels, np.float32)
+    return Answers(labels, np.ones_like(labels) if weights is None else weights, np.zeros_like(labels))
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-np.asarray(x, np.float64)))
+
+
+def test_a_binary_head_starts_at_the_shares_of_training_and_its_loss_is_the_cross_entropy():
+    head = Binary(answers(LABELS, WEIGHTS), balanced=False)
+    np.testing.assert_allclose(
+        sigmoid(head.start), [0.25, 1e-4], rtol=1e-6
+    )  # the second's one 1 weighs nothing
+    outputs, labels = np.array([[0.3, -2.0], [1.5, 0.0]], np.float32), np.array([[1, 0], [0, 1]], np.float32)
+    chance = sigmoid(outputs)
+    expected = -(labels * np.log(chance) + (1 - labels) * np.log(1 - chance))
+    np.testing.assert_allclose(head.loss(outputs, labels), expected, rtol=1e-5)
+    np.testing.assert_allclose(head.predict(outputs)["value"], chance, rtol=1e-5)
+
+
+def test_balanced_sides_weigh_alike():
+    head = Binary(answers([[1], [0], [0], [0]]), balanced=True)
+    assert head.start.tolist() == [0.0]
+    loss = head.loss(np.zeros((4, 1), np.float32), np.array([[1], [0], [0], [0]], np.float32)).numpy()[:, 0]
+    assert loss[0] == pytest.approx(loss[1:].sum(), rel=1e-5)
+    assert loss.sum() == pytest.approx(4 * np.log(2), rel=1e-5)
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_a_head_of_classes_is_a_softmax_over_them(balanced):
+    head = Classes(answers([[0], [0], [0], [2]]), balanced, classes=3)
+    counts = np.array([3, 0.5, 1])
+    np.testing.assert_allclose(head.start, np.zeros(3) if balanced else np.log(counts / 4.5), rtol=1e-6)
+    outputs, labels = np.array([[0.1, 2.0, -1.0], [0.0, 0.0, 3.0]]), np.array([[1.0], [2.0]])
+    share = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+    weight = 4.5 / (3 * counts) if balanced else np.ones(3)
+    expected = [[-weight[1] * np.log(share[0, 1])], [-weight[2] * np.log(share[1, 2])]]
+    loss = head.loss(tf.constant(outputs, tf.float32), tf.constant(labels, tf.float32))
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    np.testing.assert_allclose(head.predict(tf.constant(outputs, tf.float32))["value"], share, rtol=1e-5)
+
+
+def test_an_amount_that_is_zero_or_lognormal_has_the_loss_mean_and_quantiles_of_scipy():
+    paid = np.array([0, 0, 5.0, 20.0, 80.0])[:, None]
+    head = LogNormal(answers(paid))
+    chance, mean, spread = sigmoid(head.start[0]), head.start[1], np.log1p(np.exp(head.start[2]))
+    np.testing.assert_allclose([chance, mean, spread], [0.6, np.log(20), np.log(paid[2:]).std()], rtol=1e-6)
+    outputs = np.tile(head.start, (5, 1)) + np.linspace(-0.5, 0.5, 5)[:, None]
+    chance, mean, spread = sigmoid(outputs[:, 0]), outputs[:, 1], np.log1p(np.exp(outputs[:, 2]))
+    amount = lognorm(s=spread, scale=np.exp(mean))
+    density = np.where(paid[:, 0] > 0, chance * amount.pdf(np.maximum(paid[:, 0], 1e-9)), 1 - chance)
+    loss = head.loss(tf.constant(outputs, tf.float32), tf.constant(paid, tf.float32))
+    np.testing.assert_allclose(loss[:, 0], -np.log(density), rtol=1e-4)
+    found = head.predict(tf.constant(outputs, tf.float32))
+    np.testing.assert_allclose(found["value"][:, 0], chance * amount.mean(), rtol=1e-4)
+    for name, share in (("low", 0.1), ("high", 0.9)):
+        inside = np.clip((share - (1 - chance)) / chance, 0, 1)
+        np.testing.assert_allclose(found[name][:, 0], amount.ppf(inside), rtol=1e-3)
+    assert (found["low"].numpy() == 0).all(), "more than a tenth of them pay nothing"
+
+
+def test_a_mean_s_loss_is_the_squared_error_in_spreads_of_training():
+    head = Mean(answers([[0], [10], [20]]))
+    outputs, labels = tf.constant([[0.5], [-9.0]]), tf.constant([[12.0], [0.0]])
+    spread = np.std([0, 10, 20])
+    expected = [[((12 - 10) / spread - 0.5) ** 2], [(-10 / spread + 9) ** 2]]
+    np.testing.assert_allclose(head.loss(outputs, labels), expected, rtol=1e-5)
+    np.testing.assert_allclose(head.predict(outputs)["value"], [[10 + 0.5 * spread], [0]], rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def overconfident():
+    """Outputs that say three times too much: (rows, 1), and what came."""
+    rng = np.random.default_rng(1)
+    true = rng.normal(0, 1, 20_000)
+    return (3 * true[:, None] + 1).astype(np.float32), (rng.random(20_000) < sigmoid(true)).astype(
+        np.float32
+    )[:, None]
+
+
+@pytest.mark.parametrize("kind", ["temperature", "isotonic"])
+def test_calibrated_probabilities_come_true_as_often_as_they_say(overconfident, kind):
+    outputs, labels = overconfident
+    found = fit(kind, "binary", outputs, labels, np.ones_like(labels))
+    value = found(tf.constant(outputs)).numpy()[:, 0]
+    np.testing.assert_allclose(
+        value, sigmoid((outputs[:, 0] - 1) / 3), atol=0.03 if kind == "temperature" else 0.1
+    )
+    for part in np.array_split(np.argsort(value), 5):
+        assert value[part].mean() == pytest.approx(labels[part].mean(), abs=0.02)
+    order = np.argsort(outputs[:, 0])
+    assert (np.diff(value[order]) >= -1e-6).all(), "the order stays"
+
+
+def test_an_isotonic_curve_is_scikit_learn_s(overconfident):
+    from sklearn.isotonic import IsotonicRegression
+
+    outputs, labels = (each[:300] for each in overconfident)
+    found = fit("isotonic", "binary", outputs, labels, np.ones_like(labels))
+    theirs = IsotonicRegression(y_min=1e-6, y_max=1 - 1e-6, out_of_bounds="clip").fit(
+        sigmoid(outputs[:, 0]), labels[:, 0]
+    )
+    asked = np.linspace(-12, 12, 50, dtype=np.float32)[:, None]
+    np.testing.assert_allclose(
+        found(tf.constant(asked))[:, 0], theirs.predict(sigmoid(asked[:, 0])), atol=1e-4
+    )
+
+
+def test_the_temperature_of_classes_is_found_again():
+    rng = np.random.default_rng(2)
+    true = rng.normal(0, 1, (5000, 3))
+    labels = (true + rng.gumbel(size=true.shape)).argmax(axis=1)[:, None]
+    found = fit("temperature", "classes", 2 * true, labels, np.ones_like(labels))
+    assert float(found.temperature) == pytest.approx(2, rel=0.1)
+
+
+def test_where_nothing_happened_there_is_nothing_to_calibrate_by():
+    nothing = np.zeros((5, 1), np.float32)
+    assert fit("temperature", "binary", nothing, nothing, nothing + 1) is None
+    assert fit("none", "binary", nothing, nothing, nothing + 1) is None

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from sklearn import metrics as theirs
+
+from models import label_metrics as ours
+from models.answers import Answers
+from models.label_baselines import fit
+
+RNG = np.random.default_rng(3)
+HAPPENED = (RNG.random(200) < 0.3).astype(np.float32)
+VALUES = np.round(np.clip(0.3 * HAPPENED + 0.7 * RNG.random(200), 0.01, 0.99), 1)  # with equal ones
+CLASSES = RNG.integers(0, 4, 200).astype(np.float32)
+SHARES = RNG.dirichlet(np.ones(4), 200)
+
+
+def test_metrics_are_those_of_scikit_learn():
+    assert ours.roc_auc(HAPPENED, VALUES) == pytest.approx(theirs.roc_auc_score(HAPPENED, VALUES))
+    assert ours.pr_auc(HAPPENED, VALUES) == pytest.approx(theirs.average_precision_score(HAPPENED, VALUES))
+    assert ours.log_loss(HAPPENED, VALUES) == pytest.approx(theirs.log_loss(HAPPENED, VALUES))
+    assert ours.log_loss(CLASSES, SHARES) == pytest.approx(theirs.log_loss(CLASSES, SHARES))
+    predicted = SHARES.argmax(axis=1)
+    assert ours.accuracy(CLASSES, SHARES) == theirs.accuracy_score(CLASSES, predicted)
+    assert ours.f1_macro(CLASSES, SHARES) == pytest.approx(
+        theirs.f1_score(CLASSES, predicted, average="macro")
+    )
+    assert ours.spearman(HAPPENED, VALUES) == pytest.approx(spearmanr(HAPPENED, VALUES)[0])
+
+
+def test_lift_is_how_much_more_often_it_happens_at_the_top_and_equal_values_share():
+    labels, values = np.repeat([1.0, 0.0], [10, 90]), np.repeat([0.9, 0.1], [10, 90])
+    assert ours.lift(labels, values) == pytest.approx(10)
+    assert ours.lift(labels, np.zeros(100)) == pytest.approx(1)
+
+
+def test_the_calibration_error_is_nothing_where_tenths_come_true_and_the_distance_elsewhere():
+    labels, right = np.tile([1.0, 0.0], 50), np.full(100, 0.5)
+    assert ours.calibration_error(labels, right) == pytest.approx(0)
+    assert ours.calibration_error(labels, right + 0.2) == pytest.approx(0.2)
+
+
+def test_metrics_of_several_targets_are_means_over_those_that_have_one():
+    labels = np.stack([HAPPENED, np.zeros(200), 1 - HAPPENED], axis=1)  # of the second there is no ROC-AUC
+    values, weights = np.stack([VALUES] * 3, axis=1), np.ones((200, 3))
+    weights[:100, 2] = 0
+    found = ours.measured(["roc_auc"], labels, values, weights)["roc_auc"]
+    each = [ours.roc_auc(HAPPENED, VALUES), ours.roc_auc(1 - HAPPENED[100:], VALUES[100:])]
+    assert found == pytest.approx(np.mean(each))
+
+
+def test_differences_are_paired_and_have_the_baseline_s_sign():
+    labels, weights = HAPPENED[:, None], np.ones((200, 1))
+    said = {"naive": VALUES[:, None], "better": 0.5 * VALUES[:, None] + 0.5 * labels, "same": VALUES[:, None]}
+    found = ours.compared(["roc_auc", "log_loss"], labels, weights, said, 200, 0.95, seed=1)
+    better = found["better"]
+    assert better["roc_auc"]["difference"].low > 0 > better["log_loss"]["difference"].high
+    assert tuple(found["same"]["roc_auc"]["difference"]) == (0, 0, 0)
+    low, high = better["roc_auc"]["value"][1:]
+    assert low <= better["roc_auc"]["value"].mean <= high
+
+
+def said(name: str, head: str, labels, naive, asked, names: int = 1) -> np.ndarray:
+    columns = (np.asarray(x, np.float32).reshape(-1, 1) for x in (labels, np.ones(len(labels)), naive))
+    baseline = fit(name, head, 9, Answers(*columns), names)
+    return baseline.predict(None, None, None, np.asarray(asked, np.float32).reshape(-1, 1))["value"].numpy()
+
+
+def test_baselines_say_what_the_training_rows_say():
+    labels, naive = np.repeat([1, 0, 1, 0], [300, 100, 100, 300]), np.repeat([1, 5], 400)
+    assert said("prior", "binary", labels, naive, [1]).tolist() == [[0.5]]
+    np.testing.assert_allclose(
+        said("table", "binary", labels, naive, [1, 5, 3])[:, 0], [0.747, 0.253, 0.5], atol=1e-3
+    )
+    np.testing.assert_allclose(
+        said("logistic", "binary", labels, naive, [1, 5])[:, 0], [0.75, 0.25], atol=1e-3
+    )
+    assert said("naive", "amount", labels, naive, [2.5]).tolist() == [[2.5]]
+
+
+def test_a_table_of_classes_is_how_often_each_follows_each():
+    last, following = np.repeat([0, 1, 2], [100, 100, 2]), np.tile([1, 1, 2, 1], 51)[:202]
+    shares = said("table", "classes", following, last, [0, 2], names=3)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
+    prior = np.bincount(following, minlength=3) / 202
+    np.testing.assert_allclose(shares[0], (np.array([0, 75, 25]) + 5 * prior) / 105, rtol=1e-5)
+    pair = np.bincount(following[200:], minlength=3)
+    np.testing.assert_allclose(shares[1], (pair + 5 * prior) / 7, rtol=1e-5)
