@@ -7,7 +7,7 @@ PYTEST = $(PYTHON) -m pytest -v --durations=15 -n 2 --dist loadfile
 CODE = $(wildcard features models jobs conf reports)
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 
-.PHONY: help setup demo test test-long test-cluster test-quick bench-data bench-night bench-runaway bench-catalogue bench-score bench-warm-start bench-train scale lint format wheel docs ui tensorboard requirements clean
+.PHONY: help setup demo test test-long test-cluster test-quick bench-data bench-night bench-runaway bench-catalogue bench-score bench-warm-start bench-train scale services lint format wheel docs ui tensorboard requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -53,6 +53,9 @@ bench-train: setup  ## reading and training, beside pyarrow, Petastorm used the 
 
 scale: setup  ## docs/scale.md, what shops of any size need, from measured constants
 	$(PYTHON) -m benchmarks.scale
+
+services: setup  ## MLflow's server on PostgreSQL, on loopback, with what they keep in var/services
+	$(PYTHON) -m tools.services
 
 lint: setup  ## ruff and mypy
 	.venv/bin/ruff check $(STYLED)
