@@ -37,9 +37,16 @@ def server(folder: Path, password: Path, settings: Sequence[str] = ()) -> Iterat
         shutil.chown(folder, "nobody", "nogroup")
     quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, **as_whom}
     if not (folder / "data" / "PG_VERSION").exists():
+        shown = folder / "password"  # to the server's user, who may not read ours, and for no longer than that
+        shown.touch(0o600)
+        shown.write_bytes(password.read_bytes())
+        if as_whom:
+            shutil.chown(shown, "nobody", "nogroup")
         command = [binary("initdb"), "-D", str(folder / "data"), "-U", USER, "-E", "UTF8", "--locale=C"]
-        command += ["-A", "scram-sha-256", "--pwfile=/dev/stdin"]
-        subprocess.run(command, check=True, input=password.read_bytes(), **quiet)
+        try:
+            subprocess.run([*command, "-A", "scram-sha-256", f"--pwfile={shown}"], check=True, **quiet)
+        finally:
+            shown.unlink()
     command = [binary("postgres"), "-D", str(folder / "data"), "-k", str(folder)]
     for setting in ("listen_addresses=", *settings):
         command += ["-c", setting]
