@@ -61,6 +61,9 @@ bench-serve: setup  ## answers in real time at several rates, beside TensorFlow 
 scale: setup  ## docs/scale.md, what shops of any size need, from measured constants
 	$(PYTHON) -m benchmarks.scale
 
+services: setup  ## MLflow's server on PostgreSQL, on loopback, with what they keep in var/services
+	$(PYTHON) -m tools.services
+
 lint: setup  ## ruff and mypy
 	.venv/bin/ruff check $(STYLED)
 	.venv/bin/ruff format --check $(STYLED)

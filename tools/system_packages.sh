@@ -38,6 +38,14 @@ if [ "$(id -u)" -eq 0 ] && [ ! -d /run/systemd/system ] && { [ ! -x /usr/sbin/ss
         >/dev/null 2>&1 </dev/null || echo "  apt could not: these tests will be skipped" >&2
 fi
 
+# PostgreSQL under MLflow and Airflow, and what predictions are published into. Under systemd, too, it would be started for good.
+if [ "$(id -u)" -eq 0 ] && [ ! -d /run/systemd/system ] && ! command -v initdb >/dev/null &&
+    ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then
+    echo "  installing postgresql with apt, for make services and its tests"
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql; } \
+        >/dev/null 2>&1 </dev/null || echo "  apt could not: these tests will be skipped" >&2
+fi
+
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 install="apt-get install -y --no-install-recommends ${missing[*]}"
