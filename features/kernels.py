@@ -156,8 +156,8 @@ def model_input(
     """
     types = pa.array(event_types, pa.string())
     for every in batches:
-        is_whole = pa.array([True] * len(every)) if excluded_types is None else _is_whole(every)
-        batch = every.filter(is_whole)
+        is_whole = None if excluded_types is None else _is_whole(every)
+        batch = every if is_whole is None else every.filter(is_whole)
         items, sessions = (batch.column(name).flatten().to_numpy() for name in ("items", "sessions"))
         active = (sessions > 0) & (_micros(batch.column("timestamps").flatten()) < until)
         kinds = batch.column("event_types").flatten()
@@ -170,6 +170,7 @@ def model_input(
         if excluded_types is None:
             some = kept > 0
         else:
+            assert is_whole is not None, "found out above"
             some = counts_of(batch.column("items"), active) > 0
             hidden = active & (items > 0)
             hidden &= pc.is_in(kinds, pa.array(excluded_types, pa.string())).to_numpy(zero_copy_only=False)

@@ -95,8 +95,10 @@ def into_database(night: "Night", dsn: str, keep: int) -> str:
     try:
         with psycopg.connect(dsn) as connection:
             connection.execute("select pg_advisory_xact_lock(hashtext('footfall'))")
-            for statement in made(night):
-                connection.execute(statement)
+            # Not each time: to replace a view waits for all who read it.
+            if connection.execute("select to_regclass('footfall_current_rules')").fetchone() == (None,):
+                for statement in made(night):
+                    connection.execute(statement)
         if is_current(night, dsn):
             return "published already"
         for target in TARGETS:
@@ -122,7 +124,7 @@ def rows_of(night: "Night", target: Target) -> DataFrame:
 def made(night: "Night") -> Iterator[sql.Composed]:
     """The statements after which all tables and views are there."""
     yield sql.SQL(
-        "create table if not exists {} (task text primary key, ds date not null, facts jsonb not null, "
+        "create table {} (task text primary key, ds date not null, facts jsonb not null, "
         "published_at timestamp with time zone not null)"
     ).format(sql.Identifier(CURRENT))
     for target in TARGETS:
@@ -132,12 +134,10 @@ def made(night: "Night") -> Iterator[sql.Composed]:
             )
             for field in rows_of(night, target).schema
         ]
-        yield sql.SQL("create table if not exists {} ({}, primary key ({}))").format(
+        yield sql.SQL("create table {} ({}, primary key ({}))").format(
             table_of(target), sql.SQL(", ").join(columns), listed(target.key)
         )
-        yield sql.SQL(
-            "create or replace view {} as with c as (select * from {}) select t.* from {} t where {}"
-        ).format(
+        yield sql.SQL("create view {} as with c as (select * from {}) select t.* from {} t where {}").format(
             sql.Identifier(f"footfall_current_{target.name}"),
             sql.Identifier(CURRENT),
             table_of(target),
