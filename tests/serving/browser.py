@@ -56,7 +56,7 @@ class Page:
         last = time.monotonic() + seconds
         while not (value := self.run(script)):
             assert time.monotonic() < last, (
-                f"{script} did not come true: {self.run('document.body.innerText')}"
+                f"{script} did not come true: {self.run('document.body?.innerText')}"
             )
             time.sleep(0.1)
         return value

@@ -47,11 +47,7 @@ def served(shop, *overrides):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    arguments = [
-        *shop.arguments,
-        f"serve.port={port}",
-        "source.event_types={purchase:true,view:true,letter:false}",
-    ]
+    arguments = [*shop.arguments, f"serve.port={port}"]
     log = shop.folder / f"serve-{port}.log"
     with log.open("w") as out:
         process = subprocess.Popen(
@@ -112,7 +108,7 @@ def test_a_stop_answers_what_was_asked_and_ends_well(shop):
 @pytest.mark.skipif(browser.FOUND is None, reason="needs Chromium")
 def test_the_page_shows_a_user_explains_a_prediction_and_follows_an_event(url):
     with browser.page(url) as page:
-        page.until("document.body.dataset.ready")
+        page.until("document.body?.dataset.ready")
         assert "next_item by frequency_decay" in page.run("document.getElementById('about').innerText")
         assert page.run("document.getElementById('entity').value") == "user-00000"
         assert page.run("document.querySelectorAll('#predictions li').length") == 10
