@@ -84,7 +84,7 @@ def page(url: str, size: str = "1240,1180", dark: bool = False) -> Iterator[Page
         flags += [
             f"--user-data-dir={folder}",
             f"--window-size={size}",
-            "--host-resolver-rules=MAP * ~NOTFOUND",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         ]
         process = subprocess.Popen(
             [FOUND, *flags, "about:blank"],
