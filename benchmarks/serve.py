@@ -1,8 +1,9 @@
 """Answers in real time at several rates: `make bench-serve`.
 
-The service (jobs/serve.py) with a SASRec of 100,000 items that reads the last 50 events, each question bringing 50. Beside it
-TensorFlow used the usual way: the same model, one call of its signature a request. A client in a process of its own asks at a
-fixed rate (benchmarks/serve_load.py); all of it shares the machine's cores. Weights are random: they cost what others do.
+The service (jobs/serve.py) with a SASRec of 100,000 items that reads the last 50 events, each question bringing 50. Beside
+it TensorFlow used the usual way: the same model, one call of its signature a request. A client in a process of its own asks
+at a fixed rate (benchmarks/serve_load.py); all of it shares the machine's cores. Weights are random: they cost what others
+do. CPU is the service's own, a request, which a machine that is busy with other things changes little.
 
     python -m benchmarks.serve [RATES]        10 to 500 a second where nothing is said, as 100,500
 """
@@ -23,6 +24,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import numpy as np
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -46,8 +48,8 @@ def main(rates: Sequence[int]) -> None:
     bodies = questions()
     found: dict[str, list[dict[str, Any]]] = {}
     for name in ("footfall", "tensorflow"):
-        with serving(name, saved_model) as port:
-            found[name] = at_rates(port, bodies, rates)
+        with serving(name, saved_model) as (port, process):
+            found[name] = at_rates(port, process, bodies, rates)
     console.print(as_table(found))
     cores = len(os.sched_getaffinity(0))
     facts = {
@@ -94,7 +96,7 @@ def questions() -> Path:
 
 
 @contextmanager
-def serving(name: str, saved_model: str) -> Iterator[int]:
+def serving(name: str, saved_model: str) -> Iterator[tuple[int, psutil.Process]]:
     """Within it the service, or the one it is compared with, answers on a port of this machine."""
     port = free_port()
     own = ["serve.port=" + str(port), f"registry=sqlite:///{FOLDER.resolve()}/mlflow.db"]
@@ -107,7 +109,7 @@ def serving(name: str, saved_model: str) -> Iterator[int]:
         process = subprocess.Popen([sys.executable, *command[name]], stdout=log, stderr=log)
         try:
             wait_until_ready(port, process)
-            yield port
+            yield port, psutil.Process(process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
@@ -124,16 +126,23 @@ def wait_until_ready(port: int, process: subprocess.Popen[bytes], seconds: float
     raise RuntimeError(f"the service did not get ready: its log is in {FOLDER}")
 
 
-def at_rates(port: int, bodies: Path, rates: Sequence[int]) -> list[dict[str, Any]]:
+def at_rates(port: int, process: psutil.Process, bodies: Path, rates: Sequence[int]) -> list[dict[str, Any]]:
     """The client's facts at each rate, up to the first at which answers hopelessly lag behind."""
     ask(port, bodies, min(rates), WARM_SECONDS)
     found: list[dict[str, Any]] = []
     for rate in rates:
-        found.append(ask(port, bodies, rate, SECONDS))
-        print(found[-1], flush=True)
+        before, load = cpu_of(process), os.getloadavg()[0]
+        facts = ask(port, bodies, rate, SECONDS)
+        used = (cpu_of(process) - before) * 1e3 / max(1, facts["answered"])
+        found.append(facts | {"cpu_ms": round(used, 2), "load_before": round(load, 1)})
         if not found[-1]["p50_ms"] < HOPELESS:
             break
     return found
+
+
+def cpu_of(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 def ask(port: int, bodies: Path, rate: int, seconds: float) -> dict[str, Any]:
@@ -154,12 +163,12 @@ def as_table(found: dict[str, list[dict[str, Any]]]) -> Table:
     table = Table(
         title=f"{ITEMS:,} items, {LENGTH} events a question; milliseconds from when it was to be sent"
     )
-    for column in ("", "asked/s", "answered/s", "p50", "p90", "p99", "refused", "unanswered"):
+    for column in ("", "asked/s", "answered/s", "p50", "p90", "p99", "CPU", "refused", "unanswered"):
         table.add_column(column, justify="left" if not column else "right")
     for name, rows in found.items():
         for row in rows:
             per_second = row["answered"] / SECONDS
-            numbers = [f"{row[f'p{p}_ms']:.1f}" for p in (50, 90, 99)]
+            numbers = [f"{row[key]:.1f}" for key in ("p50_ms", "p90_ms", "p99_ms", "cpu_ms")]
             table.add_row(
                 name,
                 f"{row['rate']:.0f}",

@@ -1,7 +1,7 @@
 """A small client that asks at a fixed rate, whether answers come or not: an open loop.
 
-An answer's latency counts from when its question was to be sent. Were it counted from when it was sent, a service that stalls
-would be asked less meanwhile, and the stall would not show ("coordinated omission").
+An answer's latency counts from when its question was to be sent. Were it counted from when it was sent, a service that
+stalls would be asked less meanwhile, and the stall would not show ("coordinated omission").
 
     python -m benchmarks.serve_load HOST PORT PATH RATE SECONDS BODIES.jsonl        prints its facts as JSON
 """

@@ -98,7 +98,7 @@ def best_items(
 
 
 def scores_of(scorer: Scorer, inputs: dict[str, np.ndarray], indices: np.ndarray) -> np.ndarray:
-    """The scores by which `best_items` ranks, of some items: (users, items) float32. What is excluded has them too.
+    """The scores by which `best_items` ranks, of some items: (users, items) float32; of what is excluded of a user too.
 
     inputs as there; indices (items,) int
     """

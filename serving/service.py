@@ -181,7 +181,9 @@ class Service:
                     "event_types": champion.task.event_types,
                     "model": champion.name,
                     "model_version": champion.version,
-                    "items": int((champion.scorer.bias > -np.inf).sum()),
+                    "items": int(
+                        ((champion.scorer.bias > -np.inf) & (champion.scorer.model.ids != "")).sum()
+                    ),
                 }
                 for name, champion in state.champions.items()
             ],

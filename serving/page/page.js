@@ -1,8 +1,8 @@
 // One user at a time: what is known, what is added here, and what the service answers to both.
 
-const SHOWN = 40; // events of the timeline, before "Show all"
+const SHOWN = 25; // events of the timeline, before "Show all"
 const at = (id) => document.getElementById(id);
-const state = { entity: null, user: null, known: [], added: [], chosen: null, places: new Map(), all: false, turn: 0 };
+const state = { entity: null, user: null, known: [], added: [], chosen: null, places: new Map(), before: new Map(), compared: null, all: false, turn: 0 };
 
 async function ask(path, body) {
   const headers = { "Content-Type": "application/json" };
@@ -40,7 +40,7 @@ function element(name, className, text) {
 const named = () => (state.entity ? { entity: state.entity } : state.user ? { user_id: state.user } : {});
 const question = () => ({ ...named(), events: state.added });
 const identity = (event) => `${Date.parse(event.at)} ${event.item_id} ${event.event_type}`;
-const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toPrecision(2);
+const signed = (value) => (value ? (value < 0 ? "−" : "+") + Math.abs(value).toPrecision(2) : "0");
 
 async function start() {
   const about = await ask("v1/about");
@@ -59,7 +59,7 @@ async function start() {
 }
 
 async function choose(entity, user) {
-  Object.assign(state, { entity, user, known: [], added: [], chosen: null, places: new Map(), all: false });
+  Object.assign(state, { entity, user, known: [], added: [], chosen: null, places: new Map(), before: new Map(), compared: null, all: false });
   if (entity) state.known = (await ask(`v1/users/${encodeURIComponent(entity)}`)).events;
   await refresh();
 }
@@ -73,6 +73,10 @@ async function refresh() {
   if (turn !== state.turn) return; // something newer was asked meanwhile
   state.chosen = chosen;
   if (!state.entity && state.user) state.known = explained.events.filter((past) => !state.added.some((each) => identity(each) === identity(past)));
+  if (state.added !== state.compared) {
+    [state.before, state.places] = [state.places, new Map(items.map((item, place) => [item, place]))];
+    state.compared = state.added;
+  }
   drawPredictions(prediction);
   drawTimeline(explained);
   document.body.dataset.ready = String(turn); // for who waits for the page
@@ -93,11 +97,10 @@ function drawPredictions(prediction) {
     plus.title = `add ${item.item_id} to the timeline`;
     plus.onclick = guarded((event) => (event.stopPropagation(), add(item.item_id)));
     row.append(element("span", "rank", place + 1), name, element("span", "score", item.score.toFixed(2)), plus);
-    if (state.places.size) row.append(moved(state.places.get(item.item_id), place));
+    if (state.before.size) row.append(moved(state.before.get(item.item_id), place));
     row.onclick = guarded(() => ((state.chosen = item.item_id), refresh()));
     return row;
   }));
-  state.places = new Map(prediction.items.map((item, place) => [item.item_id, place]));
 }
 
 function moved(before, now) {
@@ -143,6 +146,7 @@ function eventRow(past, change, largest, isAdded) {
     const bar = element("i", "");
     bar.style.width = `${(48 * Math.abs(change)) / largest}%`;
     effect.append(bar, element("span", "", signed(change)));
+    effect.classList.toggle("none", change === 0);
     effect.title = `${state.chosen}: ${signed(change)} by this event`;
   } else {
     effect.title = "the model does not look at this event";

@@ -38,8 +38,8 @@ SIZE, DAY, MINUTE = len(ITEMS) + 3, 86_400_000_000, 60_000_000
 NIGHT = "2026-11-02"
 MIDNIGHT = 1_793_664_000_000_000  # the end of that night: 2026-11-03 00:00 UTC
 GAP = 30 * MINUTE
-TYPES = ("purchase", "purchase", "view", "letter")
-ACTIVE = {"purchase": True, "view": True, "letter": False}
+TYPES = ("purchase", "purchase", "view", "mail")
+ACTIVE = {"view": True, "cart": True, "purchase": True, "impression": False, "mail": False}  # as conf/source/plain.yaml
 TASK = Task(event_types=["purchase"], length=64, positions=16, k=10)
 
 
@@ -189,7 +189,6 @@ class Served:
     def app(self, *overrides: str, tasks: dict[str, Task] | None = None) -> Any:
         """The application in this process, as jobs/serve.py puts it together."""
         conf = load_conf([*self.arguments, *overrides])
-        conf.source.event_types = dict(ACTIVE)
         service = service_of(conf, tasks or {"next_item": TASK})
         app = make_app(service, limits_of(conf))
         app.state.service = service

@@ -27,7 +27,7 @@ def test_a_gap_of_exactly_30_minutes_goes_on_with_the_visit_and_a_longer_one_doe
 def test_a_letter_is_in_no_visit_and_keeps_none_open():
     events = [
         Event("bread", kind, at)
-        for kind, at in (("purchase", 0), ("letter", 20 * MINUTE), ("purchase", GAP + 1))
+        for kind, at in (("purchase", 0), ("mail", 20 * MINUTE), ("purchase", GAP + 1))
     ]
     assert continued(EMPTY, events, ACTIVE, GAP).sessions.tolist() == [1, 0, 2]
 

@@ -91,9 +91,9 @@ def same_as_bulk(shop, champion, users, seed):
     rng, folder = np.random.default_rng(seed), shop.folder / f"published {seed}"
     cuts = {user: int(rng.integers(0, len(done))) for user, done in users.items()}
     publish(folder, NIGHT, {user: done[: cuts[user]] for user, done in users.items()}, RULES)
-    bought = pa.Table.from_batches(
-        nightly_input(as_sequences(users).to_batches(), ["purchase"], MIDNIGHT, ["purchase"])
-    )
+    columns = ["user_id", "items", "event_types", "sessions", "session_starts", "timestamps"]
+    nightly = as_sequences(users).select(columns).to_batches()
+    bought = pa.Table.from_batches(nightly_input(nightly, ["purchase"], MIDNIGHT, ["purchase"]))
     shelf = shelf_of(items_table(), pa.Table.from_pylist(RULES, RULES_SCHEMA), date(2026, 11, 2), [])
     expected = pa.Table.from_batches(top_k(iter(bought.to_batches()), str(path), TASK.k, shelf)).to_pylist()
     app = ready(shop.app(f"publish.folder='{folder}'", "score.exclude=[bought]"))
@@ -208,7 +208,7 @@ def test_a_timeline_and_users_are_listed(client):
             {"events": [{"item_id": "a", "event_type": "dance"}]},
             422,
             "invalid",
-            "expected one of purchase, view, letter",
+            "expected one of view, cart, purchase, impression, mail",
         ),
         (
             {"events": [{"item_id": "a", "at": "2999-01-01T00:00:00Z"}]},
