@@ -53,8 +53,8 @@ def labelled_examples(conf: Config, lake: Lake, in_spite: dict[str, Any]) -> dic
     targets = names_of(reduce(DataFrame.unionAll, (e.answers for e in of_train)), label)
     if not targets:
         raise InputError(
-            f"no user has a label of {conf.task.name} from {moments.train[-1]:%Y-%m-%d} to {moments.validation:%Y-%m-%d}, expected "
-            "some to train on: set ds later, or look at task.label.sql"
+            f"no user has a label of {conf.task.name} from {moments.train[-1]:%Y-%m-%d} to {moments.validation:%Y-%m-%d}, "
+            "expected some to train on: set ds later, or look at task.label.sql"
         )
     tables = {source.name: lake.version(source) for source in (SESSIONS, ITEMS)}
     spec = labelled_spec(conf, size + 1, targets, numbers, statistics, tables)
