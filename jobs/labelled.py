@@ -106,8 +106,8 @@ def ask(
         answers, known = labels(seen, label), naive(seen, label)
     except LabelError as error:
         raise InputError(str(error)) from None
-    kept = (frame.persist(StorageLevel.DISK_ONLY) for frame in (features, answers))
-    return Asked(split, moment, *kept, known)
+    features, answers = (frame.persist(StorageLevel.DISK_ONLY) for frame in (features, answers))
+    return Asked(split, moment, features, answers, known)
 
 
 def features_of(label: Label) -> list[str]:
