@@ -20,6 +20,11 @@ METRICS = {
     "classes": ("accuracy", "f1_macro", "log_loss"),
     "amount": ("mae", "mse", "spearman"),
 }
+CHOICES = {
+    "weight": ("none", "balanced"),
+    "sharing": ("bottom", "mmoe", "ple"),
+    "balance": ("fixed", "uncertainty"),
+}
 
 
 def problems(label: Label) -> Iterator[str]:
@@ -31,12 +36,13 @@ def problems(label: Label) -> Iterator[str]:
         if (value := getattr(label, key)) not in allowed[label.head]:
             choices = f"{', '.join(allowed[label.head])} where head={label.head}"
             yield f"task.label.{key} must be one of {choices}, got {value!r}: set task.label.{key}"
-    if label.weight not in ("none", "balanced"):
-        yield f"task.label.weight must be none or balanced, got {label.weight!r}: set task.label.weight"
     if not label.metrics or set(label.metrics) - set(METRICS[label.head]):
         choices = ", ".join(METRICS[label.head])
         yield f"task.label.metrics must be some of {choices}, got {label.metrics}: set task.label.metrics"
-    for key in ("limit", "horizon_days", "snapshots"):
+    for key, known in CHOICES.items():
+        if (value := getattr(label, key)) not in known:
+            yield f"task.label.{key} must be one of {', '.join(known)}, got {value!r}: set task.label.{key}"
+    for key in ("limit", "horizon_days", "snapshots", "experts"):
         if (value := getattr(label, key)) < 1:
             yield f"task.label.{key} must be > 0, got {value}: set task.label.{key}"
     if label.head != "classes":

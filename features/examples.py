@@ -33,7 +33,16 @@ LABELLED = {
 }
 """What is packed of a user's history, and of the question asked of it: the items of a session, or a label."""
 
-MODEL_ALONE = ("loss", "weight", "calibration", "metrics", "baseline")
+MODEL_ALONE = (
+    "loss",
+    "weight",
+    "sharing",
+    "experts",
+    "balance",
+    "calibration",
+    "metrics",
+    "baseline",
+)
 """Keys of `task.label` that decide nothing of the rows."""
 
 

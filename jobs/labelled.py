@@ -53,8 +53,8 @@ def labelled_examples(conf: Config, lake: Lake, in_spite: dict[str, Any]) -> dic
     targets = names_of(reduce(DataFrame.unionAll, (e.answers for e in of_train)), label)
     if not targets:
         raise InputError(
-            f"no user has a label of {conf.task.name} from {moments.train[-1]:%Y-%m-%d} to {moments.validation:%Y-%m-%d}, expected "
-            "some to train on: set ds later, or look at task.label.sql"
+            f"no user has a label of {conf.task.name} from {moments.train[-1]:%Y-%m-%d} to {moments.validation:%Y-%m-%d}, "
+            "expected some to train on: set ds later, or look at task.label.sql"
         )
     tables = {source.name: lake.version(source) for source in (SESSIONS, ITEMS)}
     spec = labelled_spec(conf, size + 1, targets, numbers, statistics, tables)
@@ -106,8 +106,8 @@ def ask(
         answers, known = labels(seen, label), naive(seen, label)
     except LabelError as error:
         raise InputError(str(error)) from None
-    kept = (frame.persist(StorageLevel.DISK_ONLY) for frame in (features, answers))
-    return Asked(split, moment, *kept, known)
+    features, answers = (frame.persist(StorageLevel.DISK_ONLY) for frame in (features, answers))
+    return Asked(split, moment, features, answers, known)
 
 
 def features_of(label: Label) -> list[str]:

@@ -13,6 +13,7 @@ from models.dropout import Noise
 from models.encoders import make_encoder
 from models.heads.labels import make_head
 from models.heads.next_item import Loss
+from models.sharing import Uncertainty, make_sharing
 from models.tower import FeatureTower
 
 CROSSES = 2
@@ -49,10 +50,9 @@ class LabelledModel(tf.Module):
         self.encoder = make_encoder(model, task.positions)
         self.tower = FeatureTower(model.width, CROSSES, model.dropout)
         self.head = make_head(label.head, label.loss, label.weight == "balanced", answers, names)
-        start = tf.constant_initializer(self.head.start)
-        self.last = tf.keras.layers.Dense(
-            self.head.outputs, kernel_initializer="zeros", bias_initializer=start
-        )
+        questions = answers.labels.shape[1]
+        self.last = make_sharing(label.sharing, questions, self.head.start, model.width, label.experts)
+        self.balance = Uncertainty(questions) if label.balance == "uncertainty" else None
         self.calibration: Calibration | None = None
         nobody = tf.zeros((1, task.length), tf.int32)
         self.outputs(nobody, nobody, tf.zeros((1, features)), None)  # makes weights
@@ -69,7 +69,8 @@ class LabelledModel(tf.Module):
         """The loss of each answer that there is, by its weight."""
         outputs = self.outputs(batch["items"], batch["sessions"], batch["features"], noise)
         weights = batch["label_weights"] * batch["weights"][:, None]  # (batch, targets)
-        losses = self.head.loss(outputs, batch["labels"])
+        losses = self.head.loss(outputs, batch["labels"])  # (batch, targets)
+        losses = self.balance(losses) if self.balance else losses
         return Loss(tf.reduce_sum(losses * weights), tf.reduce_sum(weights))
 
     def outputs(

@@ -23,91 +23,107 @@ WEEK = timedelta(days=7)
 DAY = timedelta(days=1)
 MICRO = timedelta(microseconds=1)
 CONF = load(["source=plain", "task=purchase", "ds=2026-11-02"])
-PAST = [
-    event("ann", NOON - MICRO, "a", item_id="milk", amount=2.0),
-    event("bob", NOON - 3 * DAY, "b", item_id="jam", amount=3.0),
-]
+LETTER = {"is_active": False, "event_type": "letter"}
+
+
+def shop(*rows: dict) -> list[dict]:
+    """Two users who bought before noon, and what is told beside it."""
+    past = [
+        event("ann", NOON - MICRO, "a", item_id="milk", amount=2.0),
+        event("bob", NOON - 3 * DAY, "b", item_id="jam", amount=3.0),
+    ]
+    return [*past, *rows]
+
+
+WORLDS = {  # shops in one run of Spark, none of which shares a user with another
+    "alone": shop(),
+    "inside": shop(
+        event("ann", NOON, "c", item_id="jam"),  # at the moment itself
+        event("bob", NOON + WEEK - MICRO, "d", item_id="milk"),
+        event("eve", NOON + DAY, "e", item_id="milk"),  # of no history: asked nothing
+    ),
+    "at the end": shop(
+        event("ann", NOON, "c", item_id="jam"), event("bob", NOON + WEEK, "d", item_id="milk")
+    ),
+    "moved": shop(
+        event("ann", NOON + 20 * DAY, "c", item_id="jam"), event("bob", NOON + 20 * DAY, "d", amount=9.0)
+    ),
+    "earlier": shop(event("ann", NOON - DAY, "c", item_id="jam")),
+    "letters": shop(
+        event("ann", NOON - DAY, "c", attributes={"kind": "A"}, **LETTER),
+        event("ann", NOON + DAY, "d", attributes={"kind": "B"}, **LETTER),
+    ),
+}
 
 
 class Seen(NamedTuple):
-    """What a task makes of some events as of noon."""
+    """What a task makes of each world as of noon: its rows without the world."""
 
-    labels: list[tuple]
-    naive: list[tuple]
-    features: list[tuple]
+    labels: dict[str, list[tuple]]
+    naive: dict[str, list[tuple]]
+    features: dict[str, list[tuple]]
+    history: dict[str, list[tuple]]
+    outcomes: dict[str, list[tuple]]
     views: dict[str, DataFrame]
 
 
 @pytest.fixture(scope="module")
-def items(spark):
-    return spark.createDataFrame(
+def seen(spark) -> Seen:
+    items = spark.createDataFrame(
         [("milk", "dairy", {"department": "fresh"}), ("jam", "spread", {})],
         "item_id string, category string, attributes map<string,string>",
     )
+    rows = [
+        row | {"user_id": f"{world}/{row['user_id']}", "event_id": f"{world}/{row['event_id']}"}
+        for world, of_world in WORLDS.items()
+        for row in of_world
+    ]
+    everything = events(spark, *rows)
+    sessions = to_sessions(mark_sessions(everything.where("is_active"), timedelta(minutes=30))).persist()
+    made = views(sessions, everything.where("not is_active"), items, NOON, CONF)
+    told = naive(made, CONF.task.label)
+    assert told is not None
+    columns = ["user_id", "category", "is_active", "bought", f.expr("attributes['kind']").alias("kind")]
+    frames = (
+        labels(made, CONF.task.label),
+        told,
+        activity_features(history(sessions, NOON, CONF.source)),
+        made["history"].select(*columns),
+        made["outcomes"].select(*columns),
+    )
+    found = Seen(*map(by_world, frames), made)
+    sessions.unpersist()
+    return found
 
 
-@pytest.fixture
-def seen(spark, items):
-    def look(*rows: dict) -> Seen:
-        everything = events(spark, *rows)
-        sessions = to_sessions(mark_sessions(everything.where("is_active"), timedelta(minutes=30)))
-        made = views(sessions, everything.where("not is_active"), items, NOON, CONF)
-        told = naive(made, CONF.task.label)
-        assert told is not None
-        features = activity_features(history(sessions, NOON, CONF.source))
-        return Seen(rows_of(labels(made, CONF.task.label)), rows_of(told), rows_of(features), made)
-
-    return look
+def by_world(frame: DataFrame) -> dict[str, list[tuple]]:
+    found: dict[str, list[tuple]] = {world: [] for world in WORLDS}
+    for row in rows_of(frame):
+        world, user = row[0].split("/")
+        found[world].append((user, *row[1:]))
+    return found
 
 
 def test_an_event_inside_the_horizon_changes_the_label_and_one_at_its_end_does_not(seen):
     of_ann = ("ann", "spread", 1.0, 1.0)
-    inside = seen(
-        *PAST,
-        event("ann", NOON, "c", item_id="jam"),  # at the moment itself
-        event("bob", NOON + WEEK - MICRO, "d", item_id="milk"),
-        event("eve", NOON + DAY, "e", item_id="milk"),  # of no history: asked nothing
-    )
-    assert inside.labels == [of_ann, ("bob", "dairy", 1.0, 1.0)]
-    at_end = seen(
-        *PAST, event("ann", NOON, "c", item_id="jam"), event("bob", NOON + WEEK, "d", item_id="milk")
-    )
-    assert at_end.labels == [of_ann]
+    assert seen.labels["alone"] == seen.labels["moved"] == []
+    assert seen.labels["inside"] == [of_ann, ("bob", "dairy", 1.0, 1.0)]
+    assert seen.labels["at the end"] == [of_ann]
 
 
 def test_events_at_the_moment_and_later_change_no_feature_and_nothing_that_a_baseline_knows(seen):
-    alone = seen(*PAST)
-    moved = [
-        seen(
-            *PAST, event("ann", NOON + later, "c", item_id="jam"), event("bob", NOON + later, "d", amount=9.0)
-        )
-        for later in (timedelta(0), 20 * DAY)
-    ]
-    for other in moved:
-        assert (other.features, other.naive) == (alone.features, alone.naive)
-    assert alone.naive == [("ann", "dairy", 1.0), ("bob", "spread", 1.0)]
-    earlier = seen(*PAST, event("ann", NOON - DAY, "c", item_id="jam"))
-    assert earlier.features != alone.features
-    assert earlier.naive != alone.naive
+    for of in (seen.features, seen.naive):
+        assert of["alone"] == of["inside"] == of["at the end"] == of["moved"] == of["letters"]
+        assert of["alone"] != of["earlier"]
+    assert seen.naive["alone"] == [("ann", "dairy", 1), ("bob", "spread", 1)]
 
 
 def test_events_outside_of_sessions_are_seen_with_what_the_source_says_of_them(seen):
-    letter = {"is_active": False, "event_type": "letter"}
-    found = seen(
-        *PAST,
-        event("ann", NOON - DAY, "c", attributes={"kind": "A"}, **letter),
-        event("ann", NOON + DAY, "d", attributes={"kind": "B"}, **letter),
-    ).views
-    kinds = {
-        name: rows_of(
-            found[name].where("not is_active").select("user_id", f.expr("attributes['kind']"), "bought")
-        )
-        for name in ("history", "outcomes")
-    }
-    assert kinds == {"history": [("ann", "A", False)], "outcomes": [("ann", "B", False)]}
-    assert rows_of(found["history"].where("is_active"), "user_id", "category", "bought") == [
-        ("ann", "dairy", True),
-        ("bob", "spread", True),
+    assert seen.outcomes["letters"] == [("ann", None, False, False, "B")]
+    assert sorted(seen.history["letters"], key=repr) == [
+        ("ann", "dairy", True, True, None),
+        ("ann", None, False, False, "A"),
+        ("bob", "spread", True, True, None),
     ]
 
 
@@ -132,9 +148,8 @@ def test_events_outside_of_sessions_are_seen_with_what_the_source_says_of_them(s
     ],
 )
 def test_sql_that_asks_for_what_is_not_there_is_refused_by_its_key(seen, key, sql, said):
-    made = seen(*PAST).views
     with pytest.raises(LabelError, match=said):
-        (labels if key == "sql" else naive)(made, replace(CONF.task.label, **{key: sql}))
+        (labels if key == "sql" else naive)(seen.views, replace(CONF.task.label, **{key: sql}))
 
 
 def test_snapshots_lie_a_horizon_apart_and_no_label_of_training_or_validation_reaches_past_the_cut():

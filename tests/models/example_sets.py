@@ -190,7 +190,7 @@ def labelled_rows(
 ) -> list[Row]:
     """Users whose answers follow from their last item and their first feature: something that can be learnt.
 
-    The baseline is told the feature alone.
+    The baseline is told another one, which says nothing.
     """
     rng = np.random.default_rng(seed)
     rows: list[Row] = []
@@ -209,7 +209,7 @@ def labelled_rows(
                 **row,
                 "features": features,
                 "labels": labels,
-                "naive": np.full(len(labels), max(0.0, features[0])),
+                "naive": np.full(len(labels), max(0.0, features[1])),
             }
         )
     return rows

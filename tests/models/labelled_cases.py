@@ -10,11 +10,16 @@ from tests.models.example_sets import LENGTH, POSITIONS, labelled_example_set, l
 SPLITS = {"train": 300, "validation": 100, "test": 200}
 CASES = {
     "binary": ("task=churn", ["yes"]),
-    "two targets": ("task=purchase", ["yes", "no"]),
+    "two targets": ("task=purchase task.label.metrics=[log_loss,roc_auc]", ["yes", "no"]),
+    "mmoe": (
+        "task=purchase task.label.sharing=mmoe task.label.balance=uncertainty task.label.metrics=[log_loss]",
+        ["yes", "no"],
+    ),
+    "ple": ("task=purchase task.label.sharing=ple task.label.metrics=[log_loss]", ["yes", "no"]),
     "classes": ("task=next_event", ["a", "b", "c"]),
-    "amount": ("task=spend", [""]),
+    "amount": ("task=spend task.label.metrics=[spearman,mae]", [""]),
     "isotonic": ("task=churn task.label.calibration=isotonic task.label.weight=balanced", ["yes"]),
-    "mean": ("task=spend task.label.loss=mse", [""]),
+    "mean": ("task=spend task.label.loss=mse task.label.metrics=[spearman,mse]", [""]),
 }
 
 
