@@ -31,7 +31,7 @@ class Airflow:
     def put_pool(self, name: str, slots: int) -> None:
         there = {pool["name"] for pool in self.get("/pools")["pools"]}
         if name not in there:
-            self.post("/pools", {"name": name, "slots": slots})
+            self.post("/pools", {"name": name, "slots": slots, "include_deferred": False})
 
     def unpause(self, dag: str) -> None:
         self.patch(f"/dags/{dag}", {"is_paused": False})

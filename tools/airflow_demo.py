@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from tools.airflow_service import HOME, PORT, SHOP, environment, make_shop, read
 FIRST, LAST, NIGHTS = "2026-02-26", "2026-02-28", 3
 HOUR = 3600
 OUT = HOME.parent
+LOADING = 60  # seconds that the page is given
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -95,8 +95,14 @@ def picture(airflow: Airflow, file: Path) -> None:
             "--no-first-run",
             "--hide-scrollbars",
         ]
-        command += [f"--user-data-dir={profile}", "--window-size=1400,800", "--virtual-time-budget=20000"]
-        subprocess.run([*command, f"--screenshot={file}", url], check=True, capture_output=True, timeout=180)
+        command += [f"--user-data-dir={profile}", "--window-size=1400,800", f"--timeout={LOADING * 1000}"]
+        try:
+            subprocess.run(
+                [*command, f"--screenshot={file}", url], check=True, capture_output=True, timeout=600
+            )
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            print(f"no picture: {Path(browser).name} could not make it ({type(error).__name__})")
+            return
     print(f"picture: {file.relative_to(OUT.parents[1])}")
 
 
@@ -124,7 +130,6 @@ class door:
 
     def __exit__(self, *_: Any) -> None:
         self.server.shutdown()
-        time.sleep(0)
 
 
 if __name__ == "__main__":
