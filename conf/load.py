@@ -21,7 +21,7 @@ from conf.schema import Config, Source
 
 CHOICES = {
     "source.identical_rows": ("duplicate", "distinct"),
-    "model.name": ("popularity", "frequency", "frequency_decay", "gru", "sasrec"),
+    "model.name": ("popularity", "frequency", "frequency_decay", "tifu_knn", "up_cf", "gru", "sasrec"),
     "model.loss": ("sampled_softmax", "softmax"),
     "model.sampling": ("popularity", "uniform", "batch"),
     "train.rate_by_ranks": ("none", "sqrt", "linear"),
@@ -43,6 +43,11 @@ ABOVE_ZERO = (
     "model.blocks",
     "model.heads",
     "model.negatives",
+    "model.neighbours",
+    "model.most_neighbours",
+    "model.groups",
+    "model.recent_sessions",
+    "model.locality",
     "task.validation_days",
     "task.k",
     "train.ranks",
@@ -76,7 +81,13 @@ ABOVE_ZERO = (
     "quality.least_rows",
     "quality.feature_upper",
 )
-SHARES = ("selection.correlation", "selection.variance")
+SHARES = (
+    "selection.correlation",
+    "selection.variance",
+    "model.within_decay",
+    "model.group_decay",
+    "model.own_share",
+)
 STAGES = ("view_types", "cart_types", "purchase_types")
 AT_LEAST = {
     "features.late_days": 0,

@@ -103,7 +103,7 @@ class Features:
 class Model:
     """What is trained. Baselines use `half_life_days` alone, encoders the rest."""
 
-    name: str = MISSING  # popularity | frequency | frequency_decay | gru | sasrec
+    name: str = MISSING  # popularity | frequency | frequency_decay | tifu_knn | up_cf | gru | sasrec
     half_life_days: float | None = None  # decay of a past session's weight; none: no decay
     width: int = 64  # of item vectors and hidden states
     blocks: int = 2  # Transformer blocks or recurrent layers
@@ -112,6 +112,17 @@ class Model:
     loss: str = "sampled_softmax"  # or `softmax` over the whole vocabulary
     negatives: int = 1024  # items drawn a step, shared by all its positions
     sampling: str = "popularity"  # how they are drawn: popularity, uniform, or of the `batch`
+    neighbours: int = 300  # of tifu_knn and up_cf: the nearest training rows that are asked
+    most_neighbours: int = 50_000  # training rows among which these are found; the model holds them
+    groups: int = 7  # of tifu_knn: into which a user's baskets are cut
+    within_decay: float = 0.9  # of tifu_knn: of a basket for each later one of its group
+    group_decay: float = 0.7  # of tifu_knn: of a group for each later one
+    own_share: float = 0.7  # of tifu_knn: of the user's own profile in a score
+    recent_sessions: int = 20  # of up_cf: sessions of which a profile is the mean
+    asymmetry: float = (
+        0.5  # of up_cf: 0 divides what two users share by the neighbour's items, 1 by the user's
+    )
+    locality: float = 5.0  # of up_cf: the power of a similarity
 
 
 @dataclass
