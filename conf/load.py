@@ -17,12 +17,16 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from conf import expectations, hosts, simulation, sources
-from conf.schema import Config, Source
+from conf.schema import ENCODERS, Config, Source
 
 CHOICES = {
     "source.identical_rows": ("duplicate", "distinct"),
-    "model.name": ("popularity", "frequency", "frequency_decay", "tifu_knn", "up_cf", "gru", "sasrec"),
+    "model.name": ("popularity", "frequency", "frequency_decay", "tifu_knn", "up_cf", *ENCODERS),
     "model.loss": ("sampled_softmax", "softmax"),
+    "model.norm": ("pre", "post"),
+    "model.places": ("back", "relative"),
+    "model.start": ("mean", "normal"),
+    "model.targets": ("all", "last"),
     "model.sampling": ("popularity", "uniform", "batch"),
     "train.rate_by_ranks": ("none", "sqrt", "linear"),
     "train.wire": ("none", "fp16"),
@@ -43,6 +47,9 @@ ABOVE_ZERO = (
     "model.blocks",
     "model.heads",
     "model.negatives",
+    "model.forward",
+    "model.filter_frequencies",
+    "model.mask_share",
     "model.neighbours",
     "model.most_neighbours",
     "model.groups",
@@ -88,12 +95,22 @@ SHARES = (
     "model.group_decay",
     "model.own_share",
 )
+BELOW_ONE = (
+    "model.dropout",
+    "model.dropout_attention",
+    "model.filter_share",
+    "model.mask_share",
+    "model.label_smoothing",
+    "train.average",
+)
 STAGES = ("view_types", "cart_types", "purchase_types")
 AT_LEAST = {
     "features.late_days": 0,
     "privacy.unread_days": 0,
     "privacy.retention_hours": 0,
     "train.restarts": 0,
+    "model.consistency": 0,
+    "model.repeat": 0,
     "task.length": 2,
     "task.positions": 2,
 }  # an example: a context and a target
@@ -151,8 +168,9 @@ def check(config: Config) -> None:
         raise ConfigurationError(
             f"promote.confidence must lie between 0 and 1, got {config.promote.confidence}"
         )
-    if not 0 <= config.model.dropout < 1:
-        raise ConfigurationError(f"model.dropout must lie in [0, 1), got {config.model.dropout}")
+    for key in BELOW_ONE:
+        if not 0 <= (value := _get(config, key) or 0) < 1:
+            raise ConfigurationError(f"{key} must lie in [0, 1), got {value}: set {key}")
     warm_start = config.train.warm_start
     if warm_start not in ("none", "champion") and not warm_start.isdecimal():
         raise ConfigurationError(
@@ -162,6 +180,18 @@ def check(config: Config) -> None:
         raise ConfigurationError(
             f"model.width must be a multiple of model.heads, got {config.model.width} and {config.model.heads}"
         )
+    for key in ("model.label_smoothing", "model.consistency"):
+        if _get(config, key) and config.model.loss != "softmax":
+            raise ConfigurationError(
+                f"{key} wants model.loss=softmax, got {config.model.loss}: set one of them"
+            )
+    if config.model.repeat and (config.model.loss, config.model.targets) != ("sampled_softmax", "all"):
+        raise ConfigurationError(
+            "model.repeat wants model.loss=sampled_softmax and model.targets=all, "
+            f"got {config.model.loss} and {config.model.targets}: set these, or model.repeat=0"
+        )
+    if config.model.repeat and config.model.name == "bert4rec":
+        raise ConfigurationError("model.repeat wants an encoder that looks back only, got bert4rec: set model.name")
     if config.train.batch_size % config.train.parts:
         raise ConfigurationError(
             f"train.batch_size must be a multiple of train.parts, got {config.train.batch_size} and {config.train.parts}"

@@ -9,6 +9,8 @@ from typing import Any
 
 from omegaconf import MISSING
 
+ENCODERS = ("gru", "lstm", "sasrec", "bsarec", "bert4rec", "hstu", "repeat")
+
 
 @dataclass
 class Records:
@@ -103,15 +105,27 @@ class Features:
 class Model:
     """What is trained. Baselines use `half_life_days` alone, encoders the rest."""
 
-    name: str = MISSING  # popularity | frequency | frequency_decay | tifu_knn | up_cf | gru | sasrec
+    name: str = MISSING  # a baseline of jobs/baselines.py, or an encoder: docs/models.md
     half_life_days: float | None = None  # decay of a past session's weight; none: no decay
     width: int = 64  # of item vectors and hidden states
     blocks: int = 2  # Transformer blocks or recurrent layers
     heads: int = 2  # attention heads
     dropout: float = 0.2  # on inputs and between layers
+    dropout_attention: float | None = None  # on the weights of attention; none: as `dropout`
+    norm: str = "pre"  # normalisation in a Transformer block: `pre`, of what is looked at, or `post`, of sums
+    forward: int = 2  # width of a Transformer block's forward layer, in widths
+    places: str = "back"  # how attention tells them: vectors counted `back`, or biases by `relative` distance
+    start: str = "mean"  # first weights: `mean`, blocks that add the mean of what they see, or small `normal`
+    filter_share: float = 0.0  # of a frequency filter beside attention, in a Transformer block; 0: none
+    filter_frequencies: int = 3  # lowest frequencies, that of the mean included, which the filter keeps whole
+    targets: str = "all"  # positions with a loss: `all` that have one before them, or the `last` of a row
+    mask_share: float = 0.2  # of bert4rec: positions that a step hides, and has predicted
+    label_smoothing: float = 0.0  # share of a target that is spread over all items; `softmax` only
+    consistency: float = 0.0  # weight of how far two dropouts of a row disagree; 0: one; `softmax` only
     loss: str = "sampled_softmax"  # or `softmax` over the whole vocabulary
     negatives: int = 1024  # items drawn a step, shared by all its positions
     sampling: str = "popularity"  # how they are drawn: popularity, uniform, or of the `batch`
+    repeat: int = 0  # hidden units of what a user's own history with an item adds to its score; 0: it adds nothing
     neighbours: int = 300  # of tifu_knn and up_cf: the nearest training rows that are asked
     most_neighbours: int = 50_000  # training rows among which these are found; the model holds them
     groups: int = 7  # of tifu_knn: into which a user's baskets are cut
@@ -151,6 +165,8 @@ class Train:
     interface: str = ""  # network interface between ranks, of one name on all hosts; none: found out
     device: str = "cpu"  # that ranks compute on: cpu, or gpu, one for each (docs/gpu.md)
     batch_size: int = 32  # rows a rank and step
+    by_length: bool = False  # rows of like length make a batch, which is cut to it: less to compute
+    average: float = 0.0  # share of averaged weights that a step keeps; these are judged; 0: there are none
     epochs: int = 5  # at most
     patience: int = 2  # stop after this many epochs without a better validation metric
     learning_rate: float = 5e-3  # of Adam, once warm
@@ -298,6 +314,10 @@ class Config:
     sample: int = 10_000  # lines that it reads of each
     wait: bool = False  # where another job writes to the lake: wait until it is done; false: stop
     lease_seconds: int = 120  # without a sign of life, after which a job that writes is taken for dead
+    data: str = ""  # the file of `user item item …` lines that `jobs/benchmark.py` trains on and is judged by
+    seed: int | None = None  # there: of the training; none: `train.seed`
+    out: str = ""  # there: the file of the result
+    exclude_seen: bool = True  # there: items that a user had are no candidates, the target apart
     users: str = ""  # the file of ids, one a line, that `jobs/erase.py` erases
     dry_run: bool = False  # of `jobs/migrate.py`: say what is to be done, and do nothing
     source: Source = field(default_factory=Source)

@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -117,13 +117,19 @@ def told(arguments: Sequence[str]) -> str:
     return " ".join(sorted(USER_OF_URI.sub("", each) for each in arguments if not UNTOLD.match(each)))
 
 
-def configure(needs: Sequence[str] = ()) -> Config:
-    """The configuration of this command line, or the end of the program with a line that says what is wrong."""
+def configure(needs: Sequence[str] = (), groups: Mapping[str, str] | None = None) -> Config:
+    """The configuration of this command line, or the end of the program with a line that says what is wrong.
+
+    groups  the choice of a group, as `train: cpu`, where the command makes none
+    """
     if {"-h", "--help"} & set(sys.argv[1:]):
         print((sys.modules["__main__"].__doc__ or "").strip())
         raise SystemExit(0)
+    given = sys.argv[1:]
+    chosen = {argument.partition("=")[0] for argument in given}
+    own = [f"{group}={choice}" for group, choice in (groups or {}).items() if group not in chosen]
     try:
-        return load(sys.argv[1:], needs)
+        return load([*own, *given], needs)
     except ConfigurationError as error:
         stop(str(error))
 

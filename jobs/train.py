@@ -22,7 +22,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from conf.schema import Config
+from conf.schema import ENCODERS, Config
 from jobs.job import UNTRUSTED, InputError, Untrusted, configure, stop
 from jobs.launch import RanksFailed
 from jobs.launchers import run_until_done
@@ -35,7 +35,6 @@ from models.registry import Registry, Version, configuration_hash, connect
 from models.shards import plan
 from models.warm_start import NONE, WarmStartError, fitting, resolve
 
-ENCODERS = ("gru", "sasrec")
 KEEPING = (
     "checkpoints",
     "checkpoint_steps",

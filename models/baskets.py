@@ -25,17 +25,18 @@ class Events(NamedTuple):
 class ItemVectors(tf.Module):
     """One vector an item, and how an item is read: as itself, or as unknown where the training never saw it.
 
-    counts  (vocabulary_size,) int: how often the training saw each item; 0: never
+    counts     (vocabulary_size,) int: how often the training saw each item; 0: never
+    deviation  of the first values; none: width**-0.5
     Padding, unknown, mask and items never seen start as zeros and, having no gradient, stay so.
     """
 
-    def __init__(self, counts: np.ndarray, width: int, seed: int):
+    def __init__(self, counts: np.ndarray, width: int, seed: int, deviation: float | None = None):
         super().__init__()
         size = len(counts)
         reads_as = np.where(counts > 0, np.arange(size), UNKNOWN)
         reads_as[:FIRST_ITEM] = np.arange(FIRST_ITEM)
         start = np.random.default_rng(seed).standard_normal((size, width), np.float32)
-        start *= np.where(counts > 0, width**-0.5, 0).astype(np.float32)[:, None]
+        start *= np.where(counts > 0, deviation or width**-0.5, 0).astype(np.float32)[:, None]
         self.reads_as = tf.Variable(reads_as, dtype=tf.int32, trainable=False, name="reads_as")
         self.table = tf.Variable(start, dtype=tf.float32, name="item_vectors")  # (vocabulary_size, width)
 
@@ -58,20 +59,20 @@ class ItemVectors(tf.Module):
         return tf.gather(self.table, items)
 
 
-def last_events(items: tf.Tensor, sessions: tf.Tensor, length: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The last `length` events of each row, padding apart: two (batch, any) int32 -> two (batch, length)."""
-    if items.shape[1] == length:
-        return items, sessions
-    items, sessions = (
-        tf.pad(x, [[0, 0], [0, 1]]) for x in (items, sessions)
-    )  # a column even where there is none
+def last_events(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, length: int) -> list[tf.Tensor]:
+    """The last `length` events of each row, padding apart: three (batch, any) -> three (batch, length).
+
+    Rows that are no longer stay as they are.
+    """
+    given = [items, sessions, ages]
+    if items.shape[1] and items.shape[1] <= length:
+        return given
+    items, *_ = given = [tf.pad(x, [[0, 0], [0, 1]]) for x in given]  # a column even where there is none
     count = tf.reduce_sum(tf.cast(items != PADDING, tf.int32), axis=1)  # (batch,)
     index = tf.maximum(count - length, 0)[:, None] + tf.range(length)  # (batch, length)
     inside = index < count[:, None]
     index = tf.where(inside, index, 0)
-    zero = tf.zeros((), tf.int32)
-    taken = [tf.where(inside, tf.gather(x, index, batch_dims=1), zero) for x in (items, sessions)]
-    return taken[0], taken[1]
+    return [tf.where(inside, tf.gather(x, index, batch_dims=1), tf.zeros((), x.dtype)) for x in given]
 
 
 def number_positions(items: tf.Tensor, sessions: tf.Tensor, positions: int) -> Events:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from petastorm import make_batch_reader
 
 from models.example_set import ExampleSetError
-from models.shards import Piece, Stretch, row_order
+from models.shards import LENGTHS, Piece, Stretch, of_like_length, row_order
 
 Packed = dict[
     str, np.ndarray
@@ -45,6 +45,19 @@ def dataset(stretches: Sequence[Stretch], layout: Layout, batch_size: int, steps
         False  # nothing here is to be tuned, and its thread ends seconds after the last batch
     )
     return rows.with_options(options)
+
+
+def cut(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The batch without the columns behind its longest row, as far as `LENGTHS` allows: targets stay as they are."""
+    longest = int(np.count_nonzero(batch["items"], axis=1).max())
+    length = LENGTHS[np.searchsorted(LENGTHS, longest)]
+    whole = ("row_ids", "weights", "targets")
+    return {name: x if name in whole else x[:, :length] for name, x in batch.items()}
+
+
+def counts_of(rows: np.ndarray) -> np.ndarray:
+    """How many events each has: (rows,) packed items -> (rows,) int."""
+    return np.count_nonzero(np.frombuffer(b"".join(rows), "<i4").reshape(len(rows), -1), axis=1)
 
 
 def padded_batches(parts: Iterator[Packed], layout: Layout, batch_size: int, steps: int) -> Iterator[Batch]:
@@ -89,6 +102,8 @@ def read(stretches: Sequence[Stretch], columns: Sequence[str]) -> Iterator[Packe
             if stretch.key is None
             else row_order(len(rows["row_id"]), *stretch.key)
         )
+        if stretch.key and stretch.alike:
+            order = order[of_like_length(counts_of(rows["items"][order]), stretch.alike, *stretch.key)]
         wanted = order[stretch.start : stretch.stop]
         yield {name: values[wanted] for name, values in rows.items()}
 

@@ -27,6 +27,7 @@ CGROUP = Path("/sys/fs/cgroup")
 REMEDIES = {
     "weights": "model.width lower",
     "best weights so far": "model.width lower",
+    "averaged weights": "train.average=0, or model.width lower",
     "optimizer": "model.width lower",
     "gradients": "train.lazy_rows below the number of items, or train.batch_size lower",
     "activations": "train.parts higher",
@@ -84,12 +85,14 @@ def memory_plan(
         gradients = min(items, ranks * (events + sampled)) * (model.width + 1) * COPIES["slices"]
     else:
         gradients = 3 * weights
-    attention = task.positions**2 * model.heads * COPIES["attention"] if model.name == "sasrec" else 0
+    attends = model.name not in ("gru", "lstm", "repeat")
+    attention = task.positions**2 * model.heads * COPIES["attention"] * attends
     encoded = model.blocks * (task.positions * model.width * COPIES["encoder"] + attention)
     is_full = model.loss == "softmax"
     numbers = {
         "weights": weights,
         "best weights so far": weights,
+        "averaged weights": weights * bool(train.average),
         "optimizer": 2 * weights + 2 * items * is_lazy,
         "gradients": gradients,
         "activations": rows * (task.length * model.width * COPIES["events"] + encoded),

@@ -4,11 +4,13 @@ import numpy as np
 import tensorflow as tf
 
 from conf.schema import Model, Task
-from models.baskets import ItemVectors, basket_means, filled, last_events, number_positions
+from models.baskets import MASK, Events, ItemVectors, basket_means, filled, last_events, number_positions
 from models.dropout import Noise
 from models.encoders import make_encoder
+from models.heads.masking import Masking, told_at_last, told_at_own
 from models.heads.negatives import Negatives, Sample
 from models.heads.next_item import Loss, NextItem
+from models.heads.repeat import Repeat, find_slots, session_ages
 
 
 class NextItemModel(tf.Module):
@@ -23,9 +25,15 @@ class NextItemModel(tf.Module):
         self.vocabulary_size = len(counts)
         self.length, self.positions = task.length, task.positions
         self.full = model.loss == "softmax"
-        self.vectors = ItemVectors(counts, model.width, seed)
+        self.is_masked, self.last_only = model.name == "bert4rec", model.targets == "last"
+        self.is_timed = model.name == "hstu"
+        # What is predicted takes a place of its own, which a prediction has no basket for.
+        self.context = task.positions - (self.is_masked or self.last_only)
+        self.mask = Masking(model.mask_share)
+        self.vectors = ItemVectors(counts, model.width, seed, 0.02 if model.start == "normal" else None)
         self.encoder = make_encoder(model, task.positions)
-        self.head = NextItem(self.vectors, counts)
+        self.head = NextItem(self.vectors, counts, model)
+        self.repeat = Repeat(self.head, model.repeat, seed) if model.repeat else None
         self.samples_batch = not self.full and model.sampling == "batch"
         self.negatives = None if self.full else Negatives(counts, model.sampling, model.negatives)
         self.encoder(
@@ -51,25 +59,65 @@ class NextItemModel(tf.Module):
         weights: tf.Tensor,
         sample: Sample | None,
         noise: Noise | None,
+        ages: tf.Tensor | None = None,
     ) -> Loss:
-        """(batch, length) int32 x 2, weights (batch,) -> sums over targets."""
-        events = number_positions(self.vectors.read(items), sessions, self.positions)
+        """(batch, length) int32 x 2, weights (batch,), ages (batch, length) float32 -> sums over targets."""
+        if self.head.consistency and noise is not None:
+            items, sessions, weights = (tf.concat([x, x], axis=0) for x in (items, sessions, weights / 2))
+            ages = None if ages is None else tf.concat([ages, ages], axis=0)
+            noise = Noise(noise.seed, tf.concat([noise.rows, ~noise.rows], axis=0))
+        positions = min(self.positions, items.shape[1])
+        events = number_positions(self.vectors.read(items), sessions, positions)
         vectors = self.vectors(events.items)  # (batch, length, width): as inputs and as targets
-        hidden = self._encode(vectors, events.positions, events.count, noise)
+        baskets = self._baskets(vectors, events, positions)
+        count = events.count
+        if self.is_masked:
+            hidden_ones = self.mask(count, positions, noise, self.last_only)  # (batch, positions) bool
+            baskets = tf.where(hidden_ones[:, :, None], self.vectors(tf.constant(MASK)), baskets)
+            events = told_at_own(events, hidden_ones)
+        elif self.last_only:
+            events, count = told_at_last(events), count - 1
+        hidden = self._encode(baskets, filled(count, positions), noise, self._ages(ages, events, positions))
         if sample is None:
-            return self.head.softmax(hidden, events, vectors, weights)
+            return self.head.softmax(hidden, events, vectors, weights, is_twice=noise is not None)
+        if self.repeat is not None and ages is not None:
+            slots = find_slots(events.items, events.positions, positions)
+            aged = session_ages(ages, events.positions, positions)
+            return self.repeat.sampled_softmax(hidden, events, slots, aged, vectors, weights, sample)
         return self.head.sampled_softmax(hidden, events, vectors, weights, sample)
 
     def score(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
-        """The Ranker's scores: (batch, any length) x 3 -> (batch, vocabulary_size). Ages do not matter."""
-        items, sessions = last_events(items, sessions, self.length)
-        events = number_positions(self.vectors.read(items), sessions, self.positions)
-        hidden = self._encode(self.vectors(events.items), events.positions, events.count, None)
-        last = tf.gather(hidden, tf.maximum(events.count - 1, 0), batch_dims=1)  # (batch, width)
-        return self.head.scores(last)
+        """The Ranker's scores: (batch, any length) x 3 -> (batch, vocabulary_size). Ages matter to `hstu` and `repeat` alone."""
+        items, sessions, ages = last_events(items, sessions, ages, self.length)
+        whose = items  # an item that the training never saw may be one that a user has all the time
+        events = number_positions(self.vectors.read(items), sessions, self.context)
+        positions, count = self.positions if self.is_masked else self.context, events.count
+        baskets = self._baskets(self.vectors(events.items), events, positions)
+        if self.is_masked:
+            next_one = tf.one_hot(count, positions, True, False, dtype=tf.bool)
+            baskets = tf.where(next_one[:, :, None], self.vectors(tf.constant(MASK)), baskets)
+            count += 1
+        hidden = self._encode(baskets, filled(count, positions), None, self._ages(ages, events, positions))
+        last = tf.gather(hidden, tf.maximum(count - 1, 0), batch_dims=1)  # (batch, width)
+        scores = self.head.scores(last)
+        if self.repeat is None:
+            return scores
+        inside = (whose >= 0) & (whose < self.vocabulary_size)
+        whose = tf.where(inside & (events.positions >= 0), whose, 0)
+        slots = find_slots(whose, events.positions, positions)
+        return self.repeat.scores(scores, events, slots, session_ages(ages, events.positions, positions))
+
+    def _baskets(self, vectors: tf.Tensor, events: Events, positions: int) -> tf.Tensor:
+        return basket_means(vectors, events.positions, positions)  # (batch, positions, width)
+
+    def _ages(self, ages: tf.Tensor | None, events: Events, positions: int) -> tf.Tensor | None:
+        """Of each basket the mean of its events' ages: (batch, length) float32 -> (batch, positions)."""
+        if ages is None or not self.is_timed:
+            return None
+        return basket_means(ages[:, :, None], events.positions, positions)[:, :, 0]
 
     def _encode(
-        self, vectors: tf.Tensor, positions: tf.Tensor, count: tf.Tensor, noise: Noise | None
+        self, baskets: tf.Tensor, taken: tf.Tensor, noise: Noise | None, ages: tf.Tensor | None
     ) -> tf.Tensor:
-        baskets = basket_means(vectors, positions, self.positions)  # (batch, positions, width)
-        return self.encoder(baskets, filled(count, self.positions), noise=noise)
+        timed = {"ages": ages} if self.is_timed else {}
+        return self.encoder(baskets, taken, noise=noise, **timed)

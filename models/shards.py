@@ -26,12 +26,17 @@ class Piece:
     rows: int
 
 
+LENGTHS = 2 ** np.arange(2, 16)
+"""To which rows of like length are cut, the first that has room: each is a shape to make a graph for."""
+
+
 class Order(NamedTuple):
     """How an epoch is shuffled; none at all: `shuffled=False`."""
 
     seed: int = 0
     window_files: int = 8
     shuffled: bool = True
+    alike: int = 0  # so many rows one behind the other are of like length, where a window has them; 0: any
 
 
 class Stretch(NamedTuple):
@@ -41,6 +46,7 @@ class Stretch(NamedTuple):
     key: tuple[int, int, int] | None
     start: int
     stop: int
+    alike: int = 0  # as in `Order`
 
     @property
     def rows(self) -> int:
@@ -89,7 +95,13 @@ def epoch_of(pieces: Sequence[Piece], epoch: int, order: Order) -> list[Stretch]
     else:
         parts = [tuple(pieces[i : i + size]) for i in range(0, len(pieces), size)]
     return [
-        Stretch(part, (order.seed, epoch, number) if order.shuffled else None, 0, sum(p.rows for p in part))
+        Stretch(
+            part,
+            (order.seed, epoch, number) if order.shuffled else None,
+            0,
+            sum(p.rows for p in part),
+            order.alike,
+        )
         for number, part in enumerate(parts)
     ]
 
@@ -149,3 +161,21 @@ def windows(pieces: Sequence[Piece], seed: int, epoch: int, size: int) -> list[t
 def row_order(rows: int, seed: int, epoch: int, window: int) -> np.ndarray:
     """The order of a window's rows in this epoch: a permutation of range(rows)."""
     return np.random.default_rng([seed, epoch, window]).permutation(rows)
+
+
+def of_like_length(lengths: np.ndarray, alike: int, seed: int, epoch: int, window: int) -> np.ndarray:
+    """Rows of these lengths in batches of like ones: a permutation of range(rows), each batch `alike` places of it.
+
+    lengths (rows,) int. The batches come at random, those with the rows that are left over last.
+
+    lengths 3 9 2 8 4 7 3, alike 2    places 0 2  1 3  4 6  5 or any other order of the first three
+    """
+    kinds = np.searchsorted(LENGTHS, lengths)
+    batches, rest = [], []
+    for kind in np.unique(kinds):
+        rows = np.flatnonzero(kinds == kind)
+        whole = len(rows) // alike * alike
+        batches += list(rows[:whole].reshape(-1, alike))
+        rest.append(rows[whole:])
+    order = np.random.default_rng([seed, epoch, window, 1]).permutation(len(batches))
+    return np.concatenate([*(batches[place] for place in order), *rest]) if len(lengths) else lengths

@@ -5,7 +5,7 @@ of all: the gradient of one process with the whole batch, whatever is padded on 
 follows from the seed and the step's number alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import horovod.tensorflow as hvd
 import tensorflow as tf
@@ -20,18 +20,32 @@ from models.optimizers import LEGACY, lazy_tables
 
 
 def make_step(
-    model: NextItemModel, optimizer: LEGACY.Optimizer, settings: Train
-) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], Taken]:
-    """The function of a batch (items, sessions, weights and ids of its rows) and a seed that takes one step on all ranks."""
+    model: NextItemModel,
+    optimizer: LEGACY.Optimizer,
+    settings: Train,
+    averages: Sequence[tf.Variable] = (),
+) -> Callable[..., Taken]:
+    """The function of a batch (items, sessions, weights and ids of its rows), a seed and ages: it takes a step.
+
+    All ranks take it together.
+
+    averages  of the weights over the steps, which it keeps; none: it keeps none
+    """
     variables = model.trainable_variables
     tables = {table.ref() for table in lazy_tables(model, settings)}
     rows = settings.batch_size // settings.parts
 
     @tf.function
     def step(
-        items: tf.Tensor, sessions: tf.Tensor, weights: tf.Tensor, row_ids: tf.Tensor, seed: tf.Tensor
+        items: tf.Tensor,
+        sessions: tf.Tensor,
+        weights: tf.Tensor,
+        row_ids: tf.Tensor,
+        seed: tf.Tensor,
+        ages: tf.Tensor | None = None,
     ) -> Taken:
-        sample = model.sample(hvd.allgather(items) if model.samples_batch else items, seed)
+        # Flat: the ranks' batches may have rows of other lengths.
+        sample = model.sample(hvd.allgather(tf.reshape(items, [-1])) if model.samples_batch else items, seed)
         parts: list[list[Gradient]] = []
         sums: list[Loss] = []
         for first in range(0, settings.batch_size, rows):
@@ -40,7 +54,8 @@ def make_step(
             done = [values for g in parts[-1:] for values in tf.nest.flatten(g, expand_composites=True)]
             with tf.control_dependencies(done), tf.GradientTape() as tape:
                 noise = Noise(seed, row_ids[part])
-                sums.append(model.loss(items[part], sessions[part], weights[part], sample, noise))
+                aged = None if ages is None else ages[part]
+                sums.append(model.loss(items[part], sessions[part], weights[part], sample, noise, aged))
             gradients = tape.gradient(sums[-1].total, variables)
             parts.append(
                 [
@@ -57,6 +72,13 @@ def make_step(
         norm = tf.linalg.global_norm(gradients)
         gradients = scale(gradients, settings.clip_norm / tf.maximum(norm, settings.clip_norm))
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        if averages:
+            taken = tf.cast(seed[1], tf.float32)
+            kept = tf.minimum(
+                settings.average, (taken + 1) / (taken + 10)
+            )  # the first weights are soon forgotten
+            for average, variable in zip(averages, variables, strict=True):
+                average.assign_sub((1 - kept) * (average - variable))
         return Taken(total, weight, norm)
 
     return step

@@ -19,10 +19,10 @@ from models.checkpoints import Checkpoints
 from models.course import Course, Epoch
 from models.example_set import TRAIN, VALIDATION, DataFile, ExampleSet
 from models.guard import guard, guard_gpus
-from models.inputs import dataset
+from models.inputs import cut, dataset
 from models.listening import Listener, Step
 from models.memory import validation_batch
-from models.metrics import facts, per_user
+from models.metrics import facts, per_user, without_seen
 from models.next_item import NextItemModel
 from models.optimizers import LEGACY, make_optimizer
 from models.shards import Leg, Order, checksum, epoch_of, left, plan, rows_of, steps, wrap
@@ -81,20 +81,27 @@ def train(
     order      none: shuffled as `settings` say
     checkpoints  none: it begins anew, and is lost where it is stopped
     """
-    order = order or Order(settings.seed, settings.window_files)
+    order = order or Order(
+        settings.seed, settings.window_files, alike=settings.batch_size if settings.by_length else 0
+    )
     optimizer = optimizer or make_optimizer(model, settings)
     checkpoints = checkpoints or Checkpoints(None, every=settings.checkpoint_steps)
     listener = listener or Listener()
     best = [tf.Variable(variable, trainable=False) for variable in model.trainable_variables]
-    course = checkpoints.open(model, optimizer, best)
+    averages = [tf.Variable(each, trainable=False) for each in best] if settings.average else []
+    course = checkpoints.open(model, optimizer, [*best, *averages])
     listener.started(course, model, optimizer)
-    step = make_step(model, optimizer, settings)
+    step = make_step(model, optimizer, settings, averages)
     score = tf.function(model.score)
     while course.epoch <= settings.epochs and not _agreed(course.waited >= settings.patience):
         loss, rows = _run_epoch(step, examples, settings, course, order, checkpoints, listener)
         began = time.monotonic()
+        _swap(averages, model.trainable_variables)
         metrics = validate(
-            score, examples, lambda: listener.at(f"judging epoch {course.epoch}", with_others=True)
+            score,
+            examples,
+            lambda: listener.at(f"judging epoch {course.epoch}", with_others=True),
+            by_length=settings.by_length,
         )
         better = course.best is None or metrics[metric] > course.best.metrics[metric]
         seconds = (course.seconds + time.monotonic() - began, course.seconds)
@@ -102,6 +109,7 @@ def train(
         listener.ended(epoch)
         if better:
             _assign(best, model.trainable_variables)
+        _swap(averages, model.trainable_variables)
         course.end_epoch(epoch)
         checkpoints.save(course)
     _assign(model.trainable_variables, best)
@@ -113,25 +121,42 @@ def _assign(variables: Sequence[tf.Variable], values: Sequence[tf.Variable]) -> 
         variable.assign(value)
 
 
-def validate(
-    score: Callable[..., tf.Tensor], examples: ExampleSet, report: Callable[[], None] = lambda: None
-) -> dict[str, float]:
-    """Means over the validation rows of all ranks; candidates are the items that the training saw.
+def _swap(averages: Sequence[tf.Variable], variables: Sequence[tf.Variable]) -> None:
+    """What the variables have, the averages get, and the other way round; without averages nothing."""
+    for average, variable in zip(averages, variables, strict=bool(averages)):
+        value = tf.identity(variable)
+        variable.assign(average)
+        average.assign(value)
 
-    score: a Ranker's, as a `tf.function`; report: called for each batch
+
+def validate(
+    score: Callable[..., tf.Tensor],
+    examples: ExampleSet,
+    report: Callable[[], None] = lambda: None,
+    split: str = VALIDATION,
+    by_length: bool = False,
+) -> dict[str, float]:
+    """Means over the rows of `split` of all ranks; candidates are the items that the training saw.
+
+    Where the examples' spec says `exclude_seen`, a user's own items are no candidates, the target apart.
+
+    score: a Ranker's, as a `tf.function`; report: called for each batch; by_length: batches are cut to their rows' length
     """
-    files = examples.files(VALIDATION)
+    files = examples.files(split)
     pieces = plan(files, hvd.rank(), hvd.size(), may_be_empty=True)
     candidates = examples.counts("validation_sessions") > 0
     sums: dict[str, float] = {}
     size = validation_batch(examples.vocabulary_size)
     batches = steps(sum(p.rows for p in pieces), 1, size)
     stretches = epoch_of(pieces, 0, Order(shuffled=False))
-    for batch in dataset(stretches, examples.lengths(VALIDATION), size, batches):
+    for batch in dataset(stretches, examples.lengths(split), size, batches):
         report()
+        batch = cut(batch) if by_length else batch
         real = batch["weights"].numpy() > 0
         scores = score(batch["items"], batch["sessions"], batch["ages"]).numpy()[real]
         targets = batch["targets"].numpy()[real]
+        if examples.spec.get("exclude_seen"):
+            scores = without_seen(scores, batch["items"].numpy()[real], targets)
         better, ties = facts(scores, candidates, targets)
         for name, values in per_user(better, ties, np.count_nonzero(targets, axis=1)).items():
             sums[name] = sums.get(name, 0.0) + float(values.sum())
@@ -164,9 +189,12 @@ def _run_epoch(
     since = time.monotonic()
     for batch in dataset(shares[hvd.rank()], examples.lengths(TRAIN), settings.batch_size, count):
         arrived = time.monotonic()
+        batch = cut(batch) if settings.by_length else batch
         listener.at(f"taking step {course.step + 1} of epoch {course.epoch}", with_others=True)
         seed = tf.constant([settings.seed, course.steps], tf.int32)
-        taken = step(batch["items"], batch["sessions"], batch["weights"], batch["row_ids"], seed)
+        taken = step(
+            *(batch[name] for name in ("items", "sessions", "weights", "row_ids")), seed, batch["ages"]
+        )
         course.loss += float(taken.total)
         course.weight += float(taken.weight)
         course.seen += int(batch["weights"].numpy().sum())

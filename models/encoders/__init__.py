@@ -1,21 +1,31 @@
-"""Encoders: (batch, positions, width) vectors, (batch, positions) bool of those taken -> vectors alike.
+"""Encoders: (batch, length, width) vectors, (batch, length) bool of those taken -> vectors alike.
 
 With `noise`, what dropout is drawn from, they drop; without it they do not.
 
-Positions are right-padded, and the output at a position depends on that position and earlier ones only.
+Positions are right-padded, at most `positions` of them. The output at a position depends on that position and earlier ones
+only, but for `bert4rec`, which looks both ways.
 """
 
 import tensorflow as tf
 
-from conf.schema import Model
+from conf.schema import ENCODERS, Model
 from models.encoders.gru import Gru
-from models.encoders.sasrec import SasRec
+from models.encoders.hstu import Hstu
+from models.encoders.lstm import Lstm
+from models.encoders.transformer import Transformer
 
 
 def make_encoder(model: Model, positions: int) -> tf.keras.layers.Layer:
     """The encoder that `model.name` names."""
-    if model.name == "gru":
-        return Gru(model.width, model.blocks, model.dropout)
-    if model.name == "sasrec":
-        return SasRec(model.width, model.blocks, model.heads, model.dropout, positions)
-    raise ValueError(f"model.name must be gru or sasrec, got {model.name!r}")
+    match model.name:
+        case "gru" | "repeat":
+            return Gru(model.width, model.blocks, model.dropout)
+        case "lstm":
+            return Lstm(model.width, model.blocks, model.dropout)
+        case "sasrec" | "bsarec":
+            return Transformer(model, positions)
+        case "bert4rec":
+            return Transformer(model, positions, causal=False)
+        case "hstu":
+            return Hstu(model, positions)
+    raise ValueError(f"model.name must be one of {', '.join(ENCODERS)}, got {model.name!r}")

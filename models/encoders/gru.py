@@ -14,10 +14,12 @@ class Gru(tf.keras.layers.Layer):
     Without the mean, states would have to carry each user's usual items through every step.
     """
 
+    kind = tf.keras.layers.GRU
+
     def __init__(self, width: int, layers: int, dropout: float):
-        super().__init__(name="gru")
-        self.drops = [Dropout(dropout, f"gru/{number}") for number in range(layers)]
-        self.layers = [tf.keras.layers.GRU(width, return_sequences=True) for _ in range(layers)]
+        super().__init__(name=type(self).__name__.lower())
+        self.drops = [Dropout(dropout, f"{self.name}/{number}") for number in range(layers)]
+        self.layers = [self.kind(width, return_sequences=True) for _ in range(layers)]
         self.norm_usual = tf.keras.layers.LayerNormalization(epsilon=1e-6)
         self.norm = tf.keras.layers.LayerNormalization(epsilon=1e-6)
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from conf.schema import Model
 from models.baskets import FIRST_ITEM, UNKNOWN, Events, ItemVectors
 from models.heads.negatives import Sample
 
@@ -31,31 +32,52 @@ class Loss(NamedTuple):
 class NextItem(tf.Module):
     """The head; it shares the encoder's item vectors.
 
-    counts  (vocabulary_size,) int: how often the training saw each item; the bias starts as the logarithm of
-            its share
+    counts     (vocabulary_size,) int: how often the training saw each item; the bias starts as the logarithm of
+               its share, or at 0 where `model.start` is `normal`
+    model      `label_smoothing`: the share of each target that is spread over all items alike (Szegedy et al., 2016);
+               `consistency`: the weight of how far two dropouts of a row disagree (Liang et al., 2021, "R-Drop"); both in
+               `softmax` alone
     """
 
-    def __init__(self, vectors: ItemVectors, counts: np.ndarray):
+    def __init__(self, vectors: ItemVectors, counts: np.ndarray, model: Model):
         super().__init__()
-        self.vectors = vectors
+        self.vectors, self.smoothing, self.consistency = vectors, model.label_smoothing, model.consistency
         share = np.maximum(counts, 0.5) / max(counts.sum(), 1)
-        self.bias = tf.Variable(np.log(share), dtype=tf.float32, name="item_bias")  # (vocabulary_size,)
+        self.bias = tf.Variable(
+            np.log(share) * (model.start == "mean"), dtype=tf.float32, name="item_bias"
+        )  # (vocabulary_size,)
         ranked = (counts > 0) & (np.arange(len(counts)) >= FIRST_ITEM)
         self.seen = tf.Variable(ranked, dtype=tf.bool, trainable=False, name="seen")
 
-    def softmax(self, hidden: tf.Tensor, events: Events, event_vectors: tf.Tensor, rows: tf.Tensor) -> Loss:
+    def softmax(
+        self,
+        hidden: tf.Tensor,
+        events: Events,
+        event_vectors: tf.Tensor,
+        rows: tf.Tensor,
+        is_twice: bool = False,
+    ) -> Loss:
         """The loss over all items that the training saw.
 
         hidden         (batch, positions, width): the encoder's output
         event_vectors  (batch, length, width): the vectors of `events.items`
         rows           (batch,): the weight of each row; 0 for one that fills a batch up
+        is_twice       with `consistency`: the second half of the batch are the rows of the first, of which other values are
+                       dropped
         """
-        logits = (
-            tf.matmul(hidden, self.vectors.table, transpose_b=True) + self.bias
-        )  # (batch, positions, vocabulary)
-        logits = tf.where(self.seen, logits, NOTHING)
-        everything = tf.reduce_logsumexp(logits, axis=-1)  # (batch, positions)
+        told = _told(events, hidden.shape[1])  # (batch, positions) bool
+        asked = tf.boolean_mask(
+            hidden, told
+        )  # (asked, width): most positions are padding, and each costs all items
+        bias = tf.where(self.seen, self.bias, NOTHING)
+        logits = tf.matmul(asked, self.vectors.table, transpose_b=True) + bias  # (asked, vocabulary)
+        everything = self._logsumexp(logits, asked)  # (asked,)
+        if self.consistency and is_twice:
+            everything += tf.tile(self.consistency * disagreement(*tf.split(logits, 2)), [2])
+        everything = tf.scatter_nd(tf.where(told), everything, tf.shape(told, tf.int64))  # (batch, positions)
         target = self._targets(hidden, events, event_vectors)  # (batch, length)
+        if self.smoothing:
+            target += self.smoothing * (_at_previous(self._mean_scores(hidden), events) - target)
         return _sum(_at_previous(everything, events) - target, events, rows)
 
     def sampled_softmax(
@@ -82,10 +104,40 @@ class NextItem(tf.Module):
         scores = tf.where(self.vectors.is_known, scores, scores[:, UNKNOWN : UNKNOWN + 1])
         return tf.concat([tf.fill((tf.shape(last)[0], FIRST_ITEM), -np.inf), scores[:, FIRST_ITEM:]], axis=1)
 
+    def _logsumexp(self, logits: tf.Tensor, asked: tf.Tensor) -> tf.Tensor:
+        """`tf.reduce_logsumexp` in a third of the time: (asked, vocabulary), (asked, width) -> (asked,).
+
+        TensorFlow has one operation for the cross-entropy of a softmax, which is this less the score of its target: here of
+        any item that is seen, the same for all.
+        """
+        any_item = tf.argmax(self.seen, output_type=tf.int32)
+        less = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.fill(tf.shape(asked)[:1], any_item), logits)
+        return less + tf.linalg.matvec(asked, self.vectors.table[any_item]) + self.bias[any_item]
+
+    def _mean_scores(self, hidden: tf.Tensor) -> tf.Tensor:
+        """The mean score of all items that the training saw: (batch, positions, width) -> (batch, positions)."""
+        share = tf.cast(self.seen, tf.float32) / tf.reduce_sum(tf.cast(self.seen, tf.float32))
+        mean = tf.linalg.matvec(self.vectors.table, share, transpose_a=True)  # (width,)
+        return tf.linalg.matvec(hidden, mean) + tf.reduce_sum(self.bias * share)
+
     def _targets(self, hidden: tf.Tensor, events: Events, event_vectors: tf.Tensor) -> tf.Tensor:
         """The score of each event at the position before its own: (batch, length)."""
         at_previous = _at_previous(hidden, events)  # (batch, length, width)
         return tf.reduce_sum(at_previous * event_vectors, axis=-1) + tf.gather(self.bias, events.items)
+
+
+def disagreement(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """The mean of the two divergences (Kullback and Leibler, 1951) of softmaxes: logits (rows, items), twice -> (rows,)."""
+    apart = tf.nn.softmax(one) - tf.nn.softmax(other)  # adds up to 0: what logits are divided by falls out
+    return tf.reduce_sum(apart * (one - other), axis=-1) / 2
+
+
+def _told(events: Events, positions: int) -> tf.Tensor:
+    """Which positions have a target behind them: (batch, positions) bool."""
+    behind = tf.one_hot(
+        events.positions - 1, positions, True, False, dtype=tf.bool
+    )  # (batch, length, positions)
+    return tf.reduce_any(behind, axis=1)
 
 
 def _is_target(events: Events, sampled: tf.Tensor, positions: int) -> tf.Tensor:

@@ -8,7 +8,7 @@ intervals    means with their bootstrap intervals
 """
 
 from models.metrics.intervals import Interval, mean_and_interval, means_and_intervals
-from models.metrics.ranking import KS, NO_TARGET, PADDING, facts, padded, per_user
+from models.metrics.ranking import KS, NO_TARGET, PADDING, facts, padded, per_user, without_seen
 from models.metrics.segments import activity, by_part, by_segment
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "means_and_intervals",
     "padded",
     "per_user",
+    "without_seen",
 ]

@@ -58,6 +58,18 @@ def facts(
     return better, ties
 
 
+def without_seen(scores: np.ndarray, seen: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """The scores, with -inf for the items that a user had, but for those that are a target.
+
+    scores (batch, V), seen (batch, any) and targets (batch, any) item indices padded with 0
+    """
+    rows = np.arange(len(scores))[:, None]
+    left = scores.copy()
+    left[rows, seen] = -np.inf
+    left[rows, targets] = scores[rows, targets]
+    return left
+
+
 def per_user(
     better: np.ndarray | Sequence[np.ndarray],
     ties: np.ndarray | Sequence[np.ndarray],

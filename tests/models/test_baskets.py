@@ -33,18 +33,21 @@ def test_a_position_is_the_mean_of_its_items_each_counted_as_often_as_it_is_ther
 
 def test_the_last_events_are_taken_whatever_the_padding():
     items = ints([3, 4, 5, 0, 0, 0], [3, 0, 0, 0, 0, 0], [3, 4, 5, 6, 7, 8])
-    taken, sessions = last_events(items, items * 10, 2)
+    taken, sessions, ages = last_events(items, items * 10, tf.cast(items, tf.float32), 2)
     assert taken.numpy().tolist() == [[4, 5], [3, 0], [7, 8]]
     assert sessions.numpy().tolist() == [[40, 50], [30, 0], [70, 80]]
+    assert ages.numpy().tolist() == [[4.0, 5.0], [3.0, 0.0], [7.0, 8.0]]
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 7), st.integers(0, 7), st.integers(1, 5))
 def test_more_padding_changes_nothing(count, padding, length):
-    row = list(range(3, 3 + count))
-    taken, _ = last_events(ints(row + [0] * padding), ints(row + [0] * padding), length)
-    expected = row[-length:]
-    assert taken.numpy().tolist() == [expected + [0] * (length - len(expected))]
+    row = ints(list(range(3, 3 + count)) + [0] * padding)
+    taken, *_ = last_events(row, row, row, length)
+    expected = list(range(3, 3 + count))[-length:]
+    found = taken.numpy().tolist()[0]
+    assert found[: len(expected)] == expected
+    assert not any(found[len(expected) :]) and len(found) <= max(length, 1)
 
 
 def test_items_never_trained_on_and_indices_outside_the_vocabulary_read_as_unknown():

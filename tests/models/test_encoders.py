@@ -6,15 +6,19 @@ from conf.schema import Model
 from models.dropout import Noise
 from models.encoders import make_encoder
 from models.encoders.gru import Gru
-from models.encoders.sasrec import SasRec
+from models.encoders.transformer import Transformer
 
 WIDTH, POSITIONS = 8, 5
-ENCODERS = ["gru", "sasrec"]
+FILTERED = {"norm": "post", "start": "normal", "places": "relative", "filter_share": 0.7, "forward": 4}
+CHOICES = {"bsarec": FILTERED, "bert4rec": FILTERED}
+CAUSAL = ["gru", "lstm", "sasrec", "bsarec", "hstu"]
+ENCODERS = [*CAUSAL, "bert4rec"]
 
 
 def encoder(name: str, dropout: float = 0.0):
     tf.keras.utils.set_random_seed(1)
-    made = make_encoder(Model(name=name, width=WIDTH, blocks=2, heads=2, dropout=dropout), POSITIONS)
+    model = Model(name=name, width=WIDTH, blocks=2, heads=2, dropout=dropout, **CHOICES.get(name, {}))
+    made = make_encoder(model, POSITIONS)
     made(tf.zeros((1, POSITIONS, WIDTH)), tf.ones((1, POSITIONS), tf.bool))
     for weight in made.trainable_weights:  # zeros would hide what they multiply
         weight.assign(tf.random.stateless_normal(weight.shape, (1, weight.shape.num_elements()), stddev=0.3))
@@ -35,7 +39,7 @@ def test_the_output_has_the_shape_of_the_input_and_zeros_where_no_position_is(na
     assert np.any(y != 0, axis=2).tolist() == taken.numpy().tolist()
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", CAUSAL)
 def test_a_position_sees_nothing_later_than_itself(name):
     x, taken = vectors(5)
     changed = tf.concat([x[:, :3], -x[:, 3:]], axis=1)
@@ -85,6 +89,20 @@ def test_a_row_loses_the_same_whatever_else_is_in_its_batch(name):
     np.testing.assert_allclose(together[1:2], alone, atol=1e-6)
 
 
+def test_bert4rec_sees_what_comes_later():
+    x = tf.Variable(vectors(5)[0])
+    with tf.GradientTape() as tape:
+        first = tf.reduce_sum(encoder("bert4rec")(x, vectors(5)[1])[:, 0] * tf.range(1.0, WIDTH + 1))
+    assert np.all(np.abs(tape.gradient(first, x)).max(axis=2) > 1e-6)
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_a_row_cut_to_its_length_gives_what_it_gives_with_padding(name):
+    x, taken = vectors(3)
+    made = encoder(name)
+    np.testing.assert_allclose(made(x[:, :3], taken[:, :3]), made(x, taken)[:, :3], atol=1e-5)
+
+
 def test_sasrec_learns_where_a_position_stands_counted_from_the_last():
     made = encoder("sasrec")
     taken = tf.sequence_mask([2], POSITIONS)
@@ -105,7 +123,7 @@ def test_a_gru_adds_the_mean_of_the_positions_so_far():
 
 
 def test_a_new_sasrec_block_adds_the_mean_of_what_a_position_sees():
-    block = SasRec(WIDTH, 1, 2, 0.0, POSITIONS)
+    block = Transformer(Model(name="sasrec", width=WIDTH, blocks=1, heads=2, dropout=0.0), POSITIONS)
     x, taken = vectors(4)
     block(x, taken)
     (block,) = block.blocks
@@ -117,5 +135,5 @@ def test_a_new_sasrec_block_adds_the_mean_of_what_a_position_sees():
 
 
 def test_an_encoder_that_is_none_is_named():
-    with pytest.raises(ValueError, match=r"model\.name must be gru or sasrec, got 'rnn'"):
+    with pytest.raises(ValueError, match=r"model\.name must be one of gru, .*hstu, got 'rnn'"):
         make_encoder(Model(name="rnn"), POSITIONS)

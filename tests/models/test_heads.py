@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from conf.schema import Model
 from models.baskets import ItemVectors, number_positions
 from models.heads.negatives import Negatives, Sample
-from models.heads.next_item import NextItem
+from models.heads.next_item import NextItem, disagreement
 
 COUNTS = np.array([0, 0, 0, 8, 4, 2, 1, 0])  # items 3 to 6 were trained on, 7 was not
 POSITIONS, WIDTH = 3, 4
@@ -16,7 +17,7 @@ TARGETS = [(0, 0, [5, 5, 6]), (0, 1, [3]), (1, 0, [3])]  # row, position, the it
 @pytest.fixture
 def head() -> NextItem:
     vectors = ItemVectors(COUNTS, WIDTH, seed=1)
-    made = NextItem(vectors, COUNTS)
+    made = NextItem(vectors, COUNTS, Model(name="sasrec"))
     made.bias.assign(tf.linspace(-1.0, 1.0, len(COUNTS)))
     return made
 
@@ -100,3 +101,10 @@ def test_the_sampled_loss_of_all_items_is_the_full_loss_where_baskets_hold_one_i
     everything = Negatives(COUNTS, "popularity", 50)(tf.constant([1, 1]), items)
     sampled = head.sampled_softmax(hidden, events, vectors, tf.ones(1), everything)
     np.testing.assert_allclose(sampled, head.softmax(hidden, events, vectors, tf.ones(1)), rtol=1e-5)
+
+
+def test_two_softmaxes_disagree_by_their_mean_divergence():
+    logits = np.random.default_rng(1).normal(0, 2, (2, 3, 5))
+    one, other = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    expected = ((one * np.log(one / other)).sum(axis=1) + (other * np.log(other / one)).sum(axis=1)) / 2
+    np.testing.assert_allclose(disagreement(*tf.constant(logits)), expected, rtol=1e-6)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from models.example_set import ExampleSetError, open_example_set
-from models.inputs import dataset, padded_batches, read
+from models.inputs import counts_of, cut, dataset, padded_batches, read
 from models.shards import Order, Piece, between, checksum, epoch_of, plan, steps
 from tests.models.example_sets import LENGTH, random_example_set, write_example_set
 
@@ -115,3 +115,30 @@ def test_a_file_with_other_row_ids_than_the_log_says_is_refused(examples):
     with pytest.raises(ExampleSetError, match="expected 7 to"):
         pieces = [Piece(lying, 7, first.rows), Piece(second, second.first_row_id, 1)]
         list(read(epoch_of(pieces, 0, ORDER), []))
+
+
+def test_rows_of_like_length_make_a_batch_which_is_cut_to_it(tmp_path):
+    counts = [2, 9, 4, 11, 3, 10, 6, 8, 2, 12, 5, 7]
+    rows = [{"items": [3] * count, "sessions": list(range(1, count + 1))} for count in counts]
+    path = write_example_set(tmp_path / "set", {"train": [rows[:7], rows[7:]]}, {3: (1, 1)})
+    examples = open_example_set(path)
+    pieces = plan(examples.files("train"), 0, 1)
+    order = ORDER._replace(alike=2)
+    shapes = []
+    for batch in dataset(epoch_of(pieces, 0, order), examples.lengths(), 2, 6):
+        lengths = np.count_nonzero(batch["items"], axis=1)
+        short = cut(batch)
+        shapes.append(short["items"].shape[1])
+        assert [int(np.searchsorted([4, 8, 12], each)) for each in lengths].count(shapes[-1] // 4 - 1) == 2
+        assert short["ages"].shape == short["sessions"].shape == short["items"].shape
+        assert np.count_nonzero(short["items"], axis=1).tolist() == lengths.tolist()
+        assert short["weights"].shape == short["row_ids"].shape == (2,)
+    assert sorted(shapes) == [4, 4, 8, 8, 12, 12]
+    read_ids = [ids(read(epoch_of(pieces, epoch, order), ["items"])) for epoch in (0, 0, 1)]
+    assert read_ids[0] == read_ids[1] != read_ids[2]
+    assert sorted(read_ids[2]) == sorted(ids(read(epoch_of(pieces, 0, ORDER), ["items"])))
+
+
+def test_the_events_of_a_packed_row_are_counted():
+    rows = np.array([np.array(row, "<i4").tobytes() for row in ([3, 4, 0], [0, 0, 0], [900, 3, 5])], object)
+    assert counts_of(rows).tolist() == [2, 0, 3]

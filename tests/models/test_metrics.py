@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.metrics import KS, facts, mean_and_interval, per_user
+from models.metrics import KS, facts, mean_and_interval, per_user, without_seen
 
 INF = np.inf
 
@@ -158,3 +158,12 @@ def test_the_interval_does_not_depend_on_anything_but_values_and_seed():
 def test_no_users_have_no_mean():
     with pytest.raises(ValueError, match="no users"):
         mean_and_interval(np.array([]), 100, 0.95, 7)
+
+
+def test_what_a_user_had_leaves_the_ranking_but_for_the_target():
+    scores = np.array([[0, 9, 8, 7, 6], [0, 1, 2, 3, 4]], np.float32)
+    left = without_seen(scores, np.array([[1, 3, 0], [4, 0, 0]]), np.array([[3], [2]]))
+    assert left.tolist() == [[-INF, -INF, 8, 7, 6], [-INF, 1, 2, 3, -INF]]
+    better, ties = facts(left, np.array([False, True, True, True, True]), np.array([[3], [2]]))
+    assert (better.tolist(), ties.tolist()) == ([[1], [1]], [[1], [1]])
+    assert scores[0, 1] == 9

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from models.example_set import DataFile, ExampleSetError
 from models.shards import (
+    LENGTHS,
     Leg,
     Order,
     Piece,
@@ -14,6 +15,7 @@ from models.shards import (
     checksum,
     epoch_of,
     left,
+    of_like_length,
     plan,
     row_order,
     rows_of,
@@ -140,3 +142,21 @@ def test_ranks_that_go_on_read_what_they_would_have_read(rows, ranks, done):
         left(parts, 1, order, [Leg(ranks, 0)]), left(parts, 1, order, [Leg(ranks, done)]), strict=True
     ):
         assert as_read(rest) == as_read(share)[done:]
+
+
+@given(st.lists(st.integers(0, 60), max_size=80), st.integers(1, 7), st.integers(0, 3))
+def test_rows_of_like_length_stand_together_and_none_is_lost(lengths, alike, epoch):
+    order = of_like_length(np.array(lengths, int), alike, 1, epoch, 0)
+    assert sorted(order.tolist()) == list(range(len(lengths)))
+    kinds = np.searchsorted(LENGTHS, np.array(lengths, int))[order]
+    batches = [set(kinds[first : first + alike]) for first in range(0, len(kinds), alike)]
+    whole = sum(np.unique(kinds, return_counts=True)[1] // alike) if lengths else 0
+    assert all(len(batch) == 1 for batch in batches[:whole])
+
+
+def test_batches_of_like_length_come_in_another_order_each_epoch():
+    orders = [of_like_length(np.repeat([3, 30], 40), 4, 1, epoch, 0).tolist() for epoch in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+    assert (
+        sum(a < 40 <= b for a, b in zip(orders[0][::4], orders[0][4::4], strict=False)) > 1
+    )  # short and long mixed

@@ -13,7 +13,7 @@ from models.example_set import open_example_set
 from models.listening import Listener, Several, Step
 from models.next_item import NextItemModel
 from models.shards import checksum
-from models.train import TrainingError, check_rows, train
+from models.train import TrainingError, check_rows, train, validate
 from tests.models.example_sets import LENGTH, POSITIONS, random_example_set
 from tests.models.horovodrun import ROOT, horovodrun
 from tests.models.train_rank import CASES
@@ -62,7 +62,7 @@ def test_every_row_is_read_exactly_once_an_epoch_however_many_ranks(examples_pat
 
 
 USUAL = ("sgd", "lazy adam")
-EXACT = ("sgd", "lazy sgd", "dense adam", "lazy adam", "uniform gru", "softmax")
+EXACT = ("sgd", "lazy sgd", "dense adam", "lazy adam", "uniform gru", "softmax", "bsarec", "bert4rec", "hstu")
 
 
 @pytest.mark.parametrize(
@@ -139,6 +139,29 @@ def test_training_stops_after_patience_and_keeps_the_best_weights(alone, tmp_pat
     assert outcome.best.metrics["ndcg@10"] == max(e.metrics["ndcg@10"] for e in outcome.epochs)
     for variable, best in zip(model.trainable_variables, kept[outcome.best.number - 1], strict=True):
         np.testing.assert_array_equal(variable, best)
+
+
+def test_the_averages_of_the_weights_are_judged_and_kept(alone, tmp_path):
+    examples = open_example_set(random_example_set(tmp_path / "set", train=[20], validation=[10]))
+    model, settings = small(examples, "gru"), Train(batch_size=10, epochs=1, average=0.6, clip_norm=1e9)
+    average = [variable.numpy() for variable in model.trainable_variables]
+    optimizer = tf.keras.optimizers.legacy.SGD(0.1)
+    after: list[list[np.ndarray]] = []
+
+    class Keeper(Listener):
+        def stepped(self, step):
+            after.append([variable.numpy() for variable in model.trainable_variables])
+
+    outcome = train(model, examples, settings, "ndcg@10", Keeper(), optimizer=optimizer)
+    for step, weights_then in enumerate(after):
+        kept = min(0.6, (step + 1) / (step + 10))
+        average = [kept * a + (1 - kept) * w for a, w in zip(average, weights_then, strict=True)]
+    assert len(after) == 2
+    kept_ones = [variable.numpy() for variable in model.trainable_variables]
+    for found, expected in zip(kept_ones, average, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert any(np.abs(kept - last).max() > 1e-4 for kept, last in zip(kept_ones, after[-1], strict=True))
+    assert validate(tf.function(model.score), examples) == outcome.best.metrics
 
 
 class Notes(Listener):

@@ -42,6 +42,19 @@ CASES = {
     "lazy adam": Case(model={"dropout": 0.3, "sampling": "batch"}, train=ALWAYS),
     "lazy adam in parts": Case(model={"dropout": 0.3, "sampling": "batch"}, train=ALWAYS | {"parts": 13}),
     "uniform gru": Case(model={"name": "gru", "sampling": "uniform"}, train=ALWAYS),
+    "bsarec": Case(
+        model={"name": "bsarec", "dropout": 0.3, "loss": "softmax", "start": "normal", "norm": "post"}
+        | {
+            "targets": "last",
+            "places": "relative",
+            "filter_share": 0.7,
+            "label_smoothing": 0.1,
+            "consistency": 0.5,
+        },
+        train={"by_length": True, "average": 0.9},
+    ),
+    "bert4rec": Case(model={"name": "bert4rec", "dropout": 0.3, "loss": "softmax", "norm": "post"}),
+    "hstu": Case(model={"name": "hstu", "dropout": 0.3}),
     "softmax": Case(model={"loss": "softmax"}),
 }
 

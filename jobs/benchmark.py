@@ -1,0 +1,151 @@
+"""Train a model on a public data set, and judge it as papers do: leave one out, the whole catalogue ranked.
+
+Reads a file of `user item item …` lines, oldest first; writes one JSON object to `out`, whole or not at all, and prints it.
+Of each user the last item is tested on, the one before validates: the epoch is chosen by that alone, and the test is read
+once, at the end. Among equal scores a metric is its expectation over all their orders. Encoders train as in jobs/train.py,
+in this process; killed and run again, it goes on from its last checkpoint, beside `out`.
+
+    python jobs/benchmark.py data=Beauty.txt model=bsarec seed=1 out=beauty-bsarec-1.json
+    python jobs/benchmark.py data=carts.txt model=sasrec exclude_seen=false train.epochs=20 out=carts-sasrec.json
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from conf.schema import ENCODERS, Config
+from jobs.job import configure, stop
+from models.guard import KerasError, guard
+
+LENGTH = 50  # items that a prediction looks back on, as in the papers
+
+
+def benchmark(conf: Config) -> dict[str, Any]:
+    """Trains and judges what `conf` says; the result."""
+    from models.example_set import open_example_set
+    from models.leave_one_out import read_sequences, write_examples
+    from models.train import start
+
+    began = time.monotonic()
+    sequences = read_sequences(conf.data)
+    print(f"benchmark: {len(sequences.items):,} users, {len(sequences.ids):,} items", flush=True)
+    start(conf.train.seed, conf.train.device)
+    task = replace(conf.task, length=LENGTH + 1, positions=LENGTH + 1)
+    with tempfile.TemporaryDirectory() as folder:
+        prefixes = conf.model.targets == "last"
+        path = write_examples(Path(folder, "set"), sequences, task.length, prefixes, conf.exclude_seen)
+        examples = open_example_set(path)
+        judge = encoder if conf.model.name in ENCODERS else baseline
+        found = judge(replace(conf, task=task), examples)
+    return {
+        "data": Path(conf.data).name,
+        "model": conf.model.name,
+        "seed": conf.train.seed,
+        "exclude_seen": conf.exclude_seen,
+        "users": len(sequences.items),
+        "items": len(sequences.ids),
+        "interactions": sum(map(len, sequences.items)),
+        **found,
+        "seconds": round(time.monotonic() - began, 1),
+        "configuration": {"model": asdict(conf.model), "train": told(conf)},
+    }
+
+
+def encoder(conf: Config, examples: Any) -> dict[str, Any]:
+    import tensorflow as tf
+
+    from jobs.progress import Progress
+    from models.checkpoints import Checkpoints
+    from models.example_set import TRAIN
+    from models.leave_one_out import TEST
+    from models.next_item import NextItemModel
+    from models.train import train, validate
+
+    model = NextItemModel(conf.model, conf.task, examples.counts("validation_sessions"), conf.train.seed)
+    progress = Progress(conf.train.epochs, sum(file.rows for file in examples.files(TRAIN)), 1)
+    checkpoints = Checkpoints(checkpoints_of(conf), conf.train.checkpoint_steps)
+    outcome = train(model, examples, conf.train, conf.promote.metric, progress, checkpoints=checkpoints)
+    test = validate(tf.function(model.score), examples, split=TEST, by_length=conf.train.by_length)
+    checkpoints.clear()
+    return {
+        "parameters": sum(variable.shape.num_elements() for variable in model.trainable_variables),
+        "epochs": len(outcome.epochs),
+        "best_epoch": outcome.best.number,
+        "epoch_seconds": round(sum(e.training_seconds for e in outcome.epochs) / len(outcome.epochs), 1),
+        "valid": rounded(outcome.best.metrics),
+        "test": rounded(test),
+    }
+
+
+def baseline(conf: Config, examples: Any) -> dict[str, Any]:
+    import tensorflow as tf
+
+    from models.baselines import fit
+    from models.leave_one_out import TEST
+    from models.train import validate
+
+    words = examples.vocabulary
+    indices, counts = (words[name].to_numpy() for name in ("item_index", "validation_sessions"))
+    fitted = fit(conf.model.name, examples.vocabulary_size, indices, counts, conf.model.half_life_days)
+    score = tf.function(fitted.score)
+    valid, test = (rounded(validate(score, examples, split=split)) for split in ("validation", TEST))
+    return {"parameters": 0, "epochs": 0, "valid": valid, "test": test}
+
+
+def rounded(metrics: Any) -> dict[str, float]:
+    """One target a user: recall is the hit rate, and left out."""
+    return {name: round(value, 6) for name, value in metrics.items() if not name.startswith("recall")}
+
+
+def told(conf: Config) -> dict[str, Any]:
+    """The settings of a training that decide what comes of it."""
+    from jobs.train import KEEPING, LAUNCHING
+
+    return {name: value for name, value in asdict(conf.train).items() if name not in KEEPING + LAUNCHING}
+
+
+def checkpoints_of(conf: Config) -> Path:
+    """Beside `out`, another folder for another data set or other settings."""
+    what = [
+        Path(conf.data).read_bytes(),
+        json.dumps([asdict(conf.model), told(conf), conf.exclude_seen]).encode(),
+    ]
+    name = hashlib.sha256(b"\n".join(what)).hexdigest()[:12]
+    return Path(f"{conf.out}.{name}.checkpoints").absolute()
+
+
+def write(result: dict[str, Any], out: str) -> None:
+    """To a file beside `out` first, which then takes its name."""
+    path = Path(out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
+    unfinished.write_text(json.dumps(result, indent=2) + "\n")
+    unfinished.replace(path)
+
+
+def main() -> None:
+    conf = configure(("data", "out"), groups={"train": "benchmark", "model": "bsarec"})
+    if conf.seed is not None:
+        conf = replace(conf, train=replace(conf.train, seed=conf.seed))
+    try:
+        guard()  # before anything is imported that needs Keras
+    except KerasError as error:
+        stop(str(error))
+    from models.leave_one_out import SequenceError
+    from models.train import TrainingError
+
+    try:
+        result = benchmark(conf)
+    except (SequenceError, TrainingError) as error:
+        stop(str(error))
+    write(result, conf.out)
+    print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""An encoder whose attention weighs positions one by one, without a softmax.
+
+After Zhai et al., 2024, "Actions Speak Louder than Words: Trillion-Parameter Sequential Transducers for Generative
+Recommendations".
+"""
+
+import tensorflow as tf
+
+from conf.schema import Model
+from models.dropout import Dropout, Noise
+from models.encoders.transformer import by_distance, small
+
+SPANS = 32  # kinds of gaps between two baskets, each half as long again as the one before
+
+
+class Hstu(tf.keras.layers.Layer):
+    """Units of pointwise attention over positions that look back only."""
+
+    def __init__(self, model: Model, positions: int):
+        super().__init__(name="hstu")
+        self.drop = Dropout(model.dropout, "hstu")
+        self.units = [Unit(model, positions, name=f"unit_{i}") for i in range(model.blocks)]
+        self.norm = tf.keras.layers.LayerNormalization(epsilon=1e-6)
+
+    def call(
+        self, x: tf.Tensor, taken: tf.Tensor, noise: Noise | None = None, ages: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """(batch, length, width), (batch, length) bool -> as the first, zeros where not taken; length <= positions.
+
+        ages  (batch, length) float32: days from each basket to the cut; none: gaps do not matter
+        """
+        length = x.shape[1]
+        seen = taken[:, None, :] & tf.linalg.band_part(tf.ones((length, length), tf.bool), -1, 0)
+        spans = None if ages is None else spans_of(ages)  # (batch, from, to)
+        x = self.drop(x, noise)
+        for unit in self.units:
+            x = unit(x, tf.cast(seen, x.dtype), spans, noise)  # (batch, length, width)
+        return self.norm(x) * tf.cast(taken, x.dtype)[:, :, None]
+
+
+class Unit(tf.keras.layers.Layer):
+    """x + W · (norm(attended) · gate), with SiLU(query · key + bias) / positions as the weights of attention.
+
+    The bias goes by the distance in positions, and in time. Divided by one number whatever is seen, weights tell how much
+    of its like a position has seen, which a softmax hides.
+    """
+
+    def __init__(self, model: Model, positions: int, name: str):
+        super().__init__(name=name)
+        self.width, self.heads, self.positions = model.width, model.heads, positions
+        self.norm_in = tf.keras.layers.LayerNormalization(epsilon=1e-6)
+        self.norm_attended = tf.keras.layers.LayerNormalization(epsilon=1e-6)
+        self.project = tf.keras.layers.Dense(
+            4 * model.width, use_bias=False, activation="swish", kernel_initializer=small()
+        )
+        self.out = tf.keras.layers.Dense(model.width)
+        self.drop = Dropout(model.dropout, f"{name}/attended")
+
+    def build(self, shape: tf.TensorShape) -> None:
+        self.bias = self.add_weight("bias", (self.positions, self.heads), initializer=small())
+        self.bias_of_span = self.add_weight("bias_of_span", (SPANS, self.heads), initializer=small())
+
+    def call(
+        self, x: tf.Tensor, seen: tf.Tensor, spans: tf.Tensor | None, noise: Noise | None = None
+    ) -> tf.Tensor:
+        """(batch, length, width), (batch, from, to) of 0 and 1, (batch, from, to) int32 -> (batch, length, width)."""
+        gate, value, query, key = tf.split(
+            self.project(self.norm_in(x)), 4, axis=-1
+        )  # (batch, length, width) x 4
+        scores = tf.matmul(self.split(query), self.split(key), transpose_b=True)  # (batch, heads, from, to)
+        scores += by_distance(self.bias, x.shape[1], causal=True)
+        if spans is not None:
+            scores += tf.transpose(tf.gather(self.bias_of_span, spans), (0, 3, 1, 2))
+        weights = tf.nn.silu(scores) * seen[:, None] / self.positions
+        mixed = tf.transpose(
+            tf.matmul(weights, self.split(value)), (0, 2, 1, 3)
+        )  # (batch, length, heads, head_width)
+        attended = self.norm_attended(tf.reshape(mixed, tf.shape(x)))
+        return x + self.out(self.drop(attended * gate, noise))
+
+    def split(self, x: tf.Tensor) -> tf.Tensor:
+        """(batch, length, width) -> (batch, heads, length, head_width)."""
+        parts = tf.reshape(x, (-1, x.shape[1], self.heads, self.width // self.heads))
+        return tf.transpose(parts, (0, 2, 1, 3))
+
+
+def spans_of(ages: tf.Tensor) -> tf.Tensor:
+    """The kind of gap between any two baskets: (batch, length) days -> (batch, from, to) int32 below SPANS.
+
+    0 within an hour, then one more for each time that the gap is half as long again.
+    """
+    gaps = tf.maximum(ages[:, None, :] - ages[:, :, None], 0.0) * 24  # hours
+    kind = tf.math.log(tf.maximum(gaps, 1.0)) / tf.math.log(1.5)
+    return tf.minimum(tf.cast(kind, tf.int32), SPANS - 1)

@@ -1,0 +1,165 @@
+"""Sequences of a text file as an example set: of each user the last item is tested on, the one before validates.
+
+A line is `user item item …`, oldest first, separated by blanks: the format of S3-Rec's data sets (Zhou et al., 2020). Each
+item is a session of its own.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from deltalake import write_deltalake
+
+from models.baskets import FIRST_ITEM
+from models.example_set import SPEC, TRAIN, VALIDATION, VOCABULARY
+
+TEST = "test"
+LEAST = 3  # items of a user: one to predict from, one to validate, one to test
+ROWS_PER_FILE = 25_000
+
+
+class SequenceError(ValueError):
+    """A file that is not of the format: the text names the line, what it has and what was expected."""
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """The users of a file, in its order."""
+
+    items: Sequence[np.ndarray]  # of each user the indices, int32 from FIRST_ITEM, oldest first
+    ids: Sequence[str]  # of the items, by index - FIRST_ITEM
+
+
+def read_sequences(path: str | Path) -> Sequences:
+    """The file at `path`; raises `SequenceError` for the first line that is not as it must be."""
+    index: dict[str, int] = {}
+    items: list[np.ndarray] = []
+    lines: dict[str, int] = {}
+    for number, line in enumerate(_lines(path), start=1):
+        user, *ids = line.split() or [""]
+        if len(ids) < LEAST:
+            raise SequenceError(
+                f"{path}, line {number}: {len(ids)} items, expected a user and at least {LEAST} items, separated by blanks"
+            )
+        if user in lines:
+            raise SequenceError(
+                f"{path}, line {number}: user {user!r} has line {lines[user]} already, expected one line a user"
+            )
+        lines[user] = number
+        items.append(np.array([index.setdefault(each, FIRST_ITEM + len(index)) for each in ids], np.int32))
+    if not items:
+        raise SequenceError(f"{path}, line 1: the file is empty, expected `user item item …`")
+    return Sequences(items, list(index))
+
+
+def _lines(path: str | Path) -> Iterator[str]:
+    number = 0
+    try:
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                number += 1
+                yield line
+    except UnicodeDecodeError:
+        raise SequenceError(f"{path}, behind line {number}: not UTF-8, expected text") from None
+    except OSError as error:
+        raise SequenceError(
+            f"{path}: {error.strerror}, expected a file of `user item item …` lines"
+        ) from None
+
+
+def write_examples(
+    folder: Path, sequences: Sequences, length: int, prefixes: bool, exclude_seen: bool
+) -> str:
+    """Writes the example set that a training reads, and gives its path.
+
+    length    of a row, the target included
+    prefixes  each item but a user's first is the last of a row of its own; else a row has many targets
+
+    Of a user a b c d e f:  train   a b c d, or with prefixes a b / a b c / a b c d
+                            validation  a b c d -> e       test  a b c d e -> f
+    """
+    train = [seq[:-2] for seq in sequences.items]
+    cut = _prefixes if prefixes else _windows
+    rows = [row for seq in train for row in cut(seq, length)]
+    held = {
+        split: sorted(((seq[:at][-length:], seq[at]) for seq in sequences.items), key=lambda row: len(row[0]))
+        for split, at in ((VALIDATION, -2), (TEST, -1))
+    }
+    counts = Counter(np.concatenate(train).tolist())
+    _write_vocabulary(folder / "vocabulary", sequences.ids, counts)
+    packed = {"items": "int32", "sessions": "int32", "ages": "float32"}
+    spec = {
+        "set_id": folder.name,
+        "task": "next_item",
+        "columns": {name: {"dtype": dtype, "length": length} for name, dtype in packed.items()}
+        | {"targets": {"dtype": "int32", "length": 1}},
+        "positions": length,
+        "vocabulary_size": FIRST_ITEM + len(sequences.ids),
+        "exclude_seen": exclude_seen,
+    }
+    path = folder / "rows"
+    write_deltalake(path, _table(TRAIN, [], [], 0, length).schema.empty_table(), partition_by=["split"])
+    _set_property(path, SPEC, json.dumps(spec))
+    for split, parts, targets in (
+        (TRAIN, rows, [0] * len(rows)),
+        *((split, [row for row, _ in held[split]], [target for _, target in held[split]]) for split in held),
+    ):
+        for first in range(0, len(parts), ROWS_PER_FILE):
+            part = slice(first, first + ROWS_PER_FILE)
+            table = _table(split, parts[part], targets[part], first, length)
+            write_deltalake(path, table, partition_by=["split"], mode="append")
+    return str(folder)
+
+
+def _prefixes(seq: np.ndarray, length: int) -> list[np.ndarray]:
+    return [seq[max(0, end - length) : end] for end in range(2, len(seq) + 1)]
+
+
+def _windows(seq: np.ndarray, length: int) -> list[np.ndarray]:
+    """Of a long sequence several rows, each of which begins with the one before's last item: no target comes twice."""
+    ends = range(len(seq), 1, 1 - length)
+    return [seq[max(0, end - length) : end] for end in ends]
+
+
+def _write_vocabulary(path: Path, ids: Sequence[str], counts: Counter) -> None:
+    """Every item counts once more than the training saw it: the whole catalogue is ranked, and is told from targets."""
+    index = np.arange(FIRST_ITEM, FIRST_ITEM + len(ids))
+    seen = np.array([counts[each] for each in index.tolist()]) + 1
+    columns = [index, np.array(ids, object), seen, seen, np.full(len(ids), None, object)]
+    arrays = [pa.array(values, kind.type) for values, kind in zip(columns, VOCABULARY, strict=True)]
+    write_deltalake(path, pa.Table.from_arrays(arrays, schema=VOCABULARY))
+
+
+def _table(
+    split: str, rows: Sequence[np.ndarray], targets: Sequence[int], first_row_id: int, length: int
+) -> pa.Table:
+    items = np.zeros((len(rows), length), "<i4")
+    for place, row in enumerate(rows):
+        items[place, : len(row)] = row
+    sessions = np.where(items > 0, np.arange(1, length + 1), 0).astype("<i4")
+    ages = np.zeros((len(rows), length), "<f4")  # the file has no times
+    packed = {
+        "items": items,
+        "sessions": sessions,
+        "ages": ages,
+        "targets": np.array(targets, "<i4")[:, None],
+    }
+    columns = {
+        "split": pa.array([split] * len(rows), pa.string()),
+        "row_id": pa.array(np.arange(first_row_id, first_row_id + len(rows))),
+        **{name: pa.array([row.tobytes() for row in values], pa.binary()) for name, values in packed.items()},
+    }
+    return pa.table(columns)
+
+
+def _set_property(table: Path, name: str, value: str) -> None:
+    """Commits a property as Spark would: delta-rs writes only those that it knows."""
+    log = sorted((table / "_delta_log").glob("*.json"))
+    actions = [json.loads(line) for file in log for line in file.read_text().splitlines()]
+    metadata = [action for action in actions if "metaData" in action][-1]
+    metadata["metaData"]["configuration"][name] = value
+    (table / "_delta_log" / f"{len(log):020}.json").write_text(json.dumps(metadata) + "\n")

@@ -1,0 +1,85 @@
+"""jobs/benchmark.py as a command, on sequences in which each item says what comes next."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jobs.benchmark import write
+
+ROOT = Path(__file__).parents[2]
+NAMES = {f"{name}@{k}" for name in ("hr", "ndcg", "mrr") for k in (5, 10, 20)}
+
+
+def told(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, and what was printed and said of errors."""
+    quiet = {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "jobs.benchmark", *arguments],
+        cwd=ROOT,
+        env=os.environ | quiet,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """60 users who go round a circle of 40 items, each from an item of its own on."""
+    rng = np.random.default_rng(1)
+    rows = [(rng.integers(40) + np.arange(rng.integers(4, 9))) % 40 for _ in range(60)]
+    path = tmp_path / "circle.txt"
+    path.write_text("".join(f"{user} {' '.join(map(str, row))}\n" for user, row in enumerate(rows)))
+    return path
+
+
+def test_a_baseline_is_judged_and_the_result_printed_as_it_is_written(data, tmp_path):
+    out = tmp_path / "results" / "popularity.json"
+    code, said, errors = told(f"data={data}", "model=popularity", f"out={out}", "seed=3")
+    assert code == 0, errors
+    result = json.loads(out.read_text())
+    assert json.loads(said.splitlines()[-1]) == result
+    assert (result["model"], result["seed"], result["users"], result["items"]) == ("popularity", 3, 60, 40)
+    assert result["valid"].keys() == result["test"].keys() == NAMES
+    assert 0 < result["test"]["hr@5"] < 0.5
+    assert [path.name for path in out.parent.iterdir()] == ["popularity.json"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("model", ["bsarec", "lstm", "bert4rec", "hstu"])
+def test_an_encoder_learns_what_comes_next(data, tmp_path, model):
+    out = tmp_path / f"{model}.json"
+    sizes = ("model.width=32", "model.dropout=0.0", "model.loss=softmax", "train.batch_size=16")
+    course = ("train.epochs=25", "train.patience=25", "train.learning_rate=1e-2")
+    code, said, errors = told(f"data={data}", f"model={model}", f"out={out}", *sizes, *course)
+    assert code == 0, errors
+    result = json.loads(out.read_text())
+    assert result["test"]["hr@5"] > 0.8
+    assert result["valid"]["ndcg@10"] > 0.6
+    assert result["parameters"] > 43 * 33
+    assert result["best_epoch"] <= result["epochs"] <= 25
+    assert "epoch 1/25  loss" in said
+    assert [path.name for path in tmp_path.glob(f"{model}*")] == [out.name]  # no checkpoint is left
+
+
+def test_a_bad_line_is_refused_in_one_line_with_its_number_and_nothing_is_written(tmp_path):
+    (tmp_path / "bad.txt").write_text("1 2 3 4\n2 5\n")
+    code, _, errors = told(f"data={tmp_path / 'bad.txt'}", "model=bsarec", f"out={tmp_path / 'out.json'}")
+    lines = [line for line in errors.splitlines() if line.startswith("error")]
+    assert code == 2
+    assert len(lines) == 1 and "bad.txt, line 2: 1 items, expected a user and at least 3 items" in lines[0]
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_a_result_takes_the_place_of_the_one_before_whole(tmp_path):
+    out = tmp_path / "out.json"
+    write({"test": 1}, str(out))
+    write({"test": 2}, str(out))
+    assert json.loads(out.read_text()) == {"test": 2}
+    assert list(tmp_path.iterdir()) == [out]

@@ -1,0 +1,135 @@
+"""The hand-written layers beside the same in NumPy, position by position."""
+
+import numpy as np
+import tensorflow as tf
+from scipy.special import erf
+
+from conf.schema import Model
+from models.encoders.filter import FrequencyFilter
+from models.encoders.hstu import SPANS, Unit, spans_of
+from models.encoders.transformer import Block, by_distance
+
+WIDTH, HEADS, POSITIONS, TAKEN = 6, 2, 7, 5
+PART = WIDTH // HEADS
+
+
+def filled_in(layer, *inputs) -> dict[str, np.ndarray]:
+    """The layer's weights by name, each drawn anew: zeros and ones would hide what they multiply."""
+    layer(*inputs)
+    rng = np.random.default_rng(3)
+    for weight in layer.trainable_weights:
+        weight.assign(rng.normal(0, 0.5, weight.shape))
+    return {
+        weight.name.removeprefix(f"{layer.name}/").split(":")[0]: weight.numpy() for weight in layer.weights
+    }
+
+
+def row() -> tuple[np.ndarray, tf.Tensor, tf.Tensor]:
+    """A row of which TAKEN positions are, and who sees whom in it."""
+    x = np.random.default_rng(1).normal(size=(POSITIONS, WIDTH)).astype(np.float32)
+    taken = np.arange(POSITIONS) < TAKEN
+    seen = np.tril(np.ones((POSITIONS, POSITIONS), bool)) & taken
+    return x, tf.constant(x[None]), tf.constant(seen[None])
+
+
+def normed(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray) -> np.ndarray:
+    mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+    return (x - mean) / np.sqrt(variance + 1e-6) * gamma + beta
+
+
+def test_a_block_with_norms_behind_its_sums_biases_by_distance_and_a_filter():
+    model = Model(
+        name="bsarec", width=WIDTH, heads=HEADS, dropout=0.5, norm="post", forward=4, places="relative",
+        start="normal", filter_share=0.7, filter_frequencies=2,
+    )  # fmt: skip
+    block = Block(model, POSITIONS, causal=True, name="block")
+    x, batch, seen = row()
+    filled_in(block, batch, seen)
+
+    def dense(layer, x):
+        y = x @ layer.kernel.numpy() + (layer.bias.numpy() if layer.use_bias else 0)
+        return y * (1 + erf(y / np.sqrt(2))) / 2 if layer is block.widen else y
+
+    def norm(layer, x):
+        return normed(x, layer.gamma.numpy(), layer.beta.numpy())
+
+    expected = []
+    for place in range(TAKEN):
+        mixed = []
+        for head in range(HEADS):
+            part = slice(head * PART, head * PART + PART)
+            query = dense(block.query, x[place])[part]
+            scores = [
+                query @ dense(block.key, x[other])[part] / np.sqrt(PART)
+                + block.bias.numpy()[place - other, head]
+                for other in range(place + 1)
+            ]
+            weights = np.exp(scores) / np.exp(scores).sum()
+            mixed.append(sum(w * dense(block.value, x[o])[part] for o, w in enumerate(weights)))
+        attended = norm(block.norm_attention, x[place] + dense(block.out, np.concatenate(mixed)))
+        filtered = norm(block.norm_filter, x[place] + block.filter(batch).numpy()[0, place])
+        both = 0.7 * filtered + 0.3 * attended
+        expected.append(norm(block.norm_forward, both + dense(block.narrow, dense(block.widen, both))))
+    np.testing.assert_allclose(block(batch, seen)[0, :TAKEN], expected, atol=1e-4)
+
+
+def test_the_filter_gives_each_position_what_the_fourier_transform_gives_the_last_of_its_prefix():
+    layer = FrequencyFilter(POSITIONS, 3)
+    x, batch, _ = row()
+    beta = filled_in(layer, batch)["beta"]
+    for count in range(1, POSITIONS + 1):
+        aligned = np.zeros_like(x)  # as the paper has it: at the right, zeros before
+        aligned[POSITIONS - count :] = x[:count]
+        spectrum = np.fft.rfft(aligned, axis=0)
+        spectrum[3:] = 0
+        low = np.fft.irfft(spectrum, POSITIONS, axis=0)[-1]
+        expected = low + beta**2 * (x[count - 1] - low)
+        np.testing.assert_allclose(layer(batch)[0, count - 1], expected, atol=1e-5)
+
+
+def test_a_filter_that_looks_both_ways_is_that_of_the_fourier_transform():
+    layer = FrequencyFilter(POSITIONS, 2, causal=False)
+    x, batch, _ = row()
+    beta = filled_in(layer, batch)["beta"]
+    spectrum = np.fft.rfft(x, axis=0)
+    spectrum[2:] = 0
+    low = np.fft.irfft(spectrum, POSITIONS, axis=0)
+    np.testing.assert_allclose(layer(batch)[0], low + beta**2 * (x - low), atol=1e-5)
+
+
+def test_biases_go_by_how_far_back_and_where_it_looks_both_ways_by_how_far_ahead():
+    bias = tf.constant([[0.0], [1.0], [2.0], [-2.0], [-1.0]])
+    assert by_distance(bias, 3, causal=False)[0].numpy().tolist() == [[0, -1, -2], [1, 0, -1], [2, 1, 0]]
+    assert np.tril(by_distance(bias[:3], 3, causal=True)[0]).tolist() == [[0, 0, 0], [1, 0, 0], [2, 1, 0]]
+
+
+def test_a_unit_of_pointwise_attention_with_biases_of_distance_and_time():
+    unit = Unit(Model(name="hstu", width=WIDTH, heads=HEADS, dropout=0.5), POSITIONS, name="unit")
+    x, batch, seen = row()
+    spans = spans_of(tf.constant([[90.0, 30.0, 29.9, 7.0, 0.5, 0.0, 0.0]]))
+    seen = tf.cast(seen, tf.float32)
+    filled_in(unit, batch, seen, spans)
+    silu = lambda y: y / (1 + np.exp(-y))  # noqa: E731
+    into = normed(x, unit.norm_in.gamma.numpy(), unit.norm_in.beta.numpy())
+    gate, value, query, key = np.split(silu(into @ unit.project.kernel.numpy()), 4, axis=1)
+    for place in range(TAKEN):
+        mixed = np.zeros(WIDTH)
+        for head in range(HEADS):
+            part = slice(head * PART, head * PART + PART)
+            for other in range(place + 1):
+                score = query[place, part] @ key[other, part] + unit.bias.numpy()[place - other, head]
+                score += unit.bias_of_span.numpy()[spans[0, place, other], head]
+                mixed[part] += silu(score) / POSITIONS * value[other, part]
+        told = normed(mixed, unit.norm_attended.gamma.numpy(), unit.norm_attended.beta.numpy()) * gate[place]
+        expected = x[place] + told @ unit.out.kernel.numpy() + unit.out.bias.numpy()
+        np.testing.assert_allclose(unit(batch, seen, spans)[0, place], expected, atol=1e-4)
+
+
+def test_gaps_are_told_apart_by_their_ratio_from_an_hour_on():
+    hours = tf.constant([[1000.0, 999.5, 998.0, 996.0, 900.0, 0.0]]) / 24
+    spans = spans_of(hours)[0].numpy()
+    assert spans[5].tolist() == [17, 17, 17, 17, 16, 0]
+    assert spans[4, :5].tolist() == [11, 11, 11, 11, 0]
+    assert spans[2, :3].tolist() == [1, 1, 0]
+    assert spans[1, 0] == 0
+    assert spans.max() < SPANS and np.all(np.triu(spans) == 0)

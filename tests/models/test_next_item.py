@@ -1,0 +1,131 @@
+"""What a training asks of a model, beside what a prediction gives."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from conf.schema import Model, Task
+from models.baskets import ABSENT, number_positions
+from models.dropout import Noise
+from models.heads.masking import Masking, told_at_last, told_at_own
+from models.heads.next_item import disagreement
+from models.next_item import NextItemModel
+
+COUNTS = np.array([0, 0, 0, 8, 4, 2, 1, 5, 3])
+ITEMS, SESSIONS = [3, 5, 4, 7, 8, 6], [1, 1, 2, 3, 5, 7]  # the first basket has two items
+SMALL = {"width": 8, "blocks": 2, "heads": 2, "dropout": 0.0, "loss": "softmax", "start": "normal"}
+FILTERED = {"name": "bsarec", "norm": "post", "filter_share": 0.7, "forward": 4}
+
+
+def made(**changed) -> NextItemModel:
+    model = NextItemModel(
+        Model(**(SMALL | changed)), Task(event_types=["buy"], length=6, positions=6), COUNTS, 1
+    )
+    rng = np.random.default_rng(2)
+    for variable in model.trainable_variables:
+        variable.assign_add(rng.normal(0, 0.3, variable.shape))
+    return model
+
+
+def rows(*counts: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The first so many events, a row for each."""
+    kept = np.arange(6) < np.array(counts)[:, None]
+    return tf.constant(np.where(kept, ITEMS, 0), tf.int32), tf.constant(np.where(kept, SESSIONS, 0), tf.int32)
+
+
+def of_score(model: NextItemModel, count: int) -> float:
+    """The loss of the event behind the first `count`, by what the model predicts from these."""
+    scores = model.score(*rows(count), tf.zeros((1, 6)))[0].numpy()[3:]
+    return float(np.log(np.exp(scores).sum()) - scores[ITEMS[count] - 3])
+
+
+def loss(model: NextItemModel, *counts: int) -> tuple[float, float]:
+    total, weight = model.loss(*rows(*counts), tf.ones(len(counts)), None, None, tf.zeros((len(counts), 6)))
+    return float(total), float(weight)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        FILTERED | {"targets": "last"},
+        FILTERED | {"targets": "last", "places": "relative"},
+        {"name": "sasrec", "targets": "last"},
+        {"name": "gru", "targets": "last", "blocks": 1},
+        {"name": "bert4rec", "norm": "post"},
+    ],
+)
+def test_the_loss_of_a_last_basket_is_that_of_predicting_it_from_those_before(choice):
+    model = made(**choice)
+    for count in range(3, 7):
+        np.testing.assert_allclose(loss(model, count), (of_score(model, count - 1), 1), rtol=1e-4)
+
+
+def test_with_biases_by_distance_a_loss_at_every_position_is_that_of_all_prefixes_as_rows():
+    choice = FILTERED | {"places": "relative"}
+    at_all, at_last = made(**choice, targets="all"), made(**choice, targets="last")
+    np.testing.assert_allclose(loss(at_all, 6), loss(at_last, 3, 4, 5, 6), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sasrec", "bert4rec", "hstu"])
+def test_a_batch_cut_to_its_rows_has_the_same_loss(name):
+    model = made(name=name)
+    items, sessions = rows(3, 4)
+    whole = model.loss(items, sessions, tf.ones(2), None, None, tf.zeros((2, 6)))
+    cut = model.loss(items[:, :4], sessions[:, :4], tf.ones(2), None, None, tf.zeros((2, 4)))
+    np.testing.assert_allclose(whole, cut, rtol=1e-5)
+
+
+def test_hstu_tells_how_long_ago_a_basket_was_and_others_do_not():
+    soon, late = [9.0, 9, 8, 7, 6, 5], [900.0, 900, 80, 79, 7, 5]
+    for name, differs in (("hstu", True), ("sasrec", False)):
+        scores = [made(name=name).score(*rows(6), tf.constant([ages]))[0, 3:] for ages in (soon, late)]
+        assert np.allclose(*scores, atol=1e-6) != differs
+
+
+def test_smoothing_spreads_a_share_of_the_target_over_all_items():
+    model = made(name="sasrec", targets="last", label_smoothing=0.3)
+    scores = model.score(*rows(5), tf.zeros((1, 6)))[0].numpy()[3:]
+    spread = np.full(6, 0.3 / 6)
+    spread[ITEMS[5] - 3] += 0.7
+    np.testing.assert_allclose(loss(model, 6), (np.log(np.exp(scores).sum()) - spread @ scores, 1), rtol=1e-4)
+
+
+def test_consistency_adds_how_far_two_dropouts_of_a_row_disagree():
+    choice = FILTERED | {"targets": "last", "dropout": 0.3}
+    plain, twice = made(**choice), made(**choice, consistency=2.0)
+    items, sessions = rows(4, 6)
+    ids = tf.constant([5, 9], tf.int64)
+
+    def lost(model, ids):
+        noise = Noise(tf.constant([1, 2]), ids)
+        return model.loss(items, sessions, tf.constant([1.0, 1.0]), None, noise)
+
+    seen = []
+    twice.head.softmax, softmax = lambda *a, **k: (seen.append(a), softmax(*a, **k))[1], twice.head.softmax
+    total, weight = lost(twice, ids)
+    first, second = tf.split(seen[0][0], 2)  # what was encoded of each view
+    mean = (lost(plain, ids).total + lost(plain, ~ids).total) / 2
+    logits = [
+        tf.gather(view, [1, 3], batch_dims=1) @ tf.transpose(twice.vectors.table[3:]) + twice.head.bias[3:]
+        for view in (first, second)
+    ]
+    np.testing.assert_allclose(total, mean + 2.0 * tf.reduce_sum(disagreement(*logits)), rtol=1e-4)
+    assert float(weight) == 2 and float(total) > 1.01 * float(mean)
+
+
+def test_a_share_of_positions_is_masked_and_at_least_the_last():
+    masking, rows = Masking(0.3), 4000
+    noise = Noise(tf.constant([1, 2]), tf.range(rows, dtype=tf.int64))
+    masked = masking(tf.fill([rows], 5), 7, noise, last_only=False).numpy()
+    none_drawn = 0.7**5
+    assert not masked[:, 5:].any() and masked.any(axis=1).all()
+    np.testing.assert_allclose(masked[:, :4].mean(), 0.3, atol=0.02)
+    np.testing.assert_allclose(masked[:, 4].mean(), 0.3 + none_drawn, atol=0.02)
+    assert masking(tf.constant([3]), 4, None, False).numpy().tolist() == [[False, False, True, False]]
+
+
+def test_events_are_told_at_the_position_before_their_own_or_at_it():
+    events = number_positions(*rows(6), 5)
+    assert told_at_last(events).positions.numpy().tolist() == [[ABSENT] * 5 + [4]]
+    masked = tf.constant([[True, False, True, False, False]])
+    assert told_at_own(events, masked).positions.numpy().tolist() == [[1, 1, ABSENT, 3, ABSENT, ABSENT]]
