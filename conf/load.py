@@ -191,7 +191,9 @@ def check(config: Config) -> None:
             f"got {config.model.loss} and {config.model.targets}: set these, or model.repeat=0"
         )
     if config.model.repeat and config.model.name == "bert4rec":
-        raise ConfigurationError("model.repeat wants an encoder that looks back only, got bert4rec: set model.name")
+        raise ConfigurationError(
+            "model.repeat wants an encoder that looks back only, got bert4rec: set model.name"
+        )
     if config.train.batch_size % config.train.parts:
         raise ConfigurationError(
             f"train.batch_size must be a multiple of train.parts, got {config.train.batch_size} and {config.train.parts}"

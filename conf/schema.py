@@ -125,7 +125,7 @@ class Model:
     loss: str = "sampled_softmax"  # or `softmax` over the whole vocabulary
     negatives: int = 1024  # items drawn a step, shared by all its positions
     sampling: str = "popularity"  # how they are drawn: popularity, uniform, or of the `batch`
-    repeat: int = 0  # hidden units of what a user's own history with an item adds to its score; 0: it adds nothing
+    repeat: int = 0  # hidden units of what a user's history with an item adds to its score; 0: nothing
     neighbours: int = 300  # of tifu_knn and up_cf: the nearest training rows that are asked
     most_neighbours: int = 50_000  # training rows among which these are found; the model holds them
     groups: int = 7  # of tifu_knn: into which a user's baskets are cut
@@ -133,9 +133,7 @@ class Model:
     group_decay: float = 0.7  # of tifu_knn: of a group for each later one
     own_share: float = 0.7  # of tifu_knn: of the user's own profile in a score
     recent_sessions: int = 20  # of up_cf: sessions of which a profile is the mean
-    asymmetry: float = (
-        0.5  # of up_cf: 0 divides what two users share by the neighbour's items, 1 by the user's
-    )
+    asymmetry: float = 0.5  # of up_cf: what users share is divided by the items of: 0 the other, 1 the user
     locality: float = 5.0  # of up_cf: the power of a similarity
 
 
@@ -194,7 +192,7 @@ class Promote:
     """The gate between a challenger and the champion."""
 
     holdout_days: int = 27  # days up to and including `ds` that no candidate has trained on
-    metric: str = "ndcg@10"  # chooses epochs and models: hr, recall, ndcg or mrr, @5, @10 or @20
+    metric: str = "ndcg@10"  # chooses epochs and models: hr, recall, ndcg, mrr or map, @5, @10 or @20
     resamples: int = 2000  # of the paired bootstrap
     confidence: float = 0.95  # of the intervals, and of a promotion
     seed: int = 7  # of the bootstrap

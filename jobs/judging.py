@@ -13,7 +13,7 @@ from features.lake import Lake
 from features.questions import ask
 from jobs.job import InputError
 from jobs.people import sessions_as_of
-from models.metrics import per_user
+from models.metrics import by_part, per_user
 from models.scoring import RANK_FACTS_SCHEMA, rank_facts
 
 
@@ -25,7 +25,9 @@ class Judgement:
     as_of: datetime
     until: datetime
     users: list[str]
-    values: dict[str, dict[str, np.ndarray]]  # model -> metric -> (users,)
+    values: dict[
+        str, dict[str, np.ndarray]
+    ]  # model -> metric -> (users,); of `ndcg@10/first` NaN without such a target
 
 
 def judge(
@@ -60,8 +62,8 @@ def judge(
     values = {}
     for name in models:
         of_model = facts[facts["model"] == name]
-        values[name] = per_user(
-            of_model["better"].tolist(), of_model["ties"].tolist(), of_model["n_targets"].to_numpy()
-        )
+        better, ties = of_model["better"].tolist(), of_model["ties"].tolist()
+        whole = per_user(better, ties, of_model["n_targets"].to_numpy())
+        values[name] = whole | by_part(better, ties, of_model["repeated"].tolist(), ks=(10,))
     users = sorted(set(facts["user_id"]))
     return Judgement(question, as_of, until, users, values)

@@ -27,7 +27,7 @@ def fit(
 ) -> Scores:
     """Fits the model `name` and gives the function that scores the whole catalogue for users.
 
-    interactions    one array of item indices from 0 a user, or a matrix (users, items); a pair counts as often as it is there
+    interactions    one array of item indices from 0 a user, or a matrix (users, items); pairs count as often as they come
     items           in the catalogue; none: the highest index and one more
     neighbours      of ItemKNN: the most similar items that each keeps, by cosine (Sarwar et al., 2001)
     regularization  of EASE, on the squares of its weights (Steck, 2019), by default 500; of ALS, by default 0.01

@@ -9,9 +9,9 @@ TIFU-kNN  Hu et al., 2020, "Modeling Personalized Item Frequency Information for
           decayed by `within_decay` for every basket after it in its group; a profile is the mean of its groups, each decayed
           by `group_decay` for every later group. The nearest by Euclidean distance are averaged, and
           score = own_share x own profile + (1 - own_share) x mean of the neighbours' profiles.
-UP-CF     Faggioli et al., 2020, "Recency Aware Collaborative Filtering for Next Basket Recommendation". A profile is the share
-          of the last `recent_sessions` baskets with the item. Two histories u and v are alike by the asymmetric cosine of the
-          sets of items they ever had, |u and v| / (|u|^asymmetry |v|^(1 - asymmetry));
+UP-CF     Faggioli et al., 2020, "Recency Aware Collaborative Filtering for Next Basket Recommendation". A profile is the
+          share of the last `recent_sessions` baskets with the item. Two histories u and v are alike by the asymmetric cosine
+          of the sets of items they ever had, |u and v| / (|u|^asymmetry |v|^(1 - asymmetry));
           score = own profile + sum over the nearest of similarity^locality x their profiles.
 
 An item that scores nothing scores by popularity below all others, as in `models.baselines.Frequency`.

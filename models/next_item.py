@@ -87,7 +87,7 @@ class NextItemModel(tf.Module):
         return self.head.sampled_softmax(hidden, events, vectors, weights, sample)
 
     def score(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
-        """The Ranker's scores: (batch, any length) x 3 -> (batch, vocabulary_size). Ages matter to `hstu` and `repeat` alone."""
+        """The Ranker's scores: (batch, any length) x 3 -> (batch, vocabulary). Ages matter to `hstu` and to `repeat`."""
         items, sessions, ages = last_events(items, sessions, ages, self.length)
         whose = items  # an item that the training never saw may be one that a user has all the time
         events = number_positions(self.vectors.read(items), sessions, self.context)

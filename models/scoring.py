@@ -23,7 +23,8 @@ TOP_K = pa.schema(
     }
 )
 RANK_FACTS_SCHEMA = (
-    "user_id string, model string, n_targets int, better array<int>, ties array<int>, reason string"
+    "user_id string, model string, n_targets int, better array<int>, ties array<int>, repeated array<boolean>, "
+    "reason string"
 )
 RANK_FACTS = pa.schema(
     {
@@ -32,6 +33,7 @@ RANK_FACTS = pa.schema(
         "n_targets": pa.int32(),
         "better": pa.list_(pa.int32()),
         "ties": pa.list_(pa.int32()),
+        "repeated": pa.list_(pa.bool_()),  # whether the user had the target before
         "reason": pa.string(),
     }
 )
@@ -106,8 +108,9 @@ def rank_facts(
     in          as `top_k`, and targets list<int>: distinct item indices
     models      name -> path of an exported model
     candidates  (items,) int: the item indices that are ranked
-    out         user_id, model, n_targets int, better list<int>, ties list<int>, reason
-                (RANK_FACTS_SCHEMA), one row a user and model, for `metrics.per_user`
+    out         user_id, model, n_targets int, better list<int>, ties list<int>, repeated list<bool>: whether the
+                target is in the history, reason (RANK_FACTS_SCHEMA), one row a user and model, for
+                `metrics.per_user` and `metrics.by_part`
     """
     is_candidate = np.zeros(np.max(candidates, initial=0) + 1, bool)
     is_candidate[candidates] = True
@@ -124,12 +127,15 @@ def _rank_facts(
     usable = np.array([reason is None for reason in reasons], bool)
     better: list[np.ndarray | None] = [None] * len(batch)
     ties: list[np.ndarray | None] = [None] * len(batch)
+    repeated: list[np.ndarray | None] = [None] * len(batch)
     targets, counts = batch.column("targets"), _lengths(batch.column("targets"))
     for rows in chunks(batch, reasons, len(model.ids), max_bytes):
         scores = model.scores(rows.inputs)["scores"]  # (rows, V)
         wanted = _padded(targets.take(pa.array(rows.places)), counts[rows.places].max(), np.int32)
         for place, above, equal in zip(rows.places, *metrics.facts(scores, candidates, wanted), strict=True):
             better[place], ties[place] = above[: counts[place]], equal[: counts[place]]
+        for place, row, had in zip(rows.places, wanted, rows.inputs["items"], strict=True):
+            repeated[place] = np.isin(row[: counts[place]], had)
     return pa.RecordBatch.from_arrays(
         [
             batch.column("user_id").cast(pa.string()),
@@ -137,6 +143,7 @@ def _rank_facts(
             pa.array(counts, pa.int32(), mask=~usable),
             pa.array(better, RANK_FACTS.field("better").type),
             pa.array(ties, RANK_FACTS.field("ties").type),
+            pa.array(repeated, RANK_FACTS.field("repeated").type),
             pa.array(reasons, pa.string()),
         ],
         schema=RANK_FACTS,

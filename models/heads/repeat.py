@@ -2,8 +2,8 @@
 
 An item that the user had before gets, on top of the encoder's score, a small learned function of that history: how often,
 decayed at several half-lives; how long ago, in days and sessions; and that against the interval at which this user usually
-takes it. After Ren et al., 2019, "RepeatNet", and Anderson et al., 2014, "The Dynamics of Repeat Consumption", with features of
-the time that passed in place of attention.
+takes it. After Anderson et al., 2014, "The Dynamics of Repeat Consumption", and Ren et al., 2019, "RepeatNet", with the time that
+passed in place of attention.
 
 A row's `slots` are its events; the slot of an item is its first event, and the other slots are empty.
 """
@@ -206,7 +206,7 @@ def _was_had(slots: Slots, sampled: tf.Tensor, positions: int) -> tf.Tensor:
 
 
 def _add_pairs(sums: tf.Tensor, values: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
-    """log(exp(sums) + the sum of exp(values) of each position): (batch, positions), (pairs,), (pairs, 3) -> (batch, positions)."""
+    """log(exp(sums) + the sum of exp(values) of each position): (batch, positions), (pairs,), (pairs, 3) -> as the first."""
     shape = tf.shape(sums, tf.int64)
     segment, size = where[:, 0] * shape[1] + where[:, 1], tf.reduce_prod(shape)
     flat = tf.reshape(sums, [-1])

@@ -9,7 +9,7 @@ intervals    means with their bootstrap intervals
 
 from models.metrics.intervals import Interval, mean_and_interval, means_and_intervals
 from models.metrics.ranking import KS, NO_TARGET, PADDING, facts, padded, per_user, without_seen
-from models.metrics.segments import activity, by_part, by_segment
+from models.metrics.segments import activity, by_part, by_segment, mean
 
 __all__ = [
     "KS",
@@ -20,6 +20,7 @@ __all__ = [
     "by_part",
     "by_segment",
     "facts",
+    "mean",
     "mean_and_interval",
     "means_and_intervals",
     "padded",

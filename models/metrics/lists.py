@@ -11,7 +11,7 @@ from models.metrics.ranking import PADDING
 
 
 def coverage(lists: np.ndarray, candidates: np.ndarray) -> float:
-    """Share of the candidates, (any length,) bool by index, that are in a list at all (Ge et al., 2010, "Beyond Accuracy")."""
+    """Share of the candidates, (any length,) bool by index, that are in any list (Ge et al., 2010, "Beyond Accuracy")."""
     shown = np.zeros(len(candidates), bool)
     known = lists[(lists > PADDING) & (lists < len(candidates))]
     shown[known] = True
@@ -67,7 +67,7 @@ def intra_list_diversity(lists: np.ndarray, traits: sparse.csr_matrix) -> np.nda
 def serendipity(
     lists: np.ndarray, right: np.ndarray, popularity: np.ndarray, candidates: np.ndarray
 ) -> np.ndarray:
-    """How much of what is right was not to be expected: mean over the list of right x max(0, p - p_all) (RecTools' definition,
+    """How much of what is right was not to be expected: mean over the list of right x max(0, p - p_all) (as in RecTools,
     after Murakami et al., 2008, "Metrics for Evaluating the Serendipity of Recommendation Lists").
 
     right       (users, k) bool: whether the item is a target

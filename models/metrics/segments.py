@@ -59,8 +59,8 @@ def by_part(
     """`per_user` of the targets that a user had before alone, and of the others alone: `ndcg@10/repeated`, `ndcg@10/first`.
 
     better, ties  of all targets, as `facts` gives them;  repeated  bool, alike
-    All candidates are ranked in both, so that each part is judged by the list that is shown; ideal is a list with that part's
-    targets at its top. As the next-basket literature has it (Li et al., 2023, "A Next Basket Recommendation Reality Check").
+    All candidates are ranked in both, so that each part is judged by the list that is shown; ideal is a list with its
+    targets on top. As the next-basket literature has it (Li et al., 2023, "A Next Basket Recommendation Reality Check").
     NaN for a user without such a target.
     """
     better, ties, repeated = padded(better, NO_TARGET), padded(ties, 0), padded(repeated, 0).astype(bool)

@@ -42,11 +42,11 @@ def test_ease_is_the_regression_of_each_item_on_the_others():
 def test_als_tells_two_groups_apart():
     rng = np.random.default_rng(0)
     rows = [rng.choice(np.arange(10) + 10 * (user % 2), 6, replace=False) for user in range(60)]
-    scores = fit("als", rows, 20, factors=4, iterations=10)(np.arange(60))
+    scores = fit("als", rows, 20, factors=2, iterations=10)(np.arange(60))
     assert scores.shape == (60, 20)
-    own = np.where(np.arange(60)[:, None] % 2, scores[:, 10:], scores[:, :10])
-    other = np.where(np.arange(60)[:, None] % 2, scores[:, :10], scores[:, 10:])
-    assert own.min() > other.max()
+    own = np.where(np.arange(60)[:, None] % 2, scores[:, 10:], scores[:, :10]).mean(axis=1)
+    other = np.where(np.arange(60)[:, None] % 2, scores[:, :10], scores[:, 10:]).mean(axis=1)
+    assert (own > other + 0.3).all()
 
 
 def test_als_is_the_same_for_the_same_seed():
