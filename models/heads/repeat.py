@@ -2,8 +2,8 @@
 
 An item that the user had before gets, on top of the encoder's score, a small learned function of that history: how often,
 decayed at several half-lives; how long ago, in days and sessions; and that against the interval at which this user usually
-takes it. After Anderson et al., 2014, "The Dynamics of Repeat Consumption", and Ren et al., 2019, "RepeatNet", with the time that
-passed in place of attention.
+takes it. After Anderson et al., 2014, "The Dynamics of Repeat Consumption", and Ren et al., 2019, "RepeatNet", with the time
+that passed in place of attention. It starts as personal frequency with decay, so that the rest is learned beside that.
 
 A row's `slots` are its events; the slot of an item is its first event, and the other slots are empty.
 """
@@ -19,6 +19,7 @@ from models.heads.next_item import NOTHING, Loss, NextItem, _at_previous, _is_ta
 
 HALF_LIVES = (3.0, 7.0, 14.0, 30.0, 60.0, 120.0, 240.0)  # days
 LEAST_RATE = 3e-3  # added to a rate before its logarithm
+BONUS = 1.0  # of an item that was had, at first
 
 
 class Slots(NamedTuple):
@@ -47,8 +48,11 @@ class Repeat(tf.Module):
         self.widen = tf.Variable(start, name="widen")  # (FEATURES, hidden)
         self.offset = tf.Variable(tf.zeros(hidden), name="offset")
         self.narrow = tf.Variable(tf.zeros((hidden, 1)), name="narrow")
-        self.straight = tf.Variable(tf.zeros((FEATURES, 1)), name="straight")
-        self.bias = tf.Variable(tf.zeros(1), name="bias")
+        straight = np.zeros((FEATURES, 1), np.float32)
+        straight[HALF_LIVES.index(60.0)] = 2.0  # features are halved: the logarithm of that rate itself
+        straight[-1] = -1.5  # of how popular the item is with all a quarter is left
+        self.straight = tf.Variable(straight, name="straight")
+        self.bias = tf.Variable([BONUS], name="bias")
 
     def __call__(self, features: tf.Tensor) -> tf.Tensor:
         """(pairs, FEATURES) -> (pairs,)."""
@@ -101,7 +105,9 @@ class Repeat(tf.Module):
         position = tf.range(tf.shape(wanted)[1])[None, :, None]
         had = wanted[:, :, None] & (slots.items >= FIRST_ITEM)[:, None] & (slots.first[:, None] <= position)
         where = tf.where(had)
-        return Pairs(where, self(features(slots, ages, count, where)))
+        slot = tf.stack([where[:, 0], where[:, 2]], axis=1)
+        popular = tf.gather(self.head.bias, tf.gather_nd(slots.items, slot)) / 2
+        return Pairs(where, self(tf.concat([features(slots, ages, count, where), popular[:, None]], axis=1)))
 
     def _at_targets(self, pairs: Pairs, events: Events, slots: Slots) -> tf.Tensor:
         """What history adds to each event as the target of the position before it: (batch, length)."""
@@ -134,7 +140,7 @@ def session_ages(ages: tf.Tensor, positions_of_events: tf.Tensor, positions: int
 
 
 def features(slots: Slots, ages: tf.Tensor, count: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
-    """What is told of a user's history with an item, as of when the next session began: (pairs, FEATURES) float32.
+    """What is told of a user's history with an item, as of when the next session began: (pairs, FEATURES - 1) float32.
 
     ages   (batch, positions) days, of sessions;  where  (pairs, 3): row, position, slot
     After a row's last session it is told as of age 0, the moment of the question. All are logarithms, near 0:
@@ -178,7 +184,7 @@ def features(slots: Slots, ages: tf.Tensor, count: tf.Tensor, where: tf.Tensor) 
     return tf.stack(told, axis=1) / 2
 
 
-FEATURES = len(HALF_LIVES) + 10
+FEATURES = len(HALF_LIVES) + 11  # those of `features`, and the item's bias
 
 
 def _latest(held: tf.Tensor) -> tf.Tensor:
