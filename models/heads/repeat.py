@@ -123,12 +123,18 @@ def find_slots(items: tf.Tensor, positions_of_events: tf.Tensor, positions: int)
     items      7 5 7 9       slots    7 5 - 9        held  1 1 0 0
     positions  0 0 1 1   ->  first    0 0 - 1   ->         1 0 0 1
     """
-    alike = (items[:, :, None] == items[:, None]) & (items > 0)[:, None]  # (batch, event, slot)
-    of_event = tf.argmax(tf.cast(alike, tf.int8), axis=2, output_type=tf.int32)  # the first that is alike
-    is_first = (of_event == tf.range(tf.shape(items)[1])) & (items > 0)
-    in_basket = tf.one_hot(positions_of_events, positions, axis=1)  # (batch, positions, event); absent: none
-    held = tf.minimum(tf.matmul(in_basket, tf.cast(alike, tf.float32)), 1.0)
-    held *= tf.cast(is_first, tf.float32)[:, None]
+    shape = tf.shape(items)
+    row = tf.broadcast_to(tf.range(shape[0])[:, None], shape)
+    place = tf.broadcast_to(tf.range(shape[1])[None], shape)
+    size = tf.reduce_max(tf.concat([[0], tf.reshape(items, [-1])], axis=0)) + 1
+    key = tf.cast(row, tf.int64) * tf.cast(size, tf.int64) + tf.cast(items, tf.int64)
+    distinct, of_key = tf.unique(tf.reshape(key, [-1]))
+    first_place = tf.math.unsorted_segment_min(tf.reshape(place, [-1]), of_key, tf.size(distinct))
+    of_event = tf.reshape(tf.gather(first_place, of_key), shape)
+    is_first = (of_event == place) & (items > 0)
+    where = tf.stack([row, positions_of_events, of_event], axis=-1)[items > 0]  # (events, 3)
+    times = tf.scatter_nd(where, tf.ones(tf.shape(where)[0]), tf.stack([shape[0], positions, shape[1]]))
+    held = tf.ensure_shape(tf.minimum(times, 1.0), (None, positions, None))
     first = tf.where(is_first, positions_of_events, positions)
     return Slots(tf.where(is_first, items, 0), first, of_event, held)
 
