@@ -64,6 +64,7 @@ def judge(
         of_model = facts[facts["model"] == name]
         better, ties = of_model["better"].tolist(), of_model["ties"].tolist()
         whole = per_user(better, ties, of_model["n_targets"].to_numpy())
-        values[name] = whole | by_part(better, ties, of_model["repeated"].tolist(), ks=(10,))
+        parts = by_part(better, ties, of_model["repeated"].tolist(), ks=(10,))
+        values[name] = whole | {metric: each for metric, each in parts.items() if not np.isnan(each).all()}
     users = sorted(set(facts["user_id"]))
     return Judgement(question, as_of, until, users, values)
