@@ -21,7 +21,7 @@ from conf.schema import ENCODERS, Config, Source
 
 CHOICES = {
     "source.identical_rows": ("duplicate", "distinct"),
-    "model.name": ("popularity", "frequency", "frequency_decay", "naive", *ENCODERS),
+    "model.name": ("popularity", "frequency", "frequency_decay", "tifu_knn", "up_cf", "naive", *ENCODERS),
     "model.loss": ("sampled_softmax", "softmax"),
     "model.norm": ("pre", "post"),
     "model.places": ("back", "relative"),
@@ -50,6 +50,11 @@ ABOVE_ZERO = (
     "model.forward",
     "model.filter_frequencies",
     "model.mask_share",
+    "model.neighbours",
+    "model.most_neighbours",
+    "model.groups",
+    "model.recent_sessions",
+    "model.locality",
     "task.validation_days",
     "task.k",
     "train.ranks",
@@ -103,7 +108,13 @@ ABOVE_ZERO = (
     "monitor.new_days",
     "monitor.shadow_nights",
 )
-SHARES = ("selection.correlation", "selection.variance")
+SHARES = (
+    "selection.correlation",
+    "selection.variance",
+    "model.within_decay",
+    "model.group_decay",
+    "model.own_share",
+)
 EXCLUDABLE = ("bought", "out_of_stock", "embargoed")
 BELOW_ONE = (
     "model.dropout",
@@ -121,6 +132,7 @@ AT_LEAST = {
     "privacy.retention_hours": 0,
     "train.restarts": 0,
     "model.consistency": 0,
+    "model.repeat": 0,
     "task.length": 2,
     "task.positions": 2,
 }  # an example: a context and a target
@@ -195,6 +207,15 @@ def check(config: Config) -> None:
             raise ConfigurationError(
                 f"{key} wants model.loss=softmax, got {config.model.loss}: set one of them"
             )
+    if config.model.repeat and (config.model.loss, config.model.targets) != ("sampled_softmax", "all"):
+        raise ConfigurationError(
+            "model.repeat wants model.loss=sampled_softmax and model.targets=all, "
+            f"got {config.model.loss} and {config.model.targets}: set these, or model.repeat=0"
+        )
+    if config.model.repeat and config.model.name == "bert4rec":
+        raise ConfigurationError(
+            "model.repeat wants an encoder that looks back only, got bert4rec: set model.name"
+        )
     if config.train.batch_size % config.train.parts:
         raise ConfigurationError(
             f"train.batch_size must be a multiple of train.parts, got {config.train.batch_size} and {config.train.parts}"

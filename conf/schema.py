@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-ENCODERS = ("gru", "lstm", "sasrec", "bsarec", "bert4rec", "hstu")
+ENCODERS = ("gru", "lstm", "sasrec", "bsarec", "bert4rec", "hstu", "repeat")
 
 
 @dataclass
@@ -105,7 +105,7 @@ class Features:
 class Model:
     """What is trained. Baselines use `half_life_days` alone, encoders the rest."""
 
-    name: str = MISSING  # popularity | frequency | frequency_decay | naive, or an encoder: docs/models.md
+    name: str = MISSING  # a baseline of jobs/baselines.py, or an encoder: docs/models.md
     half_life_days: float | None = None  # decay of a past session's weight; none: no decay
     width: int = 64  # of item vectors and hidden states
     blocks: int = 2  # Transformer blocks or recurrent layers
@@ -126,6 +126,16 @@ class Model:
     loss: str = "sampled_softmax"  # or `softmax` over the whole vocabulary
     negatives: int = 1024  # items drawn a step, shared by all its positions
     sampling: str = "popularity"  # how they are drawn: popularity, uniform, or of the `batch`
+    repeat: int = 0  # hidden units of what a user's history with an item adds to its score; 0: nothing
+    neighbours: int = 300  # of tifu_knn and up_cf: the nearest training rows that are asked
+    most_neighbours: int = 50_000  # training rows among which these are found; the model holds them
+    groups: int = 7  # of tifu_knn: into which a user's baskets are cut
+    within_decay: float = 0.9  # of tifu_knn: of a basket for each later one of its group
+    group_decay: float = 0.7  # of tifu_knn: of a group for each later one
+    own_share: float = 0.7  # of tifu_knn: of the user's own profile in a score
+    recent_sessions: int = 20  # of up_cf: sessions of which a profile is the mean
+    asymmetry: float = 0.5  # of up_cf: what users share is divided by the items of: 0 the other, 1 the user
+    locality: float = 5.0  # of up_cf: the power of a similarity
 
 
 @dataclass
@@ -223,7 +233,7 @@ class Promote:
     """The gate between a challenger and the champion."""
 
     holdout_days: int = 27  # days up to and including `ds` that no candidate has trained on
-    metric: str = "ndcg@10"  # chooses epochs and models: hr, recall, ndcg or mrr, @5, @10 or @20
+    metric: str = "ndcg@10"  # chooses epochs and models: hr, recall, ndcg, mrr or map, @5, @10 or @20
     resamples: int = 2000  # of the paired bootstrap
     confidence: float = 0.95  # of the intervals, and of a promotion
     margin: float = 0.02  # share of the champion's mean that a refresh of its own configuration may lose

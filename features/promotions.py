@@ -2,7 +2,7 @@
 
 The registry and the lake have no joint commit, and an alias has no compare-and-set. So what is to happen is written first,
 as `pending`, with the champion that is expected; then the alias is moved, where it is still with that one; then the row is
-written again, as `done`, or as `lost` where another took the place meanwhile. Who finds one that is pending still, settles it.
+written again, as `done`, or as `lost` where another took the place meanwhile. Who finds a pending one, settles it.
 """
 
 from pyspark.sql import DataFrame, Window

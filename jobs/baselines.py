@@ -9,7 +9,7 @@ from conf.load import load
 from jobs.job import configure
 from jobs.train import attempt, train
 
-BASELINES = ("popularity", "frequency", "frequency_decay")
+BASELINES = ("popularity", "frequency", "frequency_decay", "tifu_knn", "up_cf")
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from features.lake import Lake
 from features.questions import ask
 from jobs.job import InputError
 from jobs.people import sessions_as_of
-from models.metrics import per_user
+from models.metrics import by_part, per_user
 from models.scoring import RANK_FACTS_SCHEMA, rank_facts
 
 NEW_DAYS = 28
@@ -29,7 +29,9 @@ class Judgement:
     as_of: datetime
     until: datetime
     users: list[str]
-    values: dict[str, dict[str, np.ndarray]]  # model -> metric -> (users,)
+    values: dict[
+        str, dict[str, np.ndarray]
+    ]  # model -> metric -> (users,); `ndcg@10/first`: NaN without such targets
     shown: dict[str, list[np.ndarray]]  # model -> each user's first items, (k,) item indices
     seconds: dict[str, np.ndarray]  # model -> what scoring a user took, (users,)
     segments: dict[str, np.ndarray]  # group of users -> who is in it, bool (users,)
@@ -65,10 +67,12 @@ def judge(
             "some to judge on: ingest those days, or set promote.holdout_days and task.validation_days to others"
         )
     of_models = {name: facts[facts["model"] == name] for name in models}
-    values = {
-        name: per_user(rows["better"].tolist(), rows["ties"].tolist(), rows["n_targets"].to_numpy())
-        for name, rows in of_models.items()
-    }
+    values = {}
+    for name, rows in of_models.items():
+        better, ties = rows["better"].tolist(), rows["ties"].tolist()
+        whole = per_user(better, ties, rows["n_targets"].to_numpy())
+        parts = by_part(better, ties, rows["repeated"].tolist(), ks=(10,))
+        values[name] = whole | {metric: each for metric, each in parts.items() if not np.isnan(each).all()}
     shown = {name: rows["first"].tolist() for name, rows in of_models.items()}
     seconds = {name: rows["seconds"].to_numpy(np.float64) for name, rows in of_models.items()}
     users = sorted(set(facts["user_id"]))

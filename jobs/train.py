@@ -140,8 +140,9 @@ def tags_of(conf: Config, examples: ExampleSet) -> dict[str, Any]:
 
 def fit_baseline(conf: Config, registry: Registry, examples: ExampleSet) -> None:
     """Fits a baseline as of `as_of`, which is registered, and as of `validation_from`, which is judged."""
-    from models.baselines import fit
+    from models import baselines, neighbours
     from models.export import export
+    from models.inputs import rows_of_split
     from models.recording import recorded
 
     began = time.monotonic()
@@ -150,9 +151,14 @@ def fit_baseline(conf: Config, registry: Registry, examples: ExampleSet) -> None
     with tempfile.TemporaryDirectory() as folder, recorded(registry, conf, examples) as run:
         for column in ("validation_sessions", "sessions"):
             counts = words[column].to_numpy()
-            baseline = fit(
-                conf.model.name, examples.vocabulary_size, indices, counts, conf.model.half_life_days
-            )
+            if conf.model.name in neighbours.NAMES:
+                # Neighbours are as they were before the validation days, as what an encoder has learned from.
+                sessions = examples.counts(column)
+                baseline = neighbours.fit(conf.model, sessions, rows_of_split(examples, TRAIN))
+            else:
+                baseline = baselines.fit(
+                    conf.model.name, examples.vocabulary_size, indices, counts, conf.model.half_life_days
+                )
             export(baseline, words.filter(counts > 0), Path(folder, column), conf.task.k)
         run.log_artifacts(Path(folder, "validation_sessions"), "as_of_validation")
         seconds = round(time.monotonic() - began, 1)

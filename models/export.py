@@ -1,7 +1,7 @@
 """Exports a ranker as a SavedModel that needs nothing of ours."""
 
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,7 @@ class VectorRanker(Ranker, Protocol):
     Items that are not known, by `is_known` (vocabulary_size,) bool, have the vector and the bias of UNKNOWN.
     """
 
+    has_products: bool  # false: it ranks by more, and is exported as any other Ranker
     item_vectors: tf.Variable  # (vocabulary_size, width) float32
     item_bias: tf.Variable  # (vocabulary_size,) float32
     is_known: tf.Tensor
@@ -49,6 +50,11 @@ class VectorRanker(Ranker, Protocol):
 
         category_of  (vocabulary_size,) int: below `categories`; -1: none
         """
+
+
+def has_products(ranker: Ranker) -> TypeGuard[VectorRanker]:
+    """Whether its scores are products of a query and item vectors."""
+    return isinstance(ranker, VectorRanker) and ranker.has_products
 
 
 def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> None:
@@ -81,7 +87,7 @@ def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> No
         raise ValueError(f"task.k must be >= 1, got {k}")
     indices, ids = _checked(vocabulary, ranker.vocabulary_size)
     categories: list[str] = []
-    if isinstance(ranker, VectorRanker):
+    if has_products(ranker):
         category_of, categories = _categories(vocabulary, indices, ranker.vocabulary_size)
         ranker.read_by_category(category_of, len(categories))
     model = _with_signatures(ranker, indices, ids, categories, k)
@@ -196,7 +202,7 @@ def _with_signatures(
         return {"ids": tf.gather(module.item_ids, indices), "scores": scores}
 
     module.scores, module.by_index, module.by_id = scores, by_index, by_id
-    if isinstance(ranker, VectorRanker):
+    if has_products(ranker):
         query = ranker.query
         module.item_vectors, module.item_bias = ranker.item_vectors, ranker.item_bias
         module.is_known = tf.Variable(ranker.is_known, trainable=False)

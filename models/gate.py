@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.guards import Guard
-from models.metrics import Interval, mean_and_interval
+from models.metrics import Interval, mean, mean_and_interval
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ def decide(
 def best(values: Mapping[str, np.ndarray]) -> str:
     """The name with the highest mean; the first in the alphabet among equals. Picks the first champion.
 
-    values: name -> the metric of each user, float (users,)
+    values: name -> the metric of each user, float (users,); NaN where it says nothing of one
     """
     if not values:
         raise ValueError("nothing to choose from: expected the values of at least one model")
-    return max(sorted(values), key=lambda name: float(np.mean(values[name])))
+    return max(sorted(values), key=lambda name: mean(values[name]))

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 from petastorm import make_batch_reader
 
-from models.example_set import JUDGED, ExampleSetError
-from models.shards import LENGTHS, Piece, Stretch, of_like_length, row_order
+from models.example_set import JUDGED, ExampleSet, ExampleSetError
+from models.shards import LENGTHS, Order, Piece, Stretch, epoch_of, of_like_length, plan, row_order
 
 Packed = dict[
     str, np.ndarray
@@ -58,6 +58,14 @@ def cut(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 def counts_of(rows: np.ndarray) -> np.ndarray:
     """How many events each has: (rows,) packed items -> (rows,) int."""
     return np.count_nonzero(np.frombuffer(b"".join(rows), "<i4").reshape(len(rows), -1), axis=1)
+
+
+def rows_of_split(examples: ExampleSet, split: str, batch_size: int = 128) -> Iterator[dict[str, tf.Tensor]]:
+    """All rows of a split in their order, by one process, as `dataset` has them; the columns of `lengths`."""
+    files = examples.files(split)
+    count = -(-sum(file.rows for file in files) // batch_size)
+    stretches = epoch_of(plan(files, 0, 1), 0, Order(shuffled=False))
+    yield from dataset(stretches, examples.lengths(split), batch_size, count)
 
 
 def padded_batches(parts: Iterator[Packed], layout: Layout, batch_size: int, steps: int) -> Iterator[Batch]:

@@ -21,7 +21,16 @@ GIB = 2**30
 VALIDATION_ROWS, VALIDATION_SCORES = 64, 80_000_000  # of a batch, at most
 WORD = 100  # bytes of an item in the vocabulary: its id, its counts, its share of a sample
 LIBRARIES = 600 * 2**20  # bytes of a rank that has done nothing yet: TensorFlow, Horovod, MLflow
-COPIES = {"events": 4, "encoder": 24, "attention": 6, "logits": 4, "scores": 5, "rows": 2, "slices": 8}
+COPIES = {
+    "events": 4,
+    "encoder": 24,
+    "attention": 6,
+    "logits": 4,
+    "scores": 5,
+    "rows": 2,
+    "slices": 8,
+    "history": 45,
+}
 """How many arrays of a kind are there at once: the values, their gradients, and what an operation leaves to the next."""
 CGROUP = Path("/sys/fs/cgroup")
 REMEDIES = {
@@ -31,6 +40,7 @@ REMEDIES = {
     "optimizer": "model.width lower",
     "gradients": "train.lazy_rows below the number of items, or train.batch_size lower",
     "activations": "train.parts higher",
+    "histories": "train.parts higher",
     "logits": "train.parts higher, or model.negatives lower",
     "logits of all items": "model.loss=sampled_softmax",
     "rows being read": "train.window_files lower",
@@ -85,7 +95,7 @@ def memory_plan(
         gradients = min(items, ranks * (events + sampled)) * (model.width + 1) * COPIES["slices"]
     else:
         gradients = 3 * weights
-    attends = model.name not in ("gru", "lstm")
+    attends = model.name not in ("gru", "lstm", "repeat")
     attention = task.positions**2 * model.heads * COPIES["attention"] * attends
     encoded = model.blocks * (task.positions * model.width * COPIES["encoder"] + attention)
     is_full = model.loss == "softmax"
@@ -97,6 +107,7 @@ def memory_plan(
         "gradients": gradients,
         "activations": rows * (task.length * model.width * COPIES["events"] + encoded),
         "logits of all items" if is_full else "logits": rows * task.positions * sampled * COPIES["logits"],
+        "histories": rows * task.positions * task.length * COPIES["history"] * bool(model.repeat),
         "scores of validation": items * validation_batch(items) * COPIES["scores"],
     }
     terms = {name: FLOAT * count for name, count in numbers.items()}

@@ -13,6 +13,7 @@ from models.gaps import GapVectors
 from models.heads.masking import Masking, told_at_last, told_at_own
 from models.heads.negatives import Negatives, Sample
 from models.heads.next_item import Loss, NextItem
+from models.heads.repeat import Repeat, find_slots, session_ages
 
 
 class NextItemModel(tf.Module):
@@ -36,6 +37,7 @@ class NextItemModel(tf.Module):
         self.vectors = ItemVectors(counts, model.width, seed, 0.02 if model.start == "normal" else None)
         self.encoder = make_encoder(model, task.positions)
         self.head = NextItem(self.vectors, counts, model)
+        self.repeat = Repeat(self.head, model.repeat, seed) if model.repeat else None
         self.samples_batch = not self.full and model.sampling == "batch"
         self.negatives = None if self.full else Negatives(counts, model.sampling, model.negatives)
         self.encoder(
@@ -87,15 +89,36 @@ class NextItemModel(tf.Module):
         hidden = self._encode(baskets, filled(count, positions), noise, aged)
         if sample is None:
             return self.head.softmax(hidden, events, vectors, weights, is_twice=noise is not None)
+        if self.repeat is not None and ages is not None:
+            slots = find_slots(events.items, events.positions, positions)
+            aged = session_ages(ages, events.positions, positions)
+            return self.repeat.sampled_softmax(hidden, events, slots, aged, vectors, weights, sample)
         return self.head.sampled_softmax(hidden, events, vectors, weights, sample)
 
     def score(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
-        """The Ranker's scores: (batch, any length) x 3 -> (batch, vocabulary_size). Ages matter to `hstu`, and to `gaps`."""
-        return self.head.scores(self.query(items, sessions, ages))
+        """The Ranker's scores: (batch, any length) x 3 -> (batch, vocabulary); ages matter to `hstu`, `gaps`, `repeat`."""
+        last, whose, events = self._last(items, sessions, ages)
+        scores = self.head.scores(last)
+        if self.repeat is None:
+            return scores
+        positions = self.positions if self.is_masked else self.context
+        *_, ages = last_events(items, sessions, ages, self.length)
+        # An item that the training never saw may be one that a user has all the time.
+        inside = (whose >= 0) & (whose < self.vocabulary_size)
+        whose = tf.where(inside & (events.positions >= 0), whose, 0)
+        slots = find_slots(whose, events.positions, positions)
+        return self.repeat.scores(scores, events, slots, session_ages(ages, events.positions, positions))
 
     def query(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
         """What item vectors are multiplied with: (batch, any length) x 3 -> (batch, width)."""
+        return self._last(items, sessions, ages)[0]
+
+    def _last(
+        self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, Events]:
+        """The encoder's last output, (batch, width), the items as they came, (batch, length), and as they were read."""
         items, sessions, ages = last_events(items, sessions, ages, self.length)
+        whose = items
         events = number_positions(self.vectors.read(items), sessions, self.context)
         positions, count = self.positions if self.is_masked else self.context, events.count
         baskets, aged = self._baskets(self.vectors(events.items), events, positions, ages)
@@ -104,7 +127,13 @@ class NextItemModel(tf.Module):
             baskets = tf.where(next_one[:, :, None], self.vectors(tf.constant(MASK)), baskets)
             count += 1
         hidden = self._encode(baskets, filled(count, positions), None, aged)
-        return tf.gather(hidden, tf.maximum(count - 1, 0), batch_dims=1)
+        last = tf.gather(hidden, tf.maximum(count - 1, 0), batch_dims=1)  # (batch, width)
+        return last, whose, events
+
+    @property
+    def has_products(self) -> bool:
+        """See `models.export.VectorRanker`: with `repeat`, a score depends on more than two vectors."""
+        return self.repeat is None
 
     @property
     def item_vectors(self) -> tf.Variable:

@@ -27,8 +27,8 @@ TOP_K = pa.schema(
     }
 )
 RANK_FACTS_SCHEMA = (
-    "user_id string, model string, n_targets int, better array<int>, ties array<int>, first array<int>, "
-    "seconds float, reason string"
+    "user_id string, model string, n_targets int, better array<int>, ties array<int>, repeated array<boolean>, "
+    "first array<int>, seconds float, reason string"
 )
 RANK_FACTS = pa.schema(
     {
@@ -37,6 +37,7 @@ RANK_FACTS = pa.schema(
         "n_targets": pa.int32(),
         "better": pa.list_(pa.int32()),
         "ties": pa.list_(pa.int32()),
+        "repeated": pa.list_(pa.bool_()),  # whether the user had the target before
         "first": pa.list_(pa.int32()),
         "seconds": pa.float32(),
         "reason": pa.string(),
@@ -192,8 +193,9 @@ def rank_facts(
     in          as `top_k`, and targets list<int>: distinct item indices
     models      name -> path of an exported model
     candidates  (items,) int: the item indices that are ranked
-    out         user_id, model, n_targets int, better list<int>, ties list<int>, for `metrics.per_user`; first list<int>,
-                the first candidates of the ranking; seconds float that scoring took of this process; reason
+    out         user_id, model, n_targets int, better list<int>, ties list<int>, repeated list<bool>: whether the
+                target is in the history; for `metrics.per_user` and `metrics.by_part`. first list<int>, the first
+                candidates of the ranking; seconds float that scoring took of this process; reason
                 (RANK_FACTS_SCHEMA), one row a user and model
     """
     is_candidate = np.zeros(np.max(candidates, initial=0) + 1, bool)
@@ -211,6 +213,7 @@ def _rank_facts(
     usable = np.array([reason is None for reason in reasons], bool)
     better: list[np.ndarray | None] = [None] * len(batch)
     ties: list[np.ndarray | None] = [None] * len(batch)
+    repeated: list[np.ndarray | None] = [None] * len(batch)
     first: list[np.ndarray | None] = [None] * len(batch)
     seconds: list[float | None] = [None] * len(batch)
     targets, counts = batch.column("targets"), lengths_of(batch.column("targets"))
@@ -226,6 +229,8 @@ def _rank_facts(
         wanted = padded(targets.take(pa.array(rows.places)), counts[rows.places].max(), np.int32)
         for place, above, equal in zip(rows.places, *metrics.facts(scores, candidates, wanted), strict=True):
             better[place], ties[place] = above[: counts[place]], equal[: counts[place]]
+        for place, row, had in zip(rows.places, wanted, rows.inputs["items"], strict=True):
+            repeated[place] = np.isin(row[: counts[place]], had)
     return pa.RecordBatch.from_arrays(
         [
             batch.column("user_id").cast(pa.string()),
@@ -233,6 +238,7 @@ def _rank_facts(
             pa.array(counts, pa.int32(), mask=~usable),
             pa.array(better, RANK_FACTS.field("better").type),
             pa.array(ties, RANK_FACTS.field("ties").type),
+            pa.array(repeated, RANK_FACTS.field("repeated").type),
             pa.array(first, RANK_FACTS.field("first").type),
             pa.array(seconds, pa.float32()),
             pa.array(reasons, pa.string()),

@@ -13,6 +13,7 @@ from reports.flow import UPRIGHT, WIDE, flow
 from reports.svg import ticks
 
 KS = (5, 10, 20)
+PARTS = {"repeated": "bought before", "first": "first time"}  # of the targets, judged apart
 PLAIN = ("ndcg@10", "recall@10")  # the metrics that are drawn and put into sentences
 QUESTIONS = {"test": "The test", "validation": "Validation", "night": "The nights held out"}
 
@@ -172,6 +173,12 @@ def question(row: Mapping[str, Any]) -> dict[str, Any]:
         (name, ks)
         for key, name in words.METRICS.items()
         if (ks := [(k, f"{key}@{k}") for k in KS if f"{key}@{k}" in known])
+    ]
+    groups += [
+        (f"{words.METRICS[key]}, {of}", [(10, metric)])
+        for part, of in PARTS.items()
+        for key in ("ndcg", "recall")
+        if (metric := f"{key}@10/{part}") in known
     ]
     metrics = [metric for _, ks in groups for _, metric in ks]
     return {

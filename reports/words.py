@@ -8,7 +8,7 @@ from typing import Any
 from reports.facts import number, rows
 
 NOTHING = "–"
-METRICS = {"hr": "HR", "recall": "Recall", "ndcg": "NDCG", "mrr": "MRR"}
+METRICS = {"hr": "HR", "recall": "Recall", "ndcg": "NDCG", "mrr": "MRR", "map": "MAP"}
 
 
 def count(value: Any) -> str:

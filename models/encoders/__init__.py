@@ -18,7 +18,7 @@ from models.encoders.transformer import Transformer
 def make_encoder(model: Model, positions: int) -> tf.keras.layers.Layer:
     """The encoder that `model.name` names."""
     match model.name:
-        case "gru":
+        case "gru" | "repeat":
             return Gru(model.width, model.blocks, model.dropout)
         case "lstm":
             return Lstm(model.width, model.blocks, model.dropout)

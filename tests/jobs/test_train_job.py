@@ -46,10 +46,11 @@ def registry(shop: Path):
     return connect(f"sqlite:///{shop}/mlflow.db", f"{shop}/artifacts")
 
 
-def test_a_baseline_is_fitted_as_of_both_dates_and_registered(shop):
-    run = job(shop, "set_id=small", "model=frequency_decay")
+@pytest.mark.parametrize("name", ["frequency_decay", pytest.param("tifu_knn", marks=pytest.mark.long)])
+def test_a_baseline_is_fitted_as_of_both_dates_and_registered(shop, name):
+    run = job(shop, "set_id=small", f"model={name}")
     assert run.returncode == 0, run.stderr
-    (version,) = (v for v in registry(shop).versions("next_item") if v.tags["model"] == "frequency_decay")
+    (version,) = (v for v in registry(shop).versions("next_item") if v.tags["model"] == name)
     assert version.tags["kind"] == "baseline"
     assert version.tags["set_id"] == "small"
     assert version.tags["as_of"] == "2017-12-01T00:00:00Z"

@@ -95,7 +95,7 @@ D = 1 / np.log2(np.arange(2, 30))  # the discount of ranks 1, 2, …
 def test_metrics_of_a_typed_in_ranking(better, ties, targets, k, hr, recall, ndcg, mrr):
     result = per_user([np.array(better, int)], [np.array(ties, int)], np.array([targets]), (k,))
     expected = {f"hr@{k}": hr, f"recall@{k}": recall, f"ndcg@{k}": ndcg, f"mrr@{k}": mrr}
-    assert {name: values[0] for name, values in result.items()} == pytest.approx(expected)
+    assert {name: result[name][0] for name in expected} == pytest.approx(expected)
 
 
 def by_brute_force(scores, candidates, targets, k):
@@ -110,8 +110,10 @@ def by_brute_force(scores, candidates, targets, k):
         ideal = sum(1 / np.log2(1 + rank) for rank in range(1, min(k, len(targets)) + 1))
         gain = sum(1 / np.log2(1 + rank) for rank in within)
         first = 1 / within[0] if within else 0
-        found.append((bool(within), len(within) / len(targets), gain / ideal, first))
-    return dict(zip((f"hr@{k}", f"recall@{k}", f"ndcg@{k}", f"mrr@{k}"), np.mean(found, axis=0), strict=True))
+        precisions = sum((place + 1) / rank for place, rank in enumerate(within)) / len(targets)
+        found.append((bool(within), len(within) / len(targets), gain / ideal, first, precisions))
+    names = [f"{name}@{k}" for name in ("hr", "recall", "ndcg", "mrr", "map")]
+    return dict(zip(names, np.mean(found, axis=0), strict=True))
 
 
 @st.composite
@@ -132,7 +134,7 @@ def test_metrics_are_the_mean_over_all_orders_of_the_equals(case):
 
 def test_every_metric_comes_at_every_k():
     names = set(judged(SCORES, CANDIDATES, [3], KS))
-    assert names == {f"{name}@{k}" for name in ("hr", "recall", "ndcg", "mrr") for k in (5, 10, 20)}
+    assert names == {f"{name}@{k}" for name in ("hr", "recall", "ndcg", "mrr", "map") for k in (5, 10, 20)}
 
 
 @pytest.mark.parametrize("n_targets", [0, 1])

@@ -113,7 +113,7 @@ GOOD = ([3], [1], [0.0], [4])
 def test_a_bad_row_costs_that_user_only(paths, bad, reason):
     rows = iter([batch([GOOD, bad, GOOD])])
     result = next(rank_facts(rows, {"m": paths["frequency"]}, INDICES)).to_pylist()
-    empty = {"user_id": "u1", "model": "m", "n_targets": None, "better": None, "ties": None, "reason": reason}
+    empty = dict.fromkeys(RANK_FACTS.names) | {"user_id": "u1", "model": "m", "reason": reason}
     assert result[1] == empty
     assert result[0]["better"] == result[2]["better"] != [] and result[0]["reason"] is None
     if "targets" not in reason and reason != NO_HISTORY:
@@ -179,6 +179,7 @@ def test_facts_are_those_of_the_models_scores(paths):
             row = rows[f"u{n}", name]
             assert (row["better"], row["ties"]) == (better[0].tolist(), ties[0].tolist())
             assert row["n_targets"] == len(targets)
+            assert row["repeated"] == [target in items for target in targets]
 
 
 def test_an_older_model_is_judged_on_the_candidates_of_today(paths):

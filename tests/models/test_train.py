@@ -62,7 +62,18 @@ def test_every_row_is_read_exactly_once_an_epoch_however_many_ranks(examples_pat
 
 
 USUAL = ("sgd", "lazy adam")
-EXACT = ("sgd", "lazy sgd", "dense adam", "lazy adam", "uniform gru", "softmax", "bsarec", "bert4rec", "hstu")
+EXACT = (
+    "sgd",
+    "lazy sgd",
+    "dense adam",
+    "lazy adam",
+    "uniform gru",
+    "softmax",
+    "bsarec",
+    "bert4rec",
+    "hstu",
+    "repeat",
+)
 
 
 @pytest.mark.parametrize(

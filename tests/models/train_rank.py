@@ -55,6 +55,7 @@ CASES = {
     ),
     "bert4rec": Case(model={"name": "bert4rec", "dropout": 0.3, "loss": "softmax", "norm": "post"}),
     "hstu": Case(model={"name": "hstu", "dropout": 0.3}),
+    "repeat": Case(model={"name": "repeat", "repeat": 4, "dropout": 0.3}),
     "softmax": Case(model={"loss": "softmax"}),
 }
 

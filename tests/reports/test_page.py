@@ -202,3 +202,14 @@ def test_what_is_there_is_never_thinner_than_a_hair():
 )
 def test_ticks_are_round_and_hold_the_values(low, high, expected):
     assert ticks(low, high, wanted=4 if low else 5) == expected
+
+
+def test_repeated_and_first_time_items_have_columns_of_their_own_where_they_were_judged():
+    facts = copy.deepcopy(FACTS)
+    for number, model in enumerate(facts["metrics"][0]["models"]):
+        for part in ("repeated", "first"):
+            values = {"mean": 0.3 + number / 8, "low": 0.2, "high": 0.9}
+            model["values"] |= {f"ndcg@10/{part}": values, f"recall@10/{part}": values}
+    text = Page(render(facts)).text["metrics"]
+    for name in ("NDCG, bought before", "Recall, bought before", "NDCG, first time", "Recall, first time"):
+        assert text.count(name) == 1

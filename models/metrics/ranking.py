@@ -1,7 +1,7 @@
 """Ranking facts and metrics: exact, and exact about ties.
 
 A ranking is judged in two steps. `facts` reduces a user's scores to two numbers a target: how many candidates
-score better, and how many the same. `per_user` turns these into HR, recall, NDCG and MRR. Where candidates
+score better, and how many the same. `per_user` turns these into HR, recall, NDCG, MRR and MAP. Where candidates
 have equal scores a metric is its expectation over all orders among the equals, so that no model gains or
 loses by how ties happen to fall (McSherry and Najork, 2008, "Computing Information Retrieval Performance
 Measures Efficiently in the Presence of Tied Scores").
@@ -15,15 +15,6 @@ import numpy as np
 KS = (5, 10, 20)
 PADDING = 0  # item index of a target that is none
 NO_TARGET = -1  # `better` of padding
-BLOCK = 4_000_000  # random draws held at a time by the bootstrap
-
-
-class Interval(NamedTuple):
-    """A mean and its bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
 
 
 def facts(
@@ -85,7 +76,7 @@ def per_user(
     n_targets: np.ndarray,
     ks: Sequence[int] = KS,
 ) -> dict[str, np.ndarray]:
-    """Metrics of each user, `hr@k`, `recall@k`, `ndcg@k`, `mrr@k` for each k, each float64 (users,).
+    """Metrics of each user, `hr@k`, `recall@k`, `ndcg@k`, `mrr@k`, `map@k` for each k, each float64 (users,).
 
     better, ties  (users, targets) as `facts` gives them, or one array a user; ties = 0: not found
     n_targets     (users,) int >= 1: all targets, found or not
@@ -95,6 +86,8 @@ def per_user(
     ndcg@k    sum of 1 / log2(1 + rank) over the targets among the first k, divided by that of an
               ideal ranking, which has min(k, number of targets) targets at its top
     mrr@k     1 / rank of the first target, 0 if that is not among the first k
+    map@k     average precision: of each target among the first k the share of targets among the items down to it,
+              summed and divided by the number of targets (Voorhees and Harman, 2005, "TREC")
     """
     better, ties = padded(better, NO_TARGET), padded(ties, 0)
     n_targets = np.asarray(n_targets)
@@ -109,6 +102,7 @@ def per_user(
             "leave users without targets out, and count all of the others"
         )
     first = _First.of(better, ties)
+    precisions = _precisions(better, ties, max(ks, default=0))
     result: dict[str, np.ndarray] = {}
     for k in ks:
         recalled, gain = _hits_and_gain(better, ties, k)
@@ -117,6 +111,7 @@ def per_user(
         result[f"recall@{k}"] = recalled / n_targets
         result[f"ndcg@{k}"] = gain / _discounts(k)[np.minimum(k, n_targets)]
         result[f"mrr@{k}"] = reciprocal
+        result[f"map@{k}"] = precisions[:, :k].sum(axis=1) / n_targets
     return result
 
 
@@ -139,6 +134,31 @@ def _hits_and_gain(better: np.ndarray, ties: np.ndarray, k: int) -> tuple[np.nda
     return ((high - low) * share).sum(axis=1), ((discounts[high] - discounts[low]) * share).sum(axis=1)
 
 
+def _precisions(better: np.ndarray, ties: np.ndarray, k: int) -> np.ndarray:
+    """What each of the first k ranks is expected to add to the sum of precisions at targets, (users, k).
+
+    Of t equals below b better ones, m are targets, and h targets stand above them. The j-th of the tie is a target with
+    probability m / t, and where it is, (j - 1)(m - 1) / (t - 1) of those before it in the tie are expected to be targets: a
+    target adds (h + 1 + (j - 1)(m - 1) / (t - 1)) / (t (b + j)) to the rank b + j.
+    """
+    last = np.iinfo(np.int64).max
+    order = np.sort(np.where(ties > 0, better, last), axis=1)  # (users, targets): ties side by side
+    size = np.take_along_axis(ties, np.where(ties > 0, better, last).argsort(axis=1, kind="stable"), axis=1)
+    place = np.arange(order.shape[1])
+    starts = np.diff(order, axis=1, prepend=-1) != 0
+    ends = np.diff(order, axis=1, append=-1) != 0
+    above = np.maximum.accumulate(np.where(starts, place, 0), axis=1)  # h
+    until = np.minimum.accumulate(np.where(ends, place + 1, len(place))[:, ::-1], axis=1)[:, ::-1]
+    others = (until - above - 1) / np.maximum(size - 1, 1)  # (m - 1) / (t - 1)
+    found = np.zeros((len(better), k))
+    for rank in range(1, k + 1):
+        inside = rank - order  # j
+        reached = (inside >= 1) & (inside <= size)
+        adds = (above + 1 + (inside - 1) * others) / (np.maximum(size, 1) * rank)
+        found[:, rank - 1] = np.where(reached, adds, 0.0).sum(axis=1)
+    return found
+
+
 class _First(NamedTuple):
     """Each user's best tie that has a target: the first target of any order is in it. Each int (users,)."""
 
@@ -155,7 +175,12 @@ class _First(NamedTuple):
         best = above.argmin(axis=1)
         rows = np.arange(len(better))
         same = (above == above[rows, best][:, None]) & (ties > 0)
-        return cls(better[rows, best].astype(int), ties[rows, best].astype(int), same.sum(axis=1))
+        found = ties[rows, best] > 0
+        return cls(
+            np.where(found, better[rows, best], 0).astype(int),
+            ties[rows, best].astype(int),
+            same.sum(axis=1),
+        )
 
     def within(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Probability that the first target is among the first k, and its expected reciprocal rank there.
@@ -173,34 +198,6 @@ class _First(NamedTuple):
             reciprocal += here / (self.better + r)
             none_yet -= here
         return 1 - none_yet, reciprocal
-
-
-def mean_and_interval(values: np.ndarray, resamples: int, confidence: float, seed: int) -> Interval:
-    """The mean of `values` (users,) and its percentile bootstrap interval, resampling users."""
-    return means_and_intervals(np.asarray(values)[:, None], resamples, confidence, seed)[0]
-
-
-def means_and_intervals(values: np.ndarray, resamples: int, confidence: float, seed: int) -> list[Interval]:
-    """The mean of each column of `values` (users, columns) and its percentile bootstrap interval.
-
-    A resample draws users, each with the whole row: columns stay paired, and all share one matrix product of how often
-    each user was drawn. Efron and Tibshirani, 1993, "An Introduction to the Bootstrap", chapter 13.
-    """
-    values = np.asarray(values, np.float64)
-    users = len(values)
-    if not users:
-        raise ValueError("no users to take a mean of: expected at least one value")
-    if resamples < 1 or not 0 < confidence < 1:
-        raise ValueError(f"expected resamples >= 1 and 0 < confidence < 1, got {resamples} and {confidence}")
-    rng = np.random.default_rng(seed)
-    block, means = max(1, BLOCK // users), []
-    for done in range(0, resamples, block):
-        rows = min(block, resamples - done)
-        drawn = rng.integers(users, size=(rows, users)) + users * np.arange(rows)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=rows * users).reshape(rows, users)
-        means.append(times @ values / users)  # (rows, columns)
-    ends = np.quantile(np.concatenate(means), [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    return [Interval(*map(float, column)) for column in zip(values.mean(axis=0), *ends, strict=True)]
 
 
 def padded(rows: np.ndarray | Sequence[np.ndarray], fill: int) -> np.ndarray:
