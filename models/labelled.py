@@ -42,6 +42,8 @@ class LabelledModel(tf.Module):
     ):
         super().__init__()
         assert task.label is not None
+        if model.name == "hstu":
+            raise ValueError("model=hstu wants the ages of sessions, which tasks with labels do not give: take another")
         label: Label = task.label
         tf.keras.utils.set_random_seed(seed)
         self.vocabulary_size = len(counts)
@@ -77,7 +79,7 @@ class LabelledModel(tf.Module):
         self, items: tf.Tensor, sessions: tf.Tensor, features: tf.Tensor, noise: Noise | None
     ) -> tf.Tensor:
         """(batch, any length) int32 x 2, (batch, features) -> (batch, the head's outputs)."""
-        items, sessions = last_events(items, sessions, self.length)
+        items, sessions, _ = last_events(items, sessions, tf.zeros_like(items, tf.float32), self.length)
         events = number_positions(self.vectors.read(items), sessions, self.positions)
         baskets = basket_means(self.vectors(events.items), events.positions, self.positions)
         states = self.encoder(baskets, filled(events.count, self.positions), noise=noise)

@@ -58,8 +58,9 @@ class NextItemModel(tf.Module):
 
     def batch_loss(self, batch: Mapping[str, tf.Tensor], sample: Sample | None, noise: Noise | None) -> Loss:
         """`loss` of the rows of an example set."""
-        columns = (batch[name] for name in ("items", "sessions", "weights"))
-        return self.loss(*columns, sample, noise, batch["ages"])
+        return self.loss(
+            batch["items"], batch["sessions"], batch["weights"], sample, noise, batch["ages"]
+        )
 
     def loss(
         self,

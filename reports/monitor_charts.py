@@ -85,12 +85,12 @@ def grid(nights: Sequence[date], rows: Sequence[tuple[str, Mapping[date, Cell], 
 def _cell(x: float, y: float, slot: float, tall: float, cell: Cell | None, night: date) -> Markup:
     box = {"x": x + 1, "y": y + 2, "width": max(slot - 2, 1), "height": tall - 4, "rx": 2}
     if cell is None:
-        return tag("rect", class_="cell none", **box)  # type: ignore[arg-type]
+        return tag("rect", class_="cell none", **box)
     kind = {None: "unjudged", True: "passed", False: "broken"}[cell.passed]
     full = 0.12 + 0.88 * min(max(cell.share, 0.0), 1.0)
-    box["fill_opacity"] = "1" if kind != "passed" else f"{full:.2f}"  # type: ignore[assignment]
+    box["fill_opacity"] = "1" if kind != "passed" else f"{full:.2f}"
     told = tag("title", f"{_day(night)}: {cell.told}")
-    return tag("g", tag("rect", class_=f"cell {kind}", **box), told)  # type: ignore[arg-type]
+    return tag("g", tag("rect", class_=f"cell {kind}", **box), told)
 
 
 def volume(
