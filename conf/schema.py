@@ -147,11 +147,9 @@ class Label:
     head: str = "binary"  # what a label is: `binary`, one of `classes`, or an `amount`
     loss: str = "cross_entropy"  # of binary and classes; of an amount `lognormal` (zero-inflated) or `mse`
     weight: str = "none"  # `balanced`: each class, or side of a binary question, weighs alike
-    sharing: str = (
-        "bottom"  # of several targets behind the encoder: bottom (all but the last layer), mmoe or ple
-    )
+    sharing: str = "bottom"  # of several targets, behind the encoder: bottom, mmoe or ple
     experts: int = 4  # that they share, of mmoe and ple
-    balance: str = "fixed"  # of their losses: `fixed`, or weights that are learnt by their `uncertainty`
+    balance: str = "fixed"  # of their losses: fixed, or by `uncertainty`, which is learnt
     limit: int = 20  # targets or classes: those with the most labels in training; other classes are one more
     horizon_days: int = 28  # after a moment, in which `outcomes` happen
     snapshots: int = 4  # moments, a horizon apart, whose users are training rows; one more validates
