@@ -7,7 +7,7 @@ PYTEST = $(PYTHON) -m pytest -v --durations=15 -n 2 --dist loadfile
 CODE = $(wildcard features models jobs conf reports serving)
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 
-.PHONY: help setup demo test test-long test-cluster test-quick bench-data bench-night bench-runaway bench-catalogue bench-score bench-warm-start bench-train bench-serve scale lint format wheel docs ui tensorboard requirements clean
+.PHONY: help setup demo tasks test test-long test-cluster test-quick bench-data bench-night bench-runaway bench-catalogue bench-score bench-warm-start bench-train bench-serve scale services lint format wheel docs ui airflow airflow-demo tensorboard requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'

@@ -374,9 +374,7 @@ class Monitor:
     least_users: int = 200  # with fewer users there is nothing to judge of realised metrics
     least_nights: int = 7  # with fewer earlier nights likewise
     realised_lower: float = 0.7  # the least that passes, by the mean of the nights before
-    calibration_upper: float = (
-        0.05  # most that passes, of the mean distance between told and seen probabilities
-    )
+    calibration_upper: float = 0.05  # most of the mean distance between told and seen probabilities
     probabilities: bool = False  # scores are probabilities that an item is taken: their calibration is judged
     activity: list[int] = field(
         default_factory=lambda: [3, 10]
@@ -448,9 +446,7 @@ class Config:
     exclude_seen: bool = True  # there: items that a user had are no candidates, the target apart
     users: str = ""  # the file of ids, one a line, that `jobs/erase.py` erases
     rules: str = ""  # the YAML or CSV file that `jobs/rules.py` takes the table of that name from
-    champion: int | None = (
-        None  # of `jobs/rollback.py`: the version that must be champion; none: whichever is
-    )
+    champion: int | None = None  # of `jobs/rollback.py`: which must be champion; none: whichever is
     dry_run: bool = False  # of `jobs/migrate.py`: say what is to be done, and do nothing
     source: Source = field(default_factory=Source)
     spark: SparkSettings = field(default_factory=SparkSettings)
