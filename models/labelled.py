@@ -43,7 +43,9 @@ class LabelledModel(tf.Module):
         super().__init__()
         assert task.label is not None
         if model.name == "hstu":
-            raise ValueError("model=hstu wants the ages of sessions, which tasks with labels do not give: take another")
+            raise ValueError(
+                "model=hstu wants the ages of sessions, which tasks with labels do not give: take another"
+            )
         label: Label = task.label
         tf.keras.utils.set_random_seed(seed)
         self.vocabulary_size = len(counts)

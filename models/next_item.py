@@ -58,9 +58,7 @@ class NextItemModel(tf.Module):
 
     def batch_loss(self, batch: Mapping[str, tf.Tensor], sample: Sample | None, noise: Noise | None) -> Loss:
         """`loss` of the rows of an example set."""
-        return self.loss(
-            batch["items"], batch["sessions"], batch["weights"], sample, noise, batch["ages"]
-        )
+        return self.loss(batch["items"], batch["sessions"], batch["weights"], sample, noise, batch["ages"])
 
     def loss(
         self,

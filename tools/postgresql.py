@@ -37,7 +37,7 @@ def server(folder: Path, password: Path, settings: Sequence[str] = ()) -> Iterat
         shutil.chown(folder, "nobody", "nogroup")
     quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, **as_whom}
     if not (folder / "data" / "PG_VERSION").exists():
-        shown = folder / "password"  # to the server's user, who may not read ours, and for no longer than that
+        shown = folder / "password"  # to the server's user, who may not read ours, for as long as it takes
         shown.touch(0o600)
         shown.write_bytes(password.read_bytes())
         if as_whom:

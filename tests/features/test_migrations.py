@@ -38,9 +38,21 @@ SHAPES = {
         "identity_files": "1aff1238",
         "erased_users": "8e7c8bb6",
         "quality": "88e36d08",
-        "rules": "1ab2af6c",
         "predictions": "6eeec637",
         "promotions": "51c03775",
+    },
+    2: {
+        "events": "d3af7e8c",
+        "quarantine": "d95159d3",
+        "ingested_files": "4207e7f3",
+        "identities": "189859c4",
+        "identity_files": "1aff1238",
+        "erased_users": "8e7c8bb6",
+        "quality": "88e36d08",
+        "rules": "1ab2af6c",
+        "predictions": "6eeec637",
+        "promotions": "fbd26daa",
+        "monitoring": "16db5bc3",
     },
 }
 """Number of the format -> table that is made from no other -> digest of its columns and its layout."""
