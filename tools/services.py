@@ -46,6 +46,7 @@ def mlflow(folder: Path, port: int, socket: str, password: Path) -> Iterator[str
         "MLFLOW_BACKEND_STORE_URI": store,
         "MLFLOW_ARTIFACTS_DESTINATION": (folder / "artifacts").as_uri(),
         "MLFLOW_SERVE_ARTIFACTS": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # a dozen processes for what nobody here asks of it
         "PGPASSWORD": password.read_text().strip(),
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
