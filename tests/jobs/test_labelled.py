@@ -21,7 +21,6 @@ DS = "2026-11-30"
 USERS = 12
 SETTINGS = [
     "promote.holdout_days=7",
-    "promote.resamples=20",
     "task=churn",
     "task.length=16",
     "task.positions=4",
