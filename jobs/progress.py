@@ -7,8 +7,6 @@ from models.course import Course, Epoch
 from models.listening import Listener, Step
 
 EVERY = 10.0  # seconds between lines inside an epoch
-
-
 OF_RANKING = ("ndcg@10", "recall@10")  # of the many metrics of a ranking, those that are said
 
 
