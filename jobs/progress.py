@@ -7,6 +7,7 @@ from models.course import Course, Epoch
 from models.listening import Listener, Step
 
 EVERY = 10.0  # seconds between lines inside an epoch
+OF_RANKING = ("ndcg@10", "recall@10")  # of the many metrics of a ranking, those that are said
 
 
 class Progress(Listener):
@@ -42,9 +43,10 @@ class Progress(Listener):
         self.done += 1
         self.since = None
         left = (time.monotonic() - self.began) / self.done * (self.epochs - epoch.number)
+        shown = [name for name in OF_RANKING if name in epoch.metrics] or list(epoch.metrics)
+        metrics = "".join(f"{name} {epoch.metrics[name]:.4f}  " for name in shown)
         self._say(
-            f"  epoch {epoch.number}/{self.epochs}  loss {epoch.loss:.3f}  ndcg@10 "
-            f"{epoch.metrics['ndcg@10']:.4f}  recall@10 {epoch.metrics['recall@10']:.4f}  "
+            f"  epoch {epoch.number}/{self.epochs}  loss {epoch.loss:.3f}  {metrics}"
             f"{self.rows / epoch.training_seconds:,.0f} rows/s  {epoch.seconds:.1f} s  "
             f"{'best so far' if epoch.best else 'no better'}"
             + (f"  at most {lasting(left)} to go" if epoch.number < self.epochs else "")

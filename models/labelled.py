@@ -68,6 +68,7 @@ class LabelledModel(tf.Module):
 
     def sample(self, items: tf.Tensor, seed: tf.Tensor) -> None:
         """Nothing is drawn for a step."""
+        return None  # AutoGraph cannot read a function without a statement
 
     def batch_loss(self, batch: Mapping[str, tf.Tensor], sample: None, noise: Noise | None) -> Loss:
         """The loss of each answer that there is, by its weight."""

@@ -1,25 +1,18 @@
-"""A task with labels, whole through the chain, in a shop that is typed in: examples, baseline, encoder, judgement."""
+"""The example set of a task with labels, from the raw logs of a shop that is typed in."""
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from conf.load import load
 from features.examples import set_id_of
 from features.lake import Lake
 from jobs.examples import examples
 from jobs.job import InputError
-from jobs.judge_labels import judge_labels
-from jobs.tasks import summed
-from jobs.train import train
 from models.answers import answers
 from models.example_set import open_example_set
-from models.registry import connect
 from tests.jobs.nights import night, shop
 from tests.shop import line, write_log
 
@@ -28,20 +21,11 @@ DS = "2026-11-30"
 USERS = 12
 SETTINGS = [
     "promote.holdout_days=7",
-    "promote.resamples=20",
     "task=churn",
     "task.length=16",
     "task.positions=4",
 ]
 SETTINGS += ["task.label.horizon_days=7", "task.label.snapshots=2"]
-SMALL = [
-    "model=gru",
-    "model.width=8",
-    "model.blocks=1",
-    "train.epochs=2",
-    "train.batch_size=8",
-    "train.ranks=1",
-]
 
 
 def purchases() -> list[dict]:
@@ -66,18 +50,13 @@ def hour_of(user: int) -> int:
 @pytest.fixture(scope="module")
 def season(spark, tmp_path_factory):
     folder = tmp_path_factory.mktemp("labelled")
-    conf = shop(folder, DS, *SETTINGS, f"report={folder}/report")
+    conf = shop(folder, DS, *SETTINGS)
     lake = Lake(spark, conf.lake)
     write_log(folder / "raw", DS, *purchases())
     night(spark, conf)
     said, again = examples(conf, lake), examples(conf, lake)
     with pytest.raises(InputError) as too_few:
         examples(replace(conf, promote=replace(conf.promote, holdout_days=6)), lake)
-    train(replace(conf, model=load(["model=naive"]).model))
-    small = load(SMALL)
-    encoder = train(replace(conf, model=small.model, train=small.train))
-    judged = judge_labels(conf)
-    told = json.loads(Path(judged["file"]).read_text())
     opened = open_example_set(f"{conf.lake}/examples/{set_id_of(conf)}")
     return SimpleNamespace(**locals())
 
@@ -108,37 +87,3 @@ def test_users_of_each_snapshot_are_rows_with_what_they_did_in_the_horizon_behin
 def test_an_example_set_that_is_there_is_left_and_a_horizon_that_is_not_over_is_refused(season):
     assert season.again["note"] == "it is there already"
     assert "promote.holdout_days is 6, and a label of churn takes 7 days" in season.too_few
-
-
-def test_models_are_registered_and_judged_beside_the_baseline(season):
-    versions = connect(season.conf.registry, season.conf.artifacts).versions("churn")
-    assert [(v.tags["model"], v.tags["kind"]) for v in versions] == [
-        ("naive", "baseline"),
-        ("gru", "encoder"),
-    ]
-    assert season.encoder["rows_per_epoch_seen"] == str(2 * USERS)
-    assert season.told["users"] == USERS
-    assert season.told["models"]["naive"]["roc_auc"]["value"]["mean"] == 1.0, "recency tells them apart"
-    summary = summed(season.told)
-    assert summary["churn.baseline.roc_auc"] == 1.0
-    assert set(summary) >= {"churn.roc_auc", "churn.difference.roc_auc", "churn.log_loss"}
-    (mean, low, high) = summary["churn.difference.roc_auc"]
-    assert low <= mean <= high <= 0
-
-
-def test_a_registered_model_answers_raw_ids_as_mlflow_loads_it(season):
-    import mlflow
-    import pandas as pd
-
-    connect(season.conf.registry, season.conf.artifacts)
-    model = mlflow.pyfunc.load_model("models:/churn/2")
-    width = season.opened.lengths()["features"][1]
-    user = {
-        "item_ids": [["milk", "tea 1"]],
-        "sessions": [[1, 2]],
-        "ages": [[3.0, 1.0]],
-        "features": [[0.0] * width],
-        "naive": [[2.0]],
-    }
-    (value,) = model.predict(pd.DataFrame(user))["value"]
-    assert 0 < value[0] < 1
