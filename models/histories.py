@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from models.top_k import USERS
 
+BROKEN = "the arrays of its row are broken"
 NO_HISTORY = "no history: what is best for everyone"
 SEQUENCE = {"items": np.int32, "sessions": np.int32, "ages": np.float32}
 SHORTEST = 32  # histories are padded to this length, or the next power of two that holds them
@@ -46,6 +47,8 @@ def unusable(batch: pa.RecordBatch, targets: bool = False) -> list[str | None]:
         users = np.repeat(np.arange(len(batch)), lengths_of(batch.column(name)))
         reasons[users[broken.to_numpy(zero_copy_only=False)]] = f"{name} has a value that is no number"
         reasons[batch.column(name).is_null().to_numpy(zero_copy_only=False)] = f"{name} is null"
+    nulls = [batch.column(name).is_null().to_numpy(zero_copy_only=False) for name in SEQUENCE]
+    reasons[np.all(nulls, axis=0)] = BROKEN
     return reasons.tolist()
 
 

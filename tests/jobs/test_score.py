@@ -29,7 +29,7 @@ from jobs.rules import rules
 from jobs.score import score, shelf_as_of
 from jobs.similar_items import similar_items
 from models.export import export
-from models.histories import NO_HISTORY
+from models.histories import BROKEN, NO_HISTORY
 from models.next_item import NextItemModel
 from models.registry import CHAMPION, connect
 from models.scoring import best_items, load, on_shelf
@@ -133,7 +133,7 @@ def test_every_user_gets_a_row_and_what_became_of_them_is_counted(shopped):
 
 
 def test_a_broken_row_costs_that_user_only_and_says_why(shopped):
-    assert shopped.rows["dan"] == (None, None, "items is null")
+    assert shopped.rows["dan"] == (None, None, BROKEN)
 
 
 def test_who_has_no_history_gets_what_is_best_for_everyone(shopped):
