@@ -39,7 +39,13 @@ NIGHT = "2026-11-02"
 MIDNIGHT = 1_793_664_000_000_000  # the end of that night: 2026-11-03 00:00 UTC
 GAP = 30 * MINUTE
 TYPES = ("purchase", "purchase", "view", "mail")
-ACTIVE = {"view": True, "cart": True, "purchase": True, "impression": False, "mail": False}  # as conf/source/plain.yaml
+ACTIVE = {
+    "view": True,
+    "cart": True,
+    "purchase": True,
+    "impression": False,
+    "mail": False,
+}  # as conf/source/plain.yaml
 TASK = Task(event_types=["purchase"], length=64, positions=16, k=10)
 
 
