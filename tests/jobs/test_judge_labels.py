@@ -68,9 +68,9 @@ def test_a_registered_model_answers_raw_ids_as_mlflow_loads_it(judged):
     connect(judged.conf.registry, judged.conf.artifacts)
     model = mlflow.pyfunc.load_model("models:/purchase/2")
     user = {
-        "item_ids": [["item-3", "item-4"], ["item-5"]],
-        "sessions": [[1, 2], [1]],
-        "ages": [[3.0, 1.0], [2.0]],
+        "item_ids": [["item-3", "item-4"]] * 2,
+        "sessions": [[1, 2]] * 2,
+        "ages": [[3.0, 1.0]] * 2,
         "features": [[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]],
         "naive": [[0.0, 0.0], [0.0, 0.0]],
     }
