@@ -48,7 +48,7 @@ def fit(
 
 def matrix(interactions: Sequence[np.ndarray] | sparse.csr_matrix, items: int | None) -> sparse.csr_matrix:
     """(users, items) float32: how often each user had each item."""
-    if sparse.issparse(interactions):
+    if isinstance(interactions, sparse.spmatrix | sparse.sparray):
         return sparse.csr_matrix(interactions, dtype=np.float32)
     columns = np.concatenate([np.asarray(row, int) for row in interactions] or [np.zeros(0, int)])
     size = items if items is not None else int(columns.max(initial=-1)) + 1
