@@ -169,7 +169,8 @@ def gate(
 
 def is_refresh(challenger: Version, champion: Version) -> bool:
     """Whether it is the champion's own configuration, trained on newer data."""
-    return challenger.tags["configuration"] == champion.tags["configuration"]
+    ours, theirs = (version.tags.get("recipe") for version in (challenger, champion))
+    return ours is not None and ours == theirs  # of an earlier release there is none
 
 
 def guards_of(

@@ -48,7 +48,9 @@ def back_from(conf: Config, moves: list[Entry], stands: int | None) -> Entry:
     task = conf.task.name
     if stands is None:
         raise InputError(f"{task} has no champion: there is nothing to go back from")
-    won = [row for row in moves if row["kind"] != ROLLBACK]  # who was put back has not won against whom it replaced
+    won = [
+        row for row in moves if row["kind"] != ROLLBACK
+    ]  # who was put back has not won against whom it replaced
     came = next((row for row in reversed(won) if row["challenger_version"] == stands), None)
     if came is None or came["champion_version"] is None:
         how = "was the first champion" if came else "came into service by no row of the ledger"

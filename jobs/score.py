@@ -28,6 +28,7 @@ from features.questions import active_sequences
 from features.rules import RULES, shown
 from features.sequences import SEQUENCES, as_model_input
 from jobs.job import InputError, run, settled
+from jobs.ledger import settle_at_start
 from jobs.people import has_logins_since, sessions_as_of
 from jobs.trust import trusted
 from models.registry import CHAMPION, connect
@@ -38,6 +39,7 @@ from models.shelf import Shelf, shelf_of
 def score(conf: Config, lake: Lake, alias: str = CHAMPION) -> dict[str, Any]:
     in_spite = trusted(conf, lake.facts(QUALITY))
     registry = connect(conf.registry, conf.artifacts)
+    settle_at_start(conf, lake, registry)
     champion, task = registry.by_alias(conf.task.name, alias), task_of(conf.task.name, alias, CHAMPION)
     if champion is None:
         return {

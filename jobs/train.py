@@ -32,6 +32,7 @@ from models.commits import newest_facts
 from models.example_set import TRAIN, VALIDATION, ExampleSet, ExampleSetError, open_example_set
 from models.guard import KerasError, guard
 from models.registry import Registry, Version, configuration_hash, connect
+from models.registry_down import RegistryDown
 from models.shards import plan
 from models.warm_start import NONE, WarmStartError, fitting, resolve
 
@@ -122,6 +123,11 @@ def hash_of(conf: Config) -> str:
     return configuration_hash({"model": model, "train": train} | asked)
 
 
+def recipe_of(conf: Config) -> str:
+    """What is trained, but for data, seed, ranks and the weights that it begins from: a refresh has the same."""
+    return hash_of(replace(conf, train=replace(conf.train, seed=0, ranks=0, warm_start=NONE)))
+
+
 def facts_of(version: Version) -> dict[str, Any]:
     names = ("model", "set_id", "ranks", "ranks_asked", "rows_per_epoch_expected", "rows_per_epoch_seen")
     return {"version": version.version} | {n: version.tags[n] for n in names if n in version.tags}
@@ -133,6 +139,8 @@ def tags_of(conf: Config, examples: ExampleSet) -> dict[str, Any]:
         "model": conf.model.name,
         "kind": "encoder" if conf.model.name in ENCODERS else "baseline",
         "configuration": hash_of(conf),
+        "recipe": recipe_of(conf),
+        "example_version": examples.version,
         **{name: examples.spec[name] for name in ("set_id", "as_of", "validation_from")},
         **{name: "; ".join(said) for name, said in in_spite_of(conf).items()},
     }
@@ -191,7 +199,7 @@ def attempt(step: Callable[[Config], dict[str, Any]], conf: Config) -> None:
     """Runs a step that needs no Spark and prints its facts; ends with a plain message where the user can help."""
     try:
         facts = step(conf)
-    except (InputError, ExampleSetError, WarmStartError, KerasError, RanksFailed) as error:
+    except (InputError, ExampleSetError, WarmStartError, KerasError, RanksFailed, RegistryDown) as error:
         stop(str(error))
     except Untrusted as error:
         stop(str(error), UNTRUSTED)

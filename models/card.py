@@ -11,6 +11,7 @@ LONGEST = 5000
 ABOUT = {
     "kind": "kind",
     "set_id": "example set",
+    "example_version": "version of its table",
     "as_of": "trained on what lies before",
     "validation_from": "epoch chosen on the days from",
     "best_epoch": "epoch",
@@ -19,6 +20,7 @@ ABOUT = {
     "warm_start": "began from",
     "seconds": "seconds of training",
     "configuration": "configuration (hash)",
+    "digest": "files (SHA-256)",
     "in_spite_of": "trained in spite of",
 }
 """Tag of a version -> how the card calls it."""
@@ -43,11 +45,11 @@ def model_card(
 ) -> str:
     """The card.
 
-    tags    of the version;  params  of its run, `examples.version` and `git_commit` among them
+    tags    of the version;  params  of its run, `git_commit` among them
     judged  on the held-out days, of everybody;  segments  likewise, of groups of users
     """
     facts = [(label, tags[name]) for name, label in ABOUT.items() if name in tags]
-    facts += [(name, params[name]) for name in ("examples.version", "git_commit") if name in params]
+    facts += [(name, params[name]) for name in ("git_commit",) if name in params]
     text = [f"# {tags.get('model', 'A model')} of {task}", "", *_table(("", ""), facts)]
     for title, lines in (("Judged on held-out days", judged), ("The same by group of users", segments)):
         rows = [

@@ -15,8 +15,9 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlparse
-from urllib.request import url2pathname
+from urllib.request import url2pathname, urlopen
 
 # MLflow is to say nothing of its own accord, and to tell nobody: read when it is imported.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -32,12 +33,14 @@ from mlflow.models import ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, Schema
 
 from models.card import Line, model_card
+from models.registry_down import RegistryDown
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 MODEL_CODE = Path(__file__).with_name("registered_model.py")
 LABELLED_CODE = Path(__file__).with_name("registered_labelled.py")
 SAVED_MODEL = "artifacts/saved_model"  # inside a logged model
 SQLITE = "sqlite:///"
+ANSWERS_WITHIN = 30  # seconds
 PAGE = 1000  # versions, models or runs asked for at a time
 TENSORFLOW = packages_distributions()["tensorflow"][0]  # tensorflow or tensorflow-cpu
 SIGNATURE = ModelSignature(
@@ -155,7 +158,7 @@ class Registry:
             )
         with _tolerating("RESOURCE_ALREADY_EXISTS"):
             self.client.create_registered_model(task)
-        told = {name: str(value) for name, value in tags.items()}
+        told = {name: str(value) for name, value in tags.items()} | {"digest": digest(saved_model)}
         version = self.client.create_model_version(
             task,
             logged.model_uri,
@@ -277,8 +280,11 @@ def connect(registry_uri: str, artifacts: str, experiment: str = "footfall") -> 
 
     registry_uri  sqlite:///FILE (made where missing, which takes some seconds), http://HOST:PORT, …
     artifacts     a folder, or a URI that MLflow knows
-    Raises `ValueError` where the experiment is there already with its artifacts elsewhere.
+    Raises `ValueError` where the experiment is there already with its artifacts elsewhere, and `RegistryDown` where a server
+    does not answer: at once, and not after the minutes for which MLflow goes on trying.
     """
+    if registry_uri.startswith(("http://", "https://")):
+        _check_answers(registry_uri)
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # that pip itself is not installed
@@ -299,6 +305,16 @@ def connect(registry_uri: str, artifacts: str, experiment: str = "footfall") -> 
             f"keeps its artifacts in {found.artifact_location}: give that, or another registry"
         )
     return Registry(client, found.experiment_id)
+
+
+def digest(directory: str | Path) -> str:
+    """SHA-256 over the names and the bytes of all files below a directory."""
+    whole = hashlib.sha256()
+    for path in sorted(path for path in Path(directory).rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        whole.update(f"{path.relative_to(directory).as_posix()} {content}\n".encode())
+    return whole.hexdigest()
 
 
 def configuration_hash(configuration: Mapping[str, Any]) -> str:
@@ -330,6 +346,19 @@ def _local(uri: str) -> str:
             with suppress(OSError):  # another process was first
                 os.rename(whole, copy)
     return str(copy)
+
+
+def _check_answers(uri: str) -> None:
+    shown = urlparse(uri)._replace(netloc=urlparse(uri).netloc.rpartition("@")[2]).geturl().rstrip("/")
+    try:
+        urlopen(f"{shown}/health", timeout=ANSWERS_WITHIN).close()
+    except HTTPError:
+        pass  # it does answer: MLflow's client has its own way with passwords
+    except OSError as error:
+        raise RegistryDown(
+            f"the registry {shown} does not answer ({error}), and nothing was changed: start it (make services), or give "
+            "another by registry=…"
+        ) from None
 
 
 @contextmanager
