@@ -126,6 +126,6 @@ def test_what_is_pending_is_settled_by_scoring_too_where_nobody_writes(lake, con
 
 def test_a_registry_that_is_down_is_said_at_once():
     with pytest.raises(
-        RegistryDown, match="the registry http://127.0.0.1:9 does not answer .* make services"
+        RegistryDown, match=r"the registry http://127\.0\.0\.1:9 does not answer .*make services"
     ):
         connect("http://user:secret@127.0.0.1:9", "mlflow-artifacts:/")
