@@ -108,7 +108,7 @@ def rows_table(set_id: str, spec: dict[str, Any] | None = None) -> Table:
         columns=(
             Column("split", "string", "train or validation"),
             Column("row_id", "bigint", "unique, and rising by one within a file"),
-            *(PACKED_COLUMNS[name] for name in (spec["columns"] if spec else PACKED)),
+            *(PACKED_COLUMNS[name] for name in (spec or {}).get("columns", PACKED)),
         ),
         key=("row_id",),
         partition_by=("split",),
