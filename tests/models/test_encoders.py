@@ -135,5 +135,5 @@ def test_a_new_sasrec_block_adds_the_mean_of_what_a_position_sees():
 
 
 def test_an_encoder_that_is_none_is_named():
-    with pytest.raises(ValueError, match=r"model\.name must be one of gru, .*hstu, got 'rnn'"):
+    with pytest.raises(ValueError, match=r"model\.name must be one of gru, .*hstu.*, got 'rnn'"):
         make_encoder(Model(name="rnn"), POSITIONS)

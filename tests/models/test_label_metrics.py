@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy.stats import spearmanr
 from sklearn import metrics as theirs
 
@@ -62,7 +63,8 @@ def test_differences_are_paired_and_have_the_baseline_s_sign():
 def said(name: str, head: str, labels, naive, asked, names: int = 1) -> np.ndarray:
     columns = (np.asarray(x, np.float32).reshape(-1, 1) for x in (labels, np.ones(len(labels)), naive))
     baseline = fit(name, head, 9, Answers(*columns), names)
-    return baseline.predict(None, None, None, np.asarray(asked, np.float32).reshape(-1, 1))["value"].numpy()
+    asked = tf.constant(np.asarray(asked, np.float32).reshape(-1, 1))
+    return baseline.predict(None, None, None, asked)["value"].numpy()
 
 
 def test_baselines_say_what_the_training_rows_say():
