@@ -81,6 +81,7 @@ def test_a_day_that_was_missed_is_taken_in_under_its_own_date_and_no_other_is(sp
     assert again["events"] == 0
 
 
+@pytest.mark.long  # a kill of it, below, is not
 def test_days_of_a_wrong_mapping_are_taken_in_anew_with_all_that_is_made_of_them(spark, tmp_path):
     land(tmp_path, *FILES)
     for ds in FILES:
