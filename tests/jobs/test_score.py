@@ -37,6 +37,8 @@ from tests.jobs.nights import night, shop
 from tests.postgresql import PASSWORD, postgresql  # noqa: F401
 from tests.shop import line, rows_of, write_log
 
+pytestmark = pytest.mark.long  # a night, its scores and both ways to publish them, in one fixture of minutes
+
 DS = "2026-11-02"
 CATEGORIES = {
     "milk": "dairy",
