@@ -46,7 +46,7 @@ def monitor(conf: Config, lake: Lake) -> dict[str, Any]:
     is_new = keep(conf, lake, found)
     page = draw(conf, lake)
     broken = breached(found)
-    counts = {
+    counts: dict[str, Any] = {
         "passed": sum(each.passed is True for each in found),
         "breached": len(broken),
         "nothing_to_judge": sum(each.passed is None for each in found),

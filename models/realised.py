@@ -1,6 +1,6 @@
 """What published predictions came to: the lists of users beside the items they then took. Arrow batches in and out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ REALISED_SCHEMA = ", ".join(
 )
 
 
-def realised(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def realised(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The metrics of each user, null where nothing was predicted.
 
     entity  targets   ids        scores       ->   entity  hr@10  ndcg@10

@@ -85,12 +85,12 @@ def grid(nights: Sequence[date], rows: Sequence[tuple[str, Mapping[date, Cell], 
 def _cell(x: float, y: float, slot: float, tall: float, cell: Cell | None, night: date) -> Markup:
     box = {"x": x + 1, "y": y + 2, "width": max(slot - 2, 1), "height": tall - 4, "rx": 2}
     if cell is None:
-        return tag("rect", class_="cell none", **box)  # type: ignore[arg-type]
+        return tag("rect", class_="cell none", **box)
     kind = {None: "unjudged", True: "passed", False: "broken"}[cell.passed]
     full = 0.12 + 0.88 * min(max(cell.share, 0.0), 1.0)
-    box["fill_opacity"] = "1" if kind != "passed" else f"{full:.2f}"  # type: ignore[assignment]
+    box["fill_opacity"] = "1" if kind != "passed" else f"{full:.2f}"
     told = tag("title", f"{_day(night)}: {cell.told}")
-    return tag("g", tag("rect", class_=f"cell {kind}", **box), told)  # type: ignore[arg-type]
+    return tag("g", tag("rect", class_=f"cell {kind}", **box), told)
 
 
 def volume(
@@ -139,13 +139,13 @@ def spark(nights: Sequence[date], points: Series) -> Markup:
     return drawing(width, height, "Its nights before", parts, "spark")
 
 
-def _days(nights: Sequence[date], left: float, right: float):  # type: ignore[no-untyped-def]
+def _days(nights: Sequence[date], left: float, right: float):
     """Where a night stands between `left` and `right`; the only one at the right."""
     whole = (nights[-1] - nights[0]).days if nights else 0
     return lambda night: right - (right - left) * (nights[-1] - night).days / (whole or 1)
 
 
-def _dates(nights: Sequence[date], place, y: float, width: float = WIDTH) -> list[Markup]:  # type: ignore[no-untyped-def]
+def _dates(nights: Sequence[date], place, y: float, width: float = WIDTH) -> list[Markup]:
     """As many dates as there is room for, the newest among them."""
     step = max(1, -(-len(nights) // int(width // 62)))
     shown = list(nights)[::-1][::step]
