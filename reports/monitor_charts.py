@@ -83,7 +83,13 @@ def grid(nights: Sequence[date], rows: Sequence[tuple[str, Mapping[date, Cell], 
 
 
 def _cell(x: float, y: float, slot: float, tall: float, cell: Cell | None, night: date) -> Markup:
-    box = {"x": x + 1, "y": y + 2, "width": max(slot - 2, 1), "height": tall - 4, "rx": 2}
+    box: dict[str, str | float] = {
+        "x": x + 1,
+        "y": y + 2,
+        "width": max(slot - 2, 1),
+        "height": tall - 4,
+        "rx": 2,
+    }
     if cell is None:
         return tag("rect", class_="cell none", **box)
     kind = {None: "unjudged", True: "passed", False: "broken"}[cell.passed]
