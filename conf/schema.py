@@ -374,21 +374,15 @@ class Monitor:
     least_users: int = 200  # with fewer users there is nothing to judge of realised metrics
     least_nights: int = 7  # with fewer earlier nights likewise
     realised_lower: float = 0.7  # the least that passes, by the mean of the nights before
-    calibration_upper: float = 0.05  # most of the mean distance between told and seen probabilities
+    calibration_upper: float = 0.05  # the most that passes, of the calibration error
     probabilities: bool = False  # scores are probabilities that an item is taken: their calibration is judged
-    activity: list[int] = field(
-        default_factory=lambda: [3, 10]
-    )  # sessions from which a user is `some`, `many`
+    activity: list[int] = field(default_factory=lambda: [3, 10])  # sessions that make a user `some`, `many`
     new_days: int = 28  # for which a user is new
     shadow: str = ""  # alias, as `challenger`, whose predictions are scored and judged beside the champion's
     shadow_nights: int = 7  # nights for which it is, before one asks the gate
     drift: dict[str, Watched] = field(default_factory=dict)  # by name
-    freshness: dict[str, float] = field(
-        default_factory=dict
-    )  # by table, or `champion`: most that passes, in days
-    volume: dict[str, Span] = field(
-        default_factory=dict
-    )  # by what is counted: rows, by the mean of that weekday before
+    freshness: dict[str, float] = field(default_factory=dict)  # by table or `champion`: most days that pass
+    volume: dict[str, Span] = field(default_factory=dict)  # by what is counted: share of that weekday before
 
 
 @dataclass

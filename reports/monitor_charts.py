@@ -83,7 +83,7 @@ def grid(nights: Sequence[date], rows: Sequence[tuple[str, Mapping[date, Cell], 
 
 
 def _cell(x: float, y: float, slot: float, tall: float, cell: Cell | None, night: date) -> Markup:
-    box: dict[str, float | str] = {
+    box: dict[str, str | float] = {
         "x": x + 1,
         "y": y + 2,
         "width": max(slot - 2, 1),

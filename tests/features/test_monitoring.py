@@ -115,6 +115,7 @@ def seen(spark):
     return SimpleNamespace(spark=spark, sessions=sessions, items=items, came=came_today)
 
 
+@pytest.mark.long
 def test_users_who_came_stand_beside_what_had_been_predicted_in_their_segments(seen):
     shown = {
         row.entity: (sorted(row.targets), row.ids, row.users, row.activity, row.start)
@@ -127,6 +128,7 @@ def test_users_who_came_stand_beside_what_had_been_predicted_in_their_segments(s
     }, "the first session of the day alone, of purchases alone"
 
 
+@pytest.mark.long
 def test_means_are_over_those_who_had_a_prediction_and_all_who_came_are_counted(seen):
     values = f.when(f.col("entity") == "ann", 1.0).when(f.col("entity") == "bob", 0.5)
     found = by_segment(seen.came.withColumn("hr@10", values), ["hr@10"], ["users"])
@@ -137,6 +139,7 @@ def test_means_are_over_those_who_had_a_prediction_and_all_who_came_are_counted(
     }
 
 
+@pytest.mark.long
 def test_probabilities_are_calibrated_where_as_many_come_true_as_were_told(seen):
     bins = [row.asDict() for row in reliability(seen.came).collect()]
     assert sorted((each["pairs"], round(each["told"], 2), each["true"]) for each in bins) == [
@@ -147,6 +150,7 @@ def test_probabilities_are_calibrated_where_as_many_come_true_as_were_told(seen)
     assert calibration_error([]) is None
 
 
+@pytest.mark.long
 def test_tenure_and_age_are_those_at_the_event_so_that_days_can_be_compared(seen):
     known = users(seen.sessions, None, 1)
     tenure = {(row.user_id, row.start_date): row.tenure for row in with_users(seen.sessions, known).collect()}
@@ -158,12 +162,14 @@ def test_tenure_and_age_are_those_at_the_event_so_that_days_can_be_compared(seen
     assert {("a0", "food", 0), ("a11", "food", 40), ("a9", "food", 0)} <= ages
 
 
+@pytest.mark.long
 def test_the_newest_record_is_the_last_one_up_to_the_end_of_the_night(seen):
     ends = [at("23:00"), at("10:30"), at("00:00", BEFORE)]
     newest = [newest_upto(seen.sessions, f.col("end_ts"), end).collect()[0].newest for end in ends]
     assert newest == [at("15:00"), at("10:01"), None]
 
 
+@pytest.mark.long
 def test_rows_are_counted_of_the_day_and_of_its_weekday_and_the_log_s_first_day_is_known(seen):
     found = day_counts(seen.sessions, f.col("start_date"), DAY, weeks=4)
     assert {row.day: row.rows for row in found.collect()} == {TODAY: 5, BEFORE: 1}
@@ -171,6 +177,7 @@ def test_rows_are_counted_of_the_day_and_of_its_weekday_and_the_log_s_first_day_
     assert empty.collect() == []
 
 
+@pytest.mark.long
 def test_a_sequence_s_behaviours_are_rows_but_for_letters(seen):
     when = [datetime(2026, 11, day) for day in (1, 2, 2)]
     row = ("ann", 0, 2, 3, [3, 0, 4], ["buy", "mail", "buy"], when, [1, 0, 2], when, [1.0] * 3, [1.0] * 3)

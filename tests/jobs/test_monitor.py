@@ -93,6 +93,7 @@ def watched(spark, tmp_path_factory):
     return SimpleNamespace(**locals())
 
 
+@pytest.mark.long
 def test_a_lake_in_which_nothing_is_yet_is_green_with_a_note(watched):
     said = watched.empty.said
     assert (said["passed"], said["breached"]) == (0, 0)
@@ -100,6 +101,7 @@ def test_a_lake_in_which_nothing_is_yet_is_green_with_a_note(watched):
     assert "A night of next item with nothing to judge yet" in watched.empty.page
 
 
+@pytest.mark.long
 def test_yesterday_s_predictions_are_held_against_today_s_behaviour(watched):
     ndcg, hits, had = (
         watched.found[(f"realised_{name}", "all")] for name in ("ndcg@10", "hr@10", "predicted")
@@ -112,12 +114,14 @@ def test_yesterday_s_predictions_are_held_against_today_s_behaviour(watched):
     assert watched.found[("realised_predicted", "activity: none")].value == 0
 
 
+@pytest.mark.long
 def test_the_challenger_in_the_shadow_stands_beside_the_champion(watched):
     shadow = watched.found[("shadow_ndcg@10", "all")]
     assert (shadow.value, round(shadow.expected, 6), shadow.passed) == (1.0, round(NDCG, 6), None)
     assert watched.found[("shadow_nights", "all")].value == 2
 
 
+@pytest.mark.long
 def test_volume_freshness_and_drift_of_the_night(watched):
     events = watched.found[("volume_events", "all")]
     assert (events.value, events.expected, events.rows, events.passed) == (3 / 8, 8.0, 3, False)
@@ -129,6 +133,7 @@ def test_volume_freshness_and_drift_of_the_night(watched):
     assert watched.found[("drift_history", "all")].rows == 3
 
 
+@pytest.mark.long
 def test_a_breach_is_told_and_a_rerun_tells_it_again_and_writes_nothing(watched):
     told = "next_item volume_events [all] is 0.375, expected at least 0.4 and at most 2.5"
     assert told in watched.said[0]
