@@ -1,6 +1,7 @@
 """The service over HTTP: what it answers, what it refuses, and that a new champion or night drops no question."""
 
 import json
+import re
 import threading
 import time
 from dataclasses import replace
@@ -353,7 +354,8 @@ def test_a_registry_that_is_down_takes_nobodys_champion_away(client, monkeypatch
     watch.look()
     assert watch.state.champions == before.champions
     assert first(client.post("/v1/predictions", json={}))["items"]
-    assert 'footfall_watch_failures_total{of="registry"} 1.0' in client.get("/metrics").text
+    said = re.search(r'footfall_watch_failures_total\{of="registry"\} (\d+)', client.get("/metrics").text)
+    assert said and int(said[1]) >= 1  # it looks by itself, too
 
 
 def test_without_a_champion_it_is_not_ready_and_says_so(shop):
