@@ -225,7 +225,7 @@ def test_a_challenger_that_does_not_beat_the_champion_is_written_down_and_not_pr
         "megabytes of the model",
     }
     card = registry.client.get_model_version("next_item", str(row.challenger_version)).description
-    assert "## Judged on held-out days" in card and "| ndcg@10, not new |" in card
+    assert "## Judged on held-out days" in card and "| ndcg@10, new |" in card
 
 
 def test_where_nobody_came_back_there_is_nothing_to_judge_on(season):
