@@ -24,6 +24,8 @@ SIMULATED_SHOP = (
 )
 LAST = "2026-02-28"
 
+pytestmark = pytest.mark.long  # each runs real jobs, a Spark apiece
+
 
 def bought(user, ds, n=1):
     return line(user, f"{ds}T10:00:00Z", f"{user}-{ds}-{n}", item_id=f"item{n}")
@@ -75,7 +77,6 @@ def test_the_connection_takes_a_night_to_a_cluster(tmp_path):
     assert len(list(tmp_path.glob("worker-0/app-*"))) == 4, "each of the four jobs had executors there"
 
 
-@pytest.mark.long
 def test_a_backfill_takes_in_its_days_and_announces_nothing(shop, night):
     folder, settings = shop
     write_log(folder / "raw", SECOND, bought("zoe", SECOND))
@@ -85,7 +86,6 @@ def test_a_backfill_takes_in_its_days_and_announces_nothing(shop, night):
     assert run["events"] == night["events"]
 
 
-@pytest.mark.long
 def test_upkeep_erases_those_who_asked_and_moves_their_request(shop, night):
     folder, settings = shop
     requests = folder / "erasures"
@@ -99,7 +99,6 @@ def test_upkeep_erases_those_who_asked_and_moves_their_request(shop, night):
     assert "bob" not in users and "ann" in users
 
 
-@pytest.mark.long
 def test_a_night_a_training_and_a_score(tmp_path):
     """The first training puts the best baseline into service, and says so; the same again changes nothing, and says so."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
