@@ -18,12 +18,13 @@ import pytest
 from tests.serving import browser
 from tests.serving.served import NIGHT, Served, behaviours, exported, publish
 
+pytestmark = pytest.mark.long  # processes and a browser
+
 ROOT = Path(__file__).parents[2]
 # The job in a process in which to import Spark is an error.
 WITHOUT_SPARK = """
 import sys, runpy
 
-pytestmark = pytest.mark.long  # processes and a browser
 sys.modules.update(pyspark=None, delta=None)
 runpy.run_path("jobs/serve.py", run_name="__main__")
 """
