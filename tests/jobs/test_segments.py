@@ -16,9 +16,11 @@ def test_means_of_batches_are_those_of_all_rows_at_once(spark):
         ties = rng.integers(0, 3, counts)
         better = np.sort(rng.integers(0, 15, counts))
         had = rng.random(counts) < 0.5
-        rows.append((f"u{user}", "gru", int(counts), better.tolist(), ties.tolist(), had.tolist(), None))
+        rows.append(
+            (f"u{user}", "gru", int(counts), better.tolist(), ties.tolist(), had.tolist(), [], 0.1, None)
+        )
         segments.append("new" if user % 3 else "old")
-    rows.append(("broken", "gru", None, None, None, None, "no events"))
+    rows.append(("broken", "gru", None, None, None, None, None, None, "no events"))
     facts = spark.createDataFrame(rows, RANK_FACTS_SCHEMA).repartition(3, "user_id")
     named = spark.createDataFrame(
         [*((f"u{u}", s) for u, s in enumerate(segments)), ("broken", "new")], "user_id string, segment string"
