@@ -11,7 +11,6 @@ Every job here holds the writer's lease of its lake; what else moves the alias i
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import functions as f
@@ -98,6 +97,4 @@ def champion_of(registry: Registry, task: str) -> int | None:
 
 
 def append(lake: Lake, entries: Sequence[Entry], facts: Mapping[str, Any]) -> None:
-    now = datetime.now(UTC)
-    rows = [entry | {"decided_at": entry.get("decided_at") or now} for entry in entries]
-    lake.append(PROMOTIONS, lake.spark.createDataFrame(rows, PROMOTIONS.schema), dict(facts))
+    lake.append(PROMOTIONS, lake.spark.createDataFrame(list(entries), PROMOTIONS.schema), dict(facts))

@@ -13,7 +13,7 @@ from typing import Any
 
 from conf.schema import Config
 from features.lake import Lake
-from features.promotions import DONE, PROMOTIONS, ROLLBACK, newest
+from features.promotions import PROMOTIONS, ROLLBACK, newest
 from jobs.job import InputError, run
 from jobs.ledger import Entry, champion_of, record, settle
 from models.environment import git_commit
@@ -79,7 +79,6 @@ def back_from(conf: Config, moves: list[Entry], stands: int | None) -> Entry:
         "git_commit": git_commit(),
         "requested_by": conf.promote.requested_by,
         "kind": ROLLBACK,
-        "state": DONE,
         "guards": [],
     }
 

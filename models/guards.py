@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.metrics import mean_and_interval
+from models.metrics import mean_and_interval, padded
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def coverage_guard(
     challenger, champion  item indices shown to each user, int (k,) each, in the same order of users
     A resample of users covers less than all of them do: both are resampled alike, and their quotient is judged.
     """
-    first, second = (_padded(lists) for lists in (challenger, champion))
+    first, second = (padded(lists, 0) for lists in (challenger, champion))
     seen = _covered(first), _covered(second)
     quotients = [
         _covered(first[drawn]) / max(1, _covered(second[drawn]))
@@ -137,14 +137,6 @@ def _gaps(values: np.ndarray, member: np.ndarray) -> np.ndarray:
 
 def _covered(lists: np.ndarray) -> int:
     return len(np.setdiff1d(lists, 0))
-
-
-def _padded(lists: Sequence[np.ndarray]) -> np.ndarray:
-    """(users, longest) int, zeros on the right."""
-    matrix = np.zeros((len(lists), max(map(len, lists), default=0)), np.int64)
-    for row, values in zip(matrix, lists, strict=True):
-        row[: len(values)] = values
-    return matrix
 
 
 def _draws(users: int, resamples: int, seed: int) -> Iterator[np.ndarray]:

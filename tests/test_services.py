@@ -1,7 +1,6 @@
 """MLflow's server on PostgreSQL, as `make services` starts it: a model goes in, into service, and back."""
 
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from models.registry import CHAMPION, connect
+from tests.jobs.standalone import free_port
 from tools.postgresql import binary
 from tools.services import services
 
@@ -49,12 +49,6 @@ def folder():
     made.chmod(0o755)
     yield made
     shutil.rmtree(made, ignore_errors=True)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def test_a_model_goes_into_service_and_is_loaded_without_code_of_ours(folder, monkeypatch):

@@ -13,7 +13,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from datetime import datetime
 from pathlib import Path
@@ -21,12 +20,12 @@ from typing import Any
 
 from tools.airflow_api import Airflow, night_of
 from tools.airflow_service import HOME, PORT, SHOP, environment, make_shop, ready, running
+from tools.chromium import BROWSERS, browser, screenshot
 
 FIRST, LAST, NIGHTS = "2026-02-26", "2026-02-28", 3
 HOUR = 3600
 OUT = HOME.parent
 LOADING = 60  # seconds that the page is given
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def main() -> None:
@@ -82,27 +81,16 @@ def print_runs(airflow: Airflow, runs: list[dict[str, Any]]) -> None:
 
 def picture(airflow: Airflow, file: Path) -> None:
     """The nights' grid, by a Chromium that is on this machine."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
+    program = browser()
+    if program is None:
         print(f"no picture: none of {', '.join(BROWSERS)} is installed")
         return
-    with tempfile.TemporaryDirectory() as profile, door(airflow) as url:
-        command = [
-            browser,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--hide-scrollbars",
-        ]
-        command += [f"--user-data-dir={profile}", "--window-size=1400,800", f"--timeout={LOADING * 1000}"]
-        try:
-            subprocess.run(
-                [*command, f"--screenshot={file}", url], check=True, capture_output=True, timeout=600
-            )
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            print(f"no picture: {Path(browser).name} could not make it ({type(error).__name__})")
-            return
+    try:
+        with door(airflow) as url:
+            screenshot(program, url, file, "1400,800", f"--timeout={LOADING * 1000}", timeout=600)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        print(f"no picture: {Path(program).name} could not make it ({type(error).__name__})")
+        return
     print(f"picture: {file.relative_to(OUT.parents[1])}")
 
 

@@ -3,42 +3,26 @@
 python -m tools.report_picture [report.html]     var/demo/report.html, unless told otherwise
 """
 
-import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from PIL import Image
 
+from tools.chromium import BROWSERS, browser, screenshot
+
 PICTURE = Path(__file__).resolve().parents[1] / "docs/report.png"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SIZE = "1280,1900"
 COLOURS = 256  # a page of few colours: half the bytes, and no difference to be seen
 
 
 def main(page: Path) -> None:
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
+    program = browser()
+    if program is None:
         sys.exit(f"none of {', '.join(BROWSERS)} is installed: apt-get install chromium")
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            browser,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--hide-scrollbars",
-        ]
-        command += [
-            "--disable-background-networking",
-            f"--user-data-dir={folder}/profile",
-            f"--window-size={SIZE}",
-        ]
         shot = Path(folder, "shot.png")
-        subprocess.run(
-            [*command, f"--screenshot={shot}", page.resolve().as_uri()], check=True, capture_output=True
-        )
+        screenshot(program, page.resolve().as_uri(), shot, SIZE, "--disable-background-networking")
         with Image.open(shot) as image:
             image.convert("RGB").quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
                 PICTURE, optimize=True

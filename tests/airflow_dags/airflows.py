@@ -1,7 +1,6 @@
 """Airflow's environment for tests: a throwaway home, and what the DAGs read."""
 
 import json
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -38,12 +37,6 @@ def described(home: Path, settings: str = "default", **more: str) -> dict[str, A
     done = python(home, "-m", "tests.airflow_dags.described", settings=settings, **VARIABLES, **more)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def database(home: Path, settings: str) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.airflow_dags.airflows import free_port, settings_file
+from tests.airflow_dags.airflows import settings_file
+from tests.jobs.standalone import free_port
 from tests.postgresql import PASSWORD, server
 from tests.shop import line, write_log
 from tools.airflow_service import environment, ready, running

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from tests.airflow_dags.airflows import free_port, settings_file
+from tests.airflow_dags.airflows import settings_file
 from tests.conftest import PLAIN
+from tests.jobs.standalone import free_port
 from tests.shop import line, write_log
 from tools.airflow_service import ROOT, component, environment, ready, running
 

@@ -29,31 +29,20 @@ from features.tables import TABLES
 from features.user_features import USER_FEATURES
 from features.users import USERS
 
+OF_FIRST = {
+    "events": "d3af7e8c",
+    "quarantine": "d95159d3",
+    "ingested_files": "4207e7f3",
+    "identities": "189859c4",
+    "identity_files": "1aff1238",
+    "erased_users": "8e7c8bb6",
+    "quality": "88e36d08",
+    "predictions": "6eeec637",
+    "promotions": "51c03775",
+}
 SHAPES = {
-    1: {
-        "events": "d3af7e8c",
-        "quarantine": "d95159d3",
-        "ingested_files": "4207e7f3",
-        "identities": "189859c4",
-        "identity_files": "1aff1238",
-        "erased_users": "8e7c8bb6",
-        "quality": "88e36d08",
-        "predictions": "6eeec637",
-        "promotions": "51c03775",
-    },
-    2: {
-        "events": "d3af7e8c",
-        "quarantine": "d95159d3",
-        "ingested_files": "4207e7f3",
-        "identities": "189859c4",
-        "identity_files": "1aff1238",
-        "erased_users": "8e7c8bb6",
-        "quality": "88e36d08",
-        "rules": "1ab2af6c",
-        "predictions": "6eeec637",
-        "promotions": "fbd26daa",
-        "monitoring": "16db5bc3",
-    },
+    1: OF_FIRST,
+    2: OF_FIRST | {"rules": "1ab2af6c", "promotions": "fbd26daa", "monitoring": "16db5bc3"},
 }
 """Number of the format -> table that is made from no other -> digest of its columns and its layout."""
 
