@@ -12,7 +12,7 @@ import pytest
 from jobs.benchmark import write
 
 ROOT = Path(__file__).parents[2]
-NAMES = {f"{name}@{k}" for name in ("hr", "ndcg", "mrr") for k in (5, 10, 20)}
+NAMES = {f"{name}@{k}" for name in ("hr", "ndcg", "mrr", "map") for k in (5, 10, 20)}
 
 
 def told(*arguments: str) -> tuple[int, str, str]:

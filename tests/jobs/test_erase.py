@@ -134,6 +134,7 @@ def test_nothing_of_an_erased_user_is_left_or_comes_back_and_the_others_are_as_i
     assert known(lake) == known(Lake(spark, str(folder / "other")))
 
 
+@pytest.mark.long
 def test_an_erasure_that_is_run_again_finds_nothing_more_to_remove(spark, tmp_path):
     write_log(tmp_path / "raw", MONDAY, *OF_BOB[MONDAY], *OF_ANN[MONDAY])
     rules = ("privacy.ids=keyed", *ASKED)

@@ -129,6 +129,7 @@ def check_nights(spark, folder: Path, lives: list[list[Deed]]) -> Lake:
     return other
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_nights_equal_one_rebuild_whenever_logins_arrive(spark, tmp_path):
     lake = check_nights(spark, tmp_path, KNOWN + lives_of(7))

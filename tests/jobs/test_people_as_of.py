@@ -13,7 +13,7 @@ from jobs.examples import examples
 from jobs.featurize import featurize
 from jobs.ingest import ingest
 from jobs.people import sessions_as_of
-from jobs.score import histories_as_of
+from jobs.score import sequences_as_of
 from jobs.sequence import sequence
 from jobs.sessionize import sessionize
 from tests.jobs.nights import night, shop
@@ -106,6 +106,7 @@ def users_of(sessions) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.long
 def test_a_login_is_known_from_its_moment_on(shops):
     conf, lake = shop(shops.joined.folder, TUESDAY), shops.joined.lake
     joined, bob = {"ann": ["t0 a0", "t1 a1", "t2", "a2"]}, {"bob": ["b0", "b1", "b2"]}
@@ -121,7 +122,7 @@ def test_a_past_night_is_what_it_would_be_if_nobody_had_logged_in_since(shops):
     histories, features = {}, {}
     for name, each in vars(shops).items():
         conf = shop(each.folder, MONDAY)
-        users, _ = histories_as_of(conf, each.lake)
+        users, _ = sequences_as_of(conf, each.lake)
         histories[name] = rows_of(users)
         featurize(conf, each.lake)
         features[name] = rows_of(each.lake.read(USER_FEATURES.table).where(f"ds = '{MONDAY}'"))
@@ -130,9 +131,10 @@ def test_a_past_night_is_what_it_would_be_if_nobody_had_logged_in_since(shops):
     assert [row[0] for row in histories["joined"]] == ["ann", "bob", "tab"]
 
     conf = shop(shops.joined.folder, TUESDAY)
-    assert [row[0] for row in rows_of(histories_as_of(conf, shops.joined.lake)[0])] == ["ann", "bob"]
+    assert [row[0] for row in rows_of(sequences_as_of(conf, shops.joined.lake)[0])] == ["ann", "bob"]
 
 
+@pytest.mark.long
 def test_an_example_set_as_of_a_moment_before_a_login_does_not_see_it(shops):
     made = {}
     for name, each in vars(shops).items():
@@ -152,7 +154,7 @@ def test_a_night_after_whose_end_somebody_logs_in_does_not_know_it(spark, tmp_pa
     night(spark, conf)
     lake = Lake(spark, conf.lake)
     assert rows_of(lake.read(SESSIONS), "user_id") == [("ann",)]
-    assert rows_of(histories_as_of(conf, lake)[0], "user_id") == [("tab",)]
+    assert rows_of(sequences_as_of(conf, lake)[0], "user_id") == [("tab",)]
 
 
 def test_without_logins_there_is_no_map_to_look_at(spark, tmp_path):

@@ -103,6 +103,7 @@ def test_a_bot_over_the_limit_makes_no_sessions_and_one_under_it_does(spark, tol
     assert rows_of(inside) == [(user, events) for user, events in many.items() if events <= 500]
 
 
+@pytest.mark.long
 def test_with_the_identity_map_people_have_their_joined_sessions(spark, told):
     folder, apart, _ = told
     lake = Lake(spark, str(folder / "joined"))

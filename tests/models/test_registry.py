@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -69,7 +70,9 @@ def test_a_version_has_its_tags_and_its_run(registry, register):
     version = register("tags")
     assert registry.versions("tags") == [version]
     assert version.version == 1 and version.aliases == ()
+    digest = version.tags.pop("digest")
     assert version.tags == {name: str(value) for name, value in TAGS.items()}
+    assert re.fullmatch("[0-9a-f]{64}", digest)
     assert registry.client.get_run(version.run_id).info.status == "FINISHED"
 
 
