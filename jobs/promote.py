@@ -197,7 +197,11 @@ def guards_of(
         *segment_guards(ours, theirs, groups, loss=limits.segment_loss, least_users=least, **how(conf)),
         *gap_guards(ours, theirs, groups, rise=limits.gap_rise, least_users=least, **how(conf)),
         coverage_guard(
-            test.shown[name], test.shown[rival], candidates, share=limits.coverage_share, **how(conf)
+            test.shown[name],
+            test.shown[rival],
+            candidates,
+            share=limits.coverage_share,
+            confidence=conf.promote.confidence,
         ),
         *guards,
     ]

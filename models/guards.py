@@ -3,12 +3,16 @@
 A guard is breached where its whole interval lies beyond its limit: noise keeps nobody out, and a plain loss does.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import t as student_t
 
-from models.metrics import mean_and_interval, padded
+from models.metrics import PADDING, interval_of, mean_and_interval, resampled_means
+
+GROUPS = 20
+"""Of users, one of which the jackknife leaves out at a time."""
 
 
 @dataclass(frozen=True)
@@ -74,23 +78,22 @@ def gap_guards(
 ) -> list[Guard]:
     """The distance between the means inside and outside a segment may grow by `rise` at most, in the metric's unit.
 
-    Arrays as in `segment_guards`. A resample draws users, each with both its values.
+    Arrays as in `segment_guards`. A resample draws users, each with both its values. A segment and what is left of all users
+    have the same distance: of two such segments the first one is guarded.
     """
-    found = []
+    found: list[Guard] = []
+    guarded: list[np.ndarray] = []
     values = np.column_stack([challenger, champion]).astype(np.float64)
     for name, member in segments.items():
         inside = np.count_nonzero(member)
-        if min(inside, len(member) - inside) < least_users:
+        is_rest = any(np.array_equal(member, ~other) for other in guarded)
+        if is_rest or min(inside, len(member) - inside) < least_users:
             continue
-        seen = _gaps(values, member)
-        grown = [
-            gap[0] - gap[1]
-            for drawn in _draws(len(member), resamples, seed)
-            if 0 < np.count_nonzero(member[drawn]) < len(drawn)
-            for gap in (_gaps(values[drawn], member[drawn]),)
-        ]
-        low, high = np.quantile(grown, [(1 - confidence) / 2, (1 + confidence) / 2])
-        found.append(Guard(f"gap {name}", float(seen[0] - seen[1]), float(low), float(high), None, rise))
+        guarded.append(member)
+        in_and_out = np.where(member[:, None], values, np.nan), np.where(member[:, None], np.nan, values)
+        seen, resampled = resampled_means(np.hstack(in_and_out), resamples, seed)
+        low, high = interval_of(_growth(resampled), confidence)
+        found.append(Guard(f"gap {name}", float(_growth(seen)), float(low), float(high), None, rise))
     return found
 
 
@@ -100,24 +103,22 @@ def coverage_guard(
     candidates: int,
     *,
     share: float,
-    resamples: int,
     confidence: float,
-    seed: int,
 ) -> Guard:
     """Of all candidates, those that somebody is shown: at least `share` of what the champion's lists cover.
 
-    challenger, champion  item indices shown to each user, int (k,) each, in the same order of users
-    A resample of users covers less than all of them do: both are resampled alike, and their quotient is judged.
+    challenger, champion  item indices shown to each user, int (k,) each, in the same order of users, of which there are some
+    A resample of users would cover less than all of them do. The interval of the quotient is that of a jackknife that leaves
+    out one of GROUPS groups of users at a time (Kott, 2001, "The delete-a-group jackknife"), with Student's quantile.
     """
-    first, second = (padded(lists, 0) for lists in (challenger, champion))
-    seen = _covered(first), _covered(second)
-    quotients = [
-        _covered(first[drawn]) / max(1, _covered(second[drawn]))
-        for drawn in _draws(len(first), resamples, seed)
-    ]
-    low, high = np.quantile(quotients, [(1 - confidence) / 2, (1 + confidence) / 2])
+    groups = min(GROUPS, len(challenger))
+    group = np.arange(len(challenger)) % groups
+    seen, without = zip(*(_covered(lists, group, groups) for lists in (challenger, champion)), strict=True)
+    quotient, left = seen[0] / max(1, seen[1]), without[0] / np.maximum(1, without[1])
+    variance = (groups - 1) / groups * float(np.square(left - left.mean()).sum())
+    wide = float(student_t.ppf((1 + confidence) / 2, groups - 1)) * variance**0.5 if variance else 0.0
     name = f"coverage ({seen[0] / candidates:.1%} of the items, the champion {seen[1] / candidates:.1%})"
-    return Guard(name, seen[0] / max(1, seen[1]), float(low), float(high), share, None)
+    return Guard(name, quotient, quotient - wide, quotient + wide, share, None)
 
 
 def latency_guard(seconds: np.ndarray, *, most: float, resamples: int, confidence: float, seed: int) -> Guard:
@@ -131,15 +132,17 @@ def size_guard(size: int, most: float) -> Guard:
     return Guard("megabytes of the model", megabytes, megabytes, megabytes, None, most)
 
 
-def _gaps(values: np.ndarray, member: np.ndarray) -> np.ndarray:
-    return np.abs(values[member].mean(axis=0) - values[~member].mean(axis=0))
+def _growth(means: np.ndarray) -> np.ndarray:
+    """By how much the challenger's distance is larger: (..., [both inside, both outside]) -> (...)."""
+    distance = np.abs(means[..., :2] - means[..., 2:])
+    return distance[..., 0] - distance[..., 1]
 
 
-def _covered(lists: np.ndarray) -> int:
-    return len(np.setdiff1d(lists, 0))
-
-
-def _draws(users: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    for _ in range(resamples):
-        yield rng.integers(users, size=users)
+def _covered(lists: Sequence[np.ndarray], group: np.ndarray, groups: int) -> tuple[int, np.ndarray]:
+    """Items that are shown to somebody, and those shown to somebody outside each group of users, (groups,)."""
+    owner = np.repeat(group, [len(each) for each in lists])
+    pairs = np.unique(np.column_stack([np.concatenate(lists), owner]), axis=0)
+    pairs = pairs[pairs[:, 0] != PADDING]
+    items, first, shown_to = np.unique(pairs[:, 0], return_index=True, return_counts=True)
+    only_here = np.bincount(pairs[first, 1][shown_to == 1], minlength=groups)
+    return len(items), len(items) - only_here

@@ -7,7 +7,13 @@ segments     means by segment, and repeated beside first-time items
 intervals    means with their bootstrap intervals
 """
 
-from models.metrics.intervals import Interval, mean_and_interval, means_and_intervals
+from models.metrics.intervals import (
+    Interval,
+    interval_of,
+    mean_and_interval,
+    means_and_intervals,
+    resampled_means,
+)
 from models.metrics.ranking import KS, NO_TARGET, PADDING, facts, padded, per_user, without_seen
 from models.metrics.segments import activity, by_part, by_segment, mean
 
@@ -20,10 +26,12 @@ __all__ = [
     "by_part",
     "by_segment",
     "facts",
+    "interval_of",
     "mean",
     "mean_and_interval",
     "means_and_intervals",
     "padded",
     "per_user",
+    "resampled_means",
     "without_seen",
 ]

@@ -52,16 +52,40 @@ def test_a_distance_between_groups_that_grows_is_seen():
     assert gap.value == pytest.approx(0.3, abs=0.1)
     (same,) = gap_guards(champion, champion, {"few": FEW}, rise=0.02, least_users=100, **RULE)
     assert (same.value, same.passed) == (0, True)
+    both = gap_guards(challenger, champion, {"few": FEW, "many": MANY}, rise=0.02, least_users=100, **RULE)
+    assert both == [gap], "the rest of the users is as far from them as they are from it"
 
 
 def test_a_model_that_shows_everybody_the_same_covers_little():
     own = [np.array([user, user + 1]) for user in range(1, 401)]
     same = [np.array([1, 2])] * 400
-    guard = coverage_guard(same, own, 500, share=0.5, **RULE)
+    guard = coverage_guard(same, own, 500, share=0.5, confidence=0.95)
     assert not guard.passed
     assert guard.value == 2 / 401
     assert guard.name == "coverage (0.4% of the items, the champion 80.2%)"
-    assert coverage_guard(own, same, 500, share=0.5, **RULE).passed
+    assert coverage_guard(own, same, 500, share=0.5, confidence=0.95).passed
+
+
+def test_the_interval_of_coverage_is_that_of_leaving_out_groups_of_users():
+    rng = np.random.default_rng(3)
+    first, second = (list(rng.integers(0, 60, (90, 4))) for _ in range(2))  # 0 is padding
+    left = []
+    for group in range(20):
+        kept = [user for user in range(90) if user % 20 != group]
+        shown = [
+            len(set(np.concatenate([lists[u] for u in kept]).tolist()) - {0}) for lists in (first, second)
+        ]
+        left.append(shown[0] / shown[1])
+    wide = (
+        2.0930 * (19 / 20 * sum((each - np.mean(left)) ** 2 for each in left)) ** 0.5
+    )  # Student's t, 19 degrees
+    guard = coverage_guard(first, second, 60, share=0.5, confidence=0.95)
+    assert (guard.high - guard.value, guard.value - guard.low) == pytest.approx((wide, wide), rel=1e-4)
+
+
+def test_one_user_has_a_coverage_without_an_interval():
+    guard = coverage_guard([np.array([1, 2])], [np.array([1, 2, 3])], 9, share=0.5, confidence=0.95)
+    assert (guard.low, guard.value, guard.high) == pytest.approx((2 / 3,) * 3)
 
 
 def test_time_and_size_have_limits_of_their_own():
