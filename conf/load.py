@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from conf import expectations, hosts, simulation, sources, tasks
+from conf import expectations, hosts, search_space, simulation, sources, tasks
 from conf.schema import ENCODERS, Config, Source
 
 CHOICES = {
@@ -68,6 +68,7 @@ ABOVE_ZERO = (
     "train.checkpoint_steps",
     "train.stall_seconds",
     "train.log_steps",
+    "search.trials",
     "promote.holdout_days",
     "promote.resamples",
     "score.neighbours",
@@ -131,6 +132,8 @@ AT_LEAST = {
     "serve.port": 0,
     "privacy.retention_hours": 0,
     "train.restarts": 0,
+    "search.startup": 0,
+    "search.least_epochs": 0,
     "model.consistency": 0,
     "model.repeat": 0,
     "task.length": 2,
@@ -236,6 +239,8 @@ def check(config: Config) -> None:
     if problem := next(expectations.problems(config.quality), None):
         raise ConfigurationError(problem)
     if problem := next(expectations.problems_of_nights(config.monitor), None):
+        raise ConfigurationError(problem)
+    if problem := next(search_space.problems(config.search.space, known_keys()), None):
         raise ConfigurationError(problem)
     if config.task.label and (problem := next(tasks.problems(config.task.label), None)):
         raise ConfigurationError(problem)

@@ -215,6 +215,19 @@ class Train:
 
 
 @dataclass
+class Search:
+    """Hyperparameters that `jobs/search.py` looks for (docs/search.md)."""
+
+    trials: int = 20  # trainings that a study comes to, those of earlier runs included
+    startup: int = 5  # of them the first, which are drawn at random and never pruned
+    least_epochs: int = 1  # that each has before it may be pruned
+    storage: str = ""  # SQLAlchemy URL of Optuna's studies; none: a SQLite file beside the lake
+    study: str = ""  # name of the study; none: example set, model and what it looks for
+    seed: int = 7  # of what is drawn
+    space: dict[str, Any] = field(default_factory=dict)  # what each key of `model` and `train` may be
+
+
+@dataclass
 class Guards:
     """What a challenger may not lose while it wins. Each is breached where its whole interval is beyond its limit."""
 
@@ -448,6 +461,7 @@ class Config:
     model: Model = field(default_factory=Model)
     task: Task = field(default_factory=Task)
     train: Train = field(default_factory=Train)
+    search: Search = field(default_factory=Search)
     promote: Promote = field(default_factory=Promote)
     score: Score = field(default_factory=Score)
     publish: Publish = field(default_factory=Publish)

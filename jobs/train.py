@@ -195,7 +195,7 @@ def fit_label_baseline(conf: Config, registry: Registry, examples: ExampleSet) -
         registry.register(run, conf.task.name, Path(folder, "model"), tags, labelled=True)
 
 
-def attempt(step: Callable[[Config], dict[str, Any]], conf: Config) -> None:
+def attempt(step: Callable[[Config], dict[str, Any]], conf: Config, name: str = "train") -> None:
     """Runs a step that needs no Spark and prints its facts; ends with a plain message where the user can help."""
     try:
         facts = step(conf)
@@ -203,7 +203,7 @@ def attempt(step: Callable[[Config], dict[str, Any]], conf: Config) -> None:
         stop(str(error))
     except Untrusted as error:
         stop(str(error), UNTRUSTED)
-    print("train: " + ", ".join(f"{name}={value}" for name, value in facts.items()), flush=True)
+    print(f"{name}: " + ", ".join(f"{fact}={value}" for fact, value in facts.items()), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,17 @@ Every rank trains; the first one records the run, exports the model and register
 example set.
 """
 
+from __future__ import annotations
+
 import os
 import platform
 import sys
 import tempfile
 import time
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 from omegaconf import OmegaConf
@@ -22,13 +25,48 @@ from conf.schema import Config, Task
 from jobs.places import checkpoints_of, on_disk
 from models.guard import KerasError, SetUpError, guard, guard_wandb
 
+if TYPE_CHECKING:  # none of it is loaded before Keras was looked at
+    from models.checkpoints import Checkpoints
+    from models.example_set import ExampleSet
+    from models.listening import Listener
+    from models.train import Outcome
+    from models.trained import Labelled, Ranking
+    from models.watchdog import Watchdog
 
-def main(text: str, version: int) -> None:
+
+@dataclass(frozen=True)
+class Rank:
+    """What a rank trains, and with what."""
+
+    conf: Config
+    examples: ExampleSet
+    kind: Ranking | Labelled
+    checkpoints: Checkpoints
+    watchdog: Watchdog
+    hosts: list[str]  # of each rank the name
+
+    def train(self, listener: Listener) -> Outcome:
+        """Trains with the other ranks; see `models.train.train`."""
+        from models.train import train
+
+        return train(
+            self.kind.model,
+            self.examples,
+            self.conf.train,
+            self.kind.metric,
+            listener,
+            checkpoints=self.checkpoints,
+            **self.kind.judged,
+        )
+
+
+def opened(text: str, version: int) -> Rank:
+    """This process as a rank, with the configuration `text` and the example set at `version`."""
     import horovod.tensorflow as hvd
 
     from models.checkpoints import Checkpoints
     from models.example_set import open_example_set
-    from models.train import start, train
+    from models.train import start
     from models.trained import Labelled, Ranking
     from models.watchdog import Watchdog
 
@@ -42,11 +80,17 @@ def main(text: str, version: int) -> None:
     with_room(conf, task, examples)
     kind = Labelled(conf, task, examples) if task.label else Ranking(conf, task, examples)
     checkpoints = Checkpoints(folder_of(conf, version), conf.train.checkpoint_steps)
-    hosts = hvd.allgather_object(platform.node())
+    return Rank(conf, examples, kind, checkpoints, watchdog, hvd.allgather_object(platform.node()))
+
+
+def main(text: str, version: int) -> None:
+    import horovod.tensorflow as hvd
+
+    rank = opened(text, version)
     if hvd.rank() == 0:
-        train_and_register(conf, examples, kind, checkpoints, watchdog, hosts)
+        train_and_register(rank)
     else:
-        train(kind.model, examples, conf.train, kind.metric, watchdog, checkpoints=checkpoints, **kind.judged)
+        rank.train(rank.watchdog)
 
 
 def folder_of(conf: Config, version: int) -> Path | None:
@@ -93,10 +137,8 @@ def with_room(conf: Config, task: Task, examples: Any) -> None:
     plan.check()
 
 
-def train_and_register(
-    conf: Config, examples: Any, kind: Any, checkpoints: Any, watchdog: Any, hosts: list[str]
-) -> None:
-    """What the first rank does; `hosts`: of each rank the name."""
+def train_and_register(rank: Rank) -> None:
+    """What the first rank does."""
     import horovod.tensorflow as hvd
 
     from jobs.progress import Progress
@@ -104,27 +146,19 @@ def train_and_register(
     from models.listening import Several
     from models.recording import curves, recorded
     from models.registry import connect
-    from models.train import train
     from models.warm_start import NONE
 
+    conf, examples, kind, checkpoints = rank.conf, rank.examples, rank.kind, rank.checkpoints
     registry = connect(conf.registry, conf.artifacts)
-    with recorded(registry, conf, examples, checkpoints.run, hosts) as run:
+    with recorded(registry, conf, examples, checkpoints.run, rank.hosts) as run:
         if conf.train.warm_start != NONE and not checkpoints.run:  # a checkpoint has weights of its own
             begin_from_version(conf, registry, examples, kind.model, run)
         checkpoints.run = run.id
         progress = Progress(conf.train.epochs, sum(f.rows for f in examples.files("train")), hvd.size())
         with curves(conf, run, *places_of_curves(conf, examples.version)) as written:
-            listener = Several(watchdog, progress, written)
-            outcome = train(
-                kind.model,
-                examples,
-                conf.train,
-                kind.metric,
-                listener,
-                checkpoints=checkpoints,
-                **kind.judged,
-            )
-        watchdog.at("exporting and registering the model")
+            listener = Several(rank.watchdog, progress, written)
+            outcome = rank.train(listener)
+        rank.watchdog.at("exporting and registering the model")
         progress.best(outcome.best)
         with tempfile.TemporaryDirectory() as folder:
             kind.export(Path(folder, "model"))
@@ -159,8 +193,8 @@ def begin_from_version(conf: Config, registry: Any, examples: Any, model: Any, r
     )
 
 
-def command() -> None:
-    """`main` for this command line, with one line for what its user can put right."""
+def attempt(rank: Callable[[str], None]) -> None:
+    """Runs a rank with the configuration on standard input, with one line for what its user can put right."""
     try:
         guard()  # before anything is imported that needs Keras
     except KerasError as error:
@@ -171,7 +205,7 @@ def command() -> None:
     from models.warm_start import WarmStartError
 
     try:
-        main(sys.stdin.read(), int(sys.argv[1]))
+        rank(sys.stdin.read())
     except (ExampleSetError, MemoryPlanError, SetUpError, TrainingError, WarmStartError) as error:
         stop(error)
 
@@ -182,4 +216,4 @@ def stop(error: Exception) -> None:
 
 
 if __name__ == "__main__":
-    command()
+    attempt(lambda text: main(text, int(sys.argv[1])))

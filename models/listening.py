@@ -55,6 +55,10 @@ class Listener:
     def ended(self, epoch: Epoch) -> None:
         """After each epoch, with the weights that it ended with."""
 
+    def has_enough(self) -> bool:
+        """Before each epoch, on every rank: whether the training may end. The first rank's word counts."""
+        return False
+
 
 class Several(Listener):
     """Tells each of several, in their order."""
@@ -79,3 +83,6 @@ class Several(Listener):
     def ended(self, epoch: Epoch) -> None:
         for each in self.listeners:
             each.ended(epoch)
+
+    def has_enough(self) -> bool:
+        return any([each.has_enough() for each in self.listeners])

@@ -30,11 +30,12 @@ def recorded(
     examples: ExampleSet,
     begun: str | None = None,
     hosts: Sequence[str] = (),
+    parent: str | None = None,
 ) -> Iterator[Run]:
     """A run that has its parameters, and as artifacts the whole `configuration` and the `environment`.
 
-    begun  see `Registry.run`
-    hosts  of each rank the name
+    begun, parent  see `Registry.run`
+    hosts          of each rank the name
     """
     params = {
         "model": asdict(conf.model),
@@ -43,7 +44,7 @@ def recorded(
         "examples": {"set_id": examples.set_id, "version": examples.version},
         "git_commit": git_commit() or UNKNOWN,
     }
-    with tempfile.TemporaryDirectory() as folder, registry.run(conf.model.name, params, begun) as run:
+    with tempfile.TemporaryDirectory() as folder, registry.run(conf.model.name, params, begun, parent) as run:
         texts = {
             "configuration/configuration.yaml": configuration(conf),
             "environment/environment.yaml": yaml.safe_dump(environment(hosts), sort_keys=False),

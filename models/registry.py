@@ -31,6 +31,7 @@ from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, Schema
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from models.card import Line, model_card
 from models.registry_down import RegistryDown
@@ -118,14 +119,20 @@ class Registry:
 
     @contextmanager
     def run(
-        self, name: str, params: Mapping[str, Any] | None = None, begun: str | None = None
+        self,
+        name: str,
+        params: Mapping[str, Any] | None = None,
+        begun: str | None = None,
+        parent: str | None = None,
     ) -> Iterator[Run]:
         """An MLflow run around a `with` block; marked as failed where the block raises.
 
-        begun  the id of one that was stopped, which goes on where it is known; it has its parameters
+        begun   the id of one that was stopped, which goes on where it is known; it has its parameters
+        parent  the id of one that this one is a part of
         """
         known = begun if begun and self._goes_on(begun) else None
-        run_id = known or self.client.create_run(self.experiment_id, run_name=name).info.run_id
+        tags = {MLFLOW_PARENT_RUN_ID: parent} if parent else {}
+        run_id = known or self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id
         run = Run(run_id, self.client)
         try:
             if not known:

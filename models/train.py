@@ -97,7 +97,9 @@ def train(
     listener.started(course, model, optimizer)
     step = make_step(model, optimizer, settings, averages)
     judge = judge or ranking(model, examples, settings.by_length)  # type: ignore[arg-type]
-    while course.epoch <= settings.epochs and not _agreed(course.waited >= settings.patience):
+    while course.epoch <= settings.epochs and not _agreed(
+        course.waited >= settings.patience or listener.has_enough()
+    ):
         loss, rows = _run_epoch(step, examples, settings, course, order, checkpoints, listener)
         began = time.monotonic()
         _swap(averages, model.trainable_variables)

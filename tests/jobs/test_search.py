@@ -1,0 +1,107 @@
+"""A search with real ranks: trials, what is kept of them, and one that was killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from jobs.search import BEAT, overrides
+from models.registry import connect
+from tests.jobs.trainings import ROOT, arguments, make_shop
+
+SPACE = [
+    "search.space={model: {width: [8, 12], heads: [1, 5]}, train: {learning_rate: {low: 1e-4, high: 1e-1, log: true}}}",
+    "~search.space.model.blocks",
+    "~search.space.model.dropout",
+    "~search.space.train.batch_size",
+]
+
+
+def test_overrides_are_what_a_command_line_has():
+    values = {"model.width": 64, "train.learning_rate": 0.001234567890123, "model.loss": "softmax"}
+    assert overrides(values) == "model.width=64 train.learning_rate=0.001234567890123 model.loss=softmax"
+
+
+def command(shop: Path, *more: str) -> list[str]:
+    given = [*arguments(shop, "mlflow"), "train.ranks=2", "train.checkpoint_steps=1", f"report={shop}/report"]
+    return [sys.executable, "-W", "ignore", "jobs/search.py", *given, *SPACE, "search.startup=3", *more]
+
+
+def searched(shop: Path, *more: str) -> tuple[str, dict]:
+    done = subprocess.run(
+        command(shop, *more),
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads((shop / "report" / "search.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("search")
+    make_shop(folder)
+    return folder
+
+
+@pytest.mark.long
+def test_a_study_is_made_whole_even_if_it_was_killed_and_registers_nothing(shop):
+    process = subprocess.Popen(
+        command(shop, "search.trials=4"),
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        text=True,
+        stdout=subprocess.PIPE,
+    )
+    began: list[str] = []
+    for line in process.stdout:  # killed in the middle of the first training that is one
+        began += [line] if line.startswith("search: trial") else []
+        if "epoch 1/3  loss" in line:
+            process.send_signal(signal.SIGKILL)
+    process.wait(60)
+    killed = len({line.split()[2] for line in began}) - 1
+    time.sleep(2 * BEAT + 5)
+
+    output, told = searched(shop, "search.trials=4")
+    trials = told["every_trial"]
+    assert told["trials"]["complete"] + told["trials"].get("pruned", 0) == 4
+    assert told["trials"]["fail"] == 1 and trials[killed]["state"] == "fail"
+    again = [trial for trial in trials[killed + 1 :] if trial["params"] == trials[killed]["params"]]
+    assert len(again) == 1 and "going on behind step" in output
+    complete = [trial for trial in trials if trial["state"] == "complete"]
+    assert told["best"]["value"] == max(trial["value"] for trial in complete)
+    assert told["overrides"] == overrides(
+        next(t for t in complete if t["number"] == told["best"]["number"])["params"]
+    )
+    # Five heads divide no width: such a trial is told as what it is.
+    assert all(
+        ("refused" in trial) == (trial["params"]["model.heads"] == 5)
+        for trial in trials
+        if trial["state"] != "fail"
+    )
+    assert {path.name for path in (shop / "report").iterdir()} >= {"search.json", "search_history.png"}
+
+    registry = connect(f"sqlite:///{shop}/mlflow.db", f"{shop}/mlflow")
+    assert registry.all_versions() == []
+    runs = registry.client.search_runs([registry.experiment_id])
+    (parent,) = [run for run in runs if MLFLOW_PARENT_RUN_ID not in run.data.tags]
+    trained = [trial for trial in trials if "found" in trial]
+    children = {run.info.run_id for run in runs} - {parent.info.run_id}
+    assert children == {trial["found"]["run"] for trial in trained}, "the killed one's run went on"
+    assert all(
+        run.data.tags[MLFLOW_PARENT_RUN_ID] == parent.info.run_id
+        for run in runs
+        if run.info.run_id in children
+    )
+    assert not any((shop / "lake.checkpoints").glob("*"))
+
+    output, same = searched(shop, "search.trials=4")
+    assert same["every_trial"] == trials and "to go" not in output
