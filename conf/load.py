@@ -17,11 +17,15 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from conf import expectations, hosts, search_space, simulation, sources, tasks
-from conf.schema import ENCODERS, Config, Source
+from conf.schema import CLASSICAL, ENCODERS, Config, Source
 
 CHOICES = {
     "source.identical_rows": ("duplicate", "distinct"),
-    "model.name": ("popularity", "frequency", "frequency_decay", "tifu_knn", "up_cf", "naive", *ENCODERS),
+    "model.name": (
+        *("popularity", "frequency", "frequency_decay", "tifu_knn", "up_cf", "naive"),
+        *CLASSICAL,
+        *ENCODERS,
+    ),
     "model.loss": ("sampled_softmax", "softmax"),
     "model.norm": ("pre", "post"),
     "model.places": ("back", "relative"),

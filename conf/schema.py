@@ -10,6 +10,8 @@ from typing import Any
 from omegaconf import MISSING
 
 ENCODERS = ("gru", "lstm", "sasrec", "bsarec", "bert4rec", "hstu", "repeat")
+CLASSICAL = ("item_knn", "ease", "als")
+"""Models of jobs/benchmark.py alone: models/classical.py."""
 
 
 @dataclass
@@ -136,6 +138,7 @@ class Model:
     recent_sessions: int = 20  # of up_cf: sessions of which a profile is the mean
     asymmetry: float = 0.5  # of up_cf: what users share is divided by the items of: 0 the other, 1 the user
     locality: float = 5.0  # of up_cf: the power of a similarity
+    regularization: float | None = None  # of ease and als, which the benchmark has; none: 500 and 0.01
 
 
 @dataclass

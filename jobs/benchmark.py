@@ -18,7 +18,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from conf.schema import ENCODERS, Config
+from conf.schema import CLASSICAL, ENCODERS, Config
 from jobs.job import configure, stop
 from models.guard import KerasError, guard
 
@@ -37,11 +37,13 @@ def benchmark(conf: Config) -> dict[str, Any]:
     start(conf.train.seed, conf.train.device)
     task = replace(conf.task, length=LENGTH + 1, positions=LENGTH + 1)
     with tempfile.TemporaryDirectory() as folder:
-        prefixes = conf.model.targets == "last"
-        path = write_examples(Path(folder, "set"), sequences, task.length, prefixes, conf.exclude_seen)
-        examples = open_example_set(path)
-        judge = encoder if conf.model.name in ENCODERS else baseline
-        found = judge(replace(conf, task=task), examples)
+        if conf.model.name in CLASSICAL:
+            found = classical(conf, sequences)
+        else:
+            prefixes = conf.model.targets == "last"
+            path = write_examples(Path(folder, "set"), sequences, task.length, prefixes, conf.exclude_seen)
+            judge = encoder if conf.model.name in ENCODERS else baseline
+            found = judge(replace(conf, task=task), open_example_set(path))
     return {
         "data": Path(conf.data).name,
         "model": conf.model.name,
@@ -95,6 +97,29 @@ def baseline(conf: Config, examples: Any) -> dict[str, Any]:
     score = tf.function(fitted.score)
     valid, test = (rounded(validate(score, examples, split=split)) for split in ("validation", TEST))
     return {"parameters": 0, "epochs": 0, "valid": valid, "test": test}
+
+
+def classical(conf: Config, sequences: Any) -> dict[str, Any]:
+    """Fitted anew for the test, with the items that validated: what an encoder's histories have then, too."""
+    from models.classical import fit
+    from models.leave_one_out import judged
+
+    model, items = conf.model, len(sequences.ids)
+
+    def found(at: int) -> dict[str, float]:
+        histories = sequences.before(at)
+        scores = fit(
+            model.name,
+            histories,
+            items,
+            neighbours=model.neighbours,
+            regularization=model.regularization,
+            factors=model.width,
+            seed=conf.train.seed,
+        )
+        return rounded(judged(scores, histories, sequences.last(at), items, conf.exclude_seen))
+
+    return {"parameters": 0, "epochs": 0, "valid": found(-2), "test": found(-1)}
 
 
 def rounded(metrics: Any) -> dict[str, float]:

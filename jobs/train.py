@@ -22,7 +22,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from conf.schema import ENCODERS, Config
+from conf.schema import CLASSICAL, ENCODERS, Config
 from jobs.job import UNTRUSTED, InputError, Untrusted, configure, stop
 from jobs.launch import RanksFailed
 from jobs.launchers import run_until_done
@@ -57,6 +57,8 @@ def train(conf: Config) -> dict[str, Any]:
     """Trains and registers what `conf` says. Returns the version, and of encoders the rows of an epoch."""
     began, lost = time.monotonic(), list[str]()
     conf = replace(conf, set_id=conf.set_id or set_id_of(conf))
+    if conf.model.name in CLASSICAL:
+        raise InputError(f"model is {conf.model.name}, which jobs/benchmark.py alone has: expected another")
     registry = connect(conf.registry, conf.artifacts)
     conf = with_version_to_begin_from(conf, registry)
     if version := find(registry, conf):

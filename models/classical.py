@@ -1,6 +1,6 @@
 """Classical collaborative filtering by libraries, beside which sequence models are judged: ItemKNN, EASE and ALS.
 
-None of them looks at the order of a user's items. They need `rectools` and `implicit`, of the development requirements.
+None of them looks at the order of a user's items. They come from `rectools` and `implicit`.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import scipy.sparse as sparse
 
+from conf.schema import CLASSICAL
+
 Scores = Callable[[np.ndarray], np.ndarray]
 """Users, (some,) int: rows of what was fitted -> scores of every item, float32 (some, items)."""
-
-NAMES = ("item_knn", "ease", "als")
 
 
 def fit(
@@ -36,8 +36,8 @@ def fit(
     Give users in blocks: a call holds its scores, 4 bytes an item and user. EASE holds 8 bytes a pair of items while it is
     fitted: 1 GB for 11,000 items.
     """
-    if name not in NAMES:
-        raise ValueError(f"there is no classical model {name!r}: expected one of {', '.join(NAMES)}")
+    if name not in CLASSICAL:
+        raise ValueError(f"there is no classical model {name!r}: expected one of {', '.join(CLASSICAL)}")
     had = matrix(interactions, items)
     if name == "item_knn":
         return _item_knn(had, neighbours)

@@ -6,7 +6,7 @@ item is a session of its own.
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from deltalake import write_deltalake
 
 from models.baskets import FIRST_ITEM
 from models.example_set import SPEC, TRAIN, VALIDATION, VOCABULARY
+from models.metrics import PADDING, facts, padded, per_user, without_seen
 
 TEST = "test"
 LEAST = 3  # items of a user: one to predict from, one to validate, one to test
 ROWS_PER_FILE = 25_000
+USERS_AT_A_TIME = 512  # whose scores are held, 4 bytes an item each
 EVENTS = {"items": "int32", "sessions": "int32", "ages": "float32"}
 
 
@@ -34,6 +36,40 @@ class Sequences:
 
     items: Sequence[np.ndarray]  # of each user the indices, int32 from FIRST_ITEM, oldest first
     ids: Sequence[str]  # of the items, by index - FIRST_ITEM
+
+    def before(self, at: int) -> list[np.ndarray]:
+        """Of each user the items before the one `at` (-1: the last), by their places in `ids`."""
+        return [seq[:at] - FIRST_ITEM for seq in self.items]
+
+    def last(self, at: int) -> np.ndarray:
+        """Of each user the item `at`, by its place in `ids`: int (users,)."""
+        return np.array([seq[at] for seq in self.items]) - FIRST_ITEM
+
+
+def judged(
+    scores: Callable[[np.ndarray], np.ndarray],
+    histories: Sequence[np.ndarray],
+    targets: np.ndarray,
+    items: int,
+    exclude_seen: bool,
+) -> dict[str, float]:
+    """Means of all metrics over users, whose one target is ranked among all items.
+
+    scores        users, int (some,) -> float (some, items), by the items' places
+    histories     of each user the places of what they had, which with `exclude_seen` is no candidate, the target apart
+    """
+    candidates = np.ones(items + FIRST_ITEM, bool)
+    candidates[:FIRST_ITEM] = False
+    values: list[dict[str, np.ndarray]] = []
+    for first in range(0, len(targets), USERS_AT_A_TIME):
+        users = np.arange(first, min(first + USERS_AT_A_TIME, len(targets)))
+        of_items = np.pad(scores(users), ((0, 0), (FIRST_ITEM, 0)))  # as models have their columns
+        wanted = (targets[users] + FIRST_ITEM)[:, None]
+        if exclude_seen:
+            seen = padded([histories[user] + FIRST_ITEM for user in users], PADDING)
+            of_items = without_seen(of_items, seen, wanted)
+        values.append(per_user(*facts(of_items, candidates, wanted), np.ones(len(users), int)))
+    return {name: float(np.concatenate([each[name] for each in values]).mean()) for name in values[0]}
 
 
 def read_sequences(path: str | Path) -> Sequences:

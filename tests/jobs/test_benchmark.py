@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs.benchmark import write
+from conf.load import load
+from conf.schema import CLASSICAL
+from jobs.benchmark import classical, write
+from models.leave_one_out import read_sequences
 
 ROOT = Path(__file__).parents[2]
 NAMES = {f"{name}@{k}" for name in ("hr", "ndcg", "mrr", "map") for k in (5, 10, 20)}
@@ -49,6 +52,14 @@ def test_a_baseline_is_judged_and_the_result_printed_as_it_is_written(data, tmp_
     assert result["valid"].keys() == result["test"].keys() == NAMES
     assert 0 < result["test"]["hr@5"] < 0.5
     assert [path.name for path in out.parent.iterdir()] == ["popularity.json"]
+
+
+@pytest.mark.parametrize("model", CLASSICAL)
+def test_classical_models_are_judged_alike(data, model):
+    result = classical(load([f"model={model}"]), read_sequences(data))
+    assert result["valid"].keys() == result["test"].keys() == NAMES
+    # Neighbours on the circle are in the same histories; by chance it would be 5 of 40.
+    assert result["test"]["hr@5"] > 0.3
 
 
 @pytest.mark.long

@@ -3,7 +3,7 @@ import pytest
 
 from models.example_set import TRAIN, VALIDATION, open_example_set
 from models.inputs import dataset
-from models.leave_one_out import TEST, SequenceError, read_sequences, write_examples
+from models.leave_one_out import TEST, SequenceError, judged, read_sequences, write_examples
 from models.shards import Order, epoch_of, plan
 
 LINES = "7 10 11 12 13 14\nann 12 x 10\n8 14 13 12 11 10 10 x\n"
@@ -113,3 +113,25 @@ def test_rows_behind_a_files_limit_go_to_another_file(tmp_path, monkeypatch):
     assert sorted((file.first_row_id, file.rows) for file in examples.files(TRAIN)) == [(0, 4), (4, 2)]
     assert len(rows_of(examples, TRAIN)) == 6
     assert np.all(np.diff([len(items) for items, _, _ in rows_of(examples, TEST)]) >= 0)
+
+
+def test_scores_by_places_are_judged_with_and_without_what_was_had(tmp_path):
+    sequences = read_sequences(written(tmp_path))
+    ids = list(sequences.ids)
+    assert [ids[place] for place in sequences.last(-1)] == ["14", "10", "x"]
+    assert [[ids[place] for place in row] for row in sequences.before(-2)] == [
+        ["10", "11", "12"],
+        ["12"],
+        ["14", "13", "12", "11", "10"],
+    ]
+    scores = np.tile(
+        [6.0, 5.0, 4.0, 3.0, 2.0, 1.0], (3, 1)
+    )  # "10" is the best for all, then 11, 12, 13, 14, x
+
+    def ranks(exclude_seen: bool) -> float:
+        return judged(lambda users: scores[users], sequences.before(-1), sequences.last(-1), 6, exclude_seen)[
+            "mrr@5"
+        ]
+
+    assert ranks(exclude_seen=False) == pytest.approx((1 / 5 + 1 + 0) / 3)
+    assert ranks(exclude_seen=True) == pytest.approx((1 / 1 + 1 + 1 / 1) / 3)
