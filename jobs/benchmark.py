@@ -16,6 +16,7 @@ import tempfile
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 from typing import Any
 
 from conf.schema import CLASSICAL, ENCODERS, Config
@@ -54,6 +55,7 @@ def benchmark(conf: Config) -> dict[str, Any]:
         "interactions": sum(map(len, sequences.items)),
         **found,
         "seconds": round(time.monotonic() - began, 1),
+        "peak_gib": round(getrusage(RUSAGE_SELF).ru_maxrss / 2**20, 2),
         "configuration": {"model": asdict(conf.model), "train": told(conf)},
     }
 

@@ -12,6 +12,7 @@ import features
 from conf.load import load
 from features.table import Table
 from tests.reports.sample_facts import FACTS
+from tools.benchmark_table import of_data
 from tools.generate_docs import TABLES, Undocumented, comments_of, key_rows, pages
 from tools.result_table import MARKS, README, between_marks, judged, timed
 
@@ -157,10 +158,31 @@ def test_the_time_is_told_step_by_step_and_in_all():
 
 def test_results_go_between_the_marks_of_the_readme_and_nowhere_else():
     page = README.read_text()
-    written = between_marks(page, "a table")
+    written = between_marks(page, "a table", MARKS)
     assert f"{MARKS[0]}\na table\n{MARKS[1]}" in written
-    assert between_marks(written, "a table") == written
+    assert between_marks(written, "a table", MARKS) == written
     assert written.partition(MARKS[0])[0] == page.partition(MARKS[0])[0]
     assert written.partition(MARKS[1])[2] == page.partition(MARKS[1])[2]
-    with pytest.raises(SystemExit, match=r"README.md has no line"):
-        between_marks("no marks", "a table")
+    with pytest.raises(SystemExit, match=r"the page has no line"):
+        between_marks("no marks", "a table", MARKS)
+
+
+def test_results_of_seeds_become_one_row_a_model_the_best_last():
+    def result(model: str, seed: int, value: float) -> dict:
+        metrics = {f"{name}@{k}": value for name in ("hr", "ndcg") for k in (5, 10, 20)}
+        cost = {
+            "parameters": 1234567,
+            "epoch_seconds": 10.0 * seed,
+            "epochs": 9,
+            "best_epoch": 7,
+            "peak_gib": 2.0,
+        }
+        where = {"data": "Beauty.txt", "users": 22363, "items": 12101, "interactions": 198502}
+        return {"model": model, "seed": seed, "test": metrics, **cost, **where}
+
+    runs = [result("gru", 1, 0.05), result("bsarec", 1, 0.06), result("bsarec", 2, 0.0625)]
+    head, _, *rows = [line for line in of_data("Beauty.txt", runs).splitlines() if line.startswith("|")]
+    assert head.startswith("| model | seeds | HR@5 | NDCG@5")
+    assert rows[0].startswith("| `gru` | 1 | .0500 |")
+    assert rows[1].startswith("| `bsarec` | 2 | .0612 (.0600 to .0625) |")
+    assert rows[1].endswith("| 1,234,567 | 15 | 7 of 9 | 2.0 |")

@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> None:
     facts, summary = (json.loads(Path(name).read_text()) for name in files)
     text = "\n\n".join([judged(facts), timed(facts, summary)])
     if "--write" in arguments:
-        README.write_text(between_marks(README.read_text(), text))
+        README.write_text(between_marks(README.read_text(), text, MARKS))
     else:
         print(text)
 
@@ -67,12 +67,13 @@ def timed(facts: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     return f"On {where}, the demo took {minutes} min {rest} s: {', '.join(parts)}."
 
 
-def between_marks(page: str, text: str) -> str:
-    before, _, rest = page.partition(MARKS[0])
-    _, found, after = rest.partition(MARKS[1])
+def between_marks(page: str, text: str, marks: tuple[str, str]) -> str:
+    """The page with `text` in place of what stands between two lines."""
+    before, _, rest = page.partition(marks[0])
+    _, found, after = rest.partition(marks[1])
     if not found:
-        raise SystemExit(f"README.md has no line {MARKS[0]} with {MARKS[1]} after it")
-    return f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}"
+        raise SystemExit(f"the page has no line {marks[0]} with {marks[1]} after it")
+    return f"{before}{marks[0]}\n{text}\n{marks[1]}{after}"
 
 
 def title(metric: str) -> str:

@@ -1,0 +1,93 @@
+"""Prints what jobs/benchmark.py found as Markdown: a row a model, means over seeds, with what each cost.
+
+python -m tools.benchmark_table [FOLDER]     of docs/results, unless told otherwise
+python -m tools.benchmark_table --write      puts it into docs/benchmarks-models.md, between its two marks
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from tools.result_table import between_marks
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "benchmarks-models.md"
+MARKS = ("<!-- results: python -m tools.benchmark_table --write -->", "<!-- end of results -->")
+METRICS = {
+    "hr@5": "HR@5",
+    "ndcg@5": "NDCG@5",
+    "hr@10": "HR@10",
+    "ndcg@10": "NDCG@10",
+    "hr@20": "HR@20",
+    "ndcg@20": "NDCG@20",
+}
+COSTS = ("parameters", "s an epoch", "epochs", "GiB at most")
+
+
+def main(arguments: list[str]) -> None:
+    folder = Path(next((each for each in arguments if each != "--write"), ROOT / "docs" / "results"))
+    results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    if not results:
+        raise SystemExit(
+            f"{folder} has no results: run jobs/benchmark.py with out={folder}/DATA-MODEL-SEED.json"
+        )
+    text = "\n\n".join(of_data(data, results) for data in sorted({result["data"] for result in results}))
+    if "--write" in arguments:
+        PAGE.write_text(between_marks(PAGE.read_text(), text, MARKS))
+    else:
+        print(text)
+
+
+def of_data(data: str, results: Iterable[Mapping[str, Any]]) -> str:
+    """The models on one file, the best in NDCG@10 last."""
+    mine = [result for result in results if result["data"] == data]
+    models = {
+        name: [each for each in mine if each["model"] == name] for name in sorted({r["model"] for r in mine})
+    }
+    ordered = sorted(models.items(), key=lambda item: mean_of(item[1], "ndcg@10"))
+    first = mine[0]
+    lines = [
+        ["model", "seeds", *METRICS.values(), *COSTS],
+        ["---", *["--:"] * (1 + len(METRICS) + len(COSTS))],
+    ]
+    lines += [
+        [f"`{name}`", str(len(runs)), *(spread(runs, m) for m in METRICS), *costs(runs)]
+        for name, runs in ordered
+    ]
+    head = (
+        f"**{data.removesuffix('.txt')}**: {first['users']:,} users, {first['items']:,} items, "
+        f"{first['interactions']:,} interactions; the test, read once."
+    )
+    return f"{head}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def mean_of(runs: Sequence[Mapping[str, Any]], metric: str) -> float:
+    return mean(run["test"][metric] for run in runs)
+
+
+def spread(runs: Sequence[Mapping[str, Any]], metric: str) -> str:
+    """`.0589`, and of several seeds `.0589 (.0581 to .0596)`: the mean, the least and the most."""
+    values = [run["test"][metric] for run in runs]
+    shown = [f"{value:.4f}".lstrip("0") for value in (mean(values), min(values), max(values))]
+    return shown[0] if len(runs) == 1 else f"{shown[0]} ({shown[1]} to {shown[2]})"
+
+
+def costs(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Means; `best epoch of all`."""
+    known = [run.get("peak_gib") for run in runs if run.get("peak_gib") is not None]
+    trained = all(run["epochs"] for run in runs)
+    return [
+        f"{runs[0]['parameters']:,}",
+        f"{mean(run['epoch_seconds'] for run in runs):.0f}" if trained else "",
+        f"{mean(run['best_epoch'] for run in runs):.0f} of {mean(run['epochs'] for run in runs):.0f}"
+        if trained
+        else "",
+        f"{max(known):.1f}" if known else "",
+    ]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
