@@ -219,6 +219,15 @@ def check(config: Config) -> None:
             "model.repeat wants model.loss=sampled_softmax and model.targets=all, "
             f"got {config.model.loss} and {config.model.targets}: set these, or model.repeat=0"
         )
+    if (temperature := config.model.temperature) is not None:
+        if temperature <= 0:
+            raise ConfigurationError(
+                f"model.temperature must be > 0, got {temperature}: set model.temperature=0.1"
+            )
+        if config.model.repeat:
+            raise ConfigurationError(
+                f"model.repeat wants products of vectors, got model.temperature={temperature}: set one of them"
+            )
     if config.model.repeat and config.model.name == "bert4rec":
         raise ConfigurationError(
             "model.repeat wants an encoder that looks back only, got bert4rec: set model.name"

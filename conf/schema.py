@@ -125,6 +125,7 @@ class Model:
     mask_share: float = 0.2  # of bert4rec: positions that a step hides, and has predicted
     label_smoothing: float = 0.0  # share of a target that is spread over all items; `softmax` only
     consistency: float = 0.0  # weight of how far two dropouts of a row disagree; 0: one; `softmax` only
+    temperature: float | None = None  # scores are cosines over this; none: products of vectors
     loss: str = "sampled_softmax"  # or `softmax` over the whole vocabulary
     negatives: int = 1024  # items drawn a step, shared by all its positions
     sampling: str = "popularity"  # how they are drawn: popularity, uniform, or of the `batch`

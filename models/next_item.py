@@ -110,7 +110,7 @@ class NextItemModel(tf.Module):
 
     def query(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
         """What item vectors are multiplied with: (batch, any length) x 3 -> (batch, width)."""
-        return self._last(items, sessions, ages)[0]
+        return self.head.asking(self._last(items, sessions, ages)[0])
 
     def _last(
         self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor
@@ -136,7 +136,10 @@ class NextItemModel(tf.Module):
 
     @property
     def item_vectors(self) -> tf.Variable:
-        return self.vectors.table
+        """As they are multiplied; of cosines a copy, as they are now."""
+        if self.head.temperature is None:
+            return self.vectors.table
+        return tf.Variable(self.head.item_vectors(), trainable=False, name="item_directions")
 
     @property
     def item_bias(self) -> tf.Variable:

@@ -36,12 +36,15 @@ class NextItem(tf.Module):
                its share, or at 0 where `model.start` is `normal`
     model      `label_smoothing`: the share of each target that is spread over all items alike (Szegedy et al., 2016);
                `consistency`: the weight of how far two dropouts of a row disagree (Liang et al., 2021, "R-Drop"); both in
-               `softmax` alone
+               `softmax` alone;
+               `temperature`: in place of products, cosines over this (Gupta et al., 2019, "NISER": an item's norm would
+               carry how popular it is)
     """
 
     def __init__(self, vectors: ItemVectors, counts: np.ndarray, model: Model):
         super().__init__()
         self.vectors, self.smoothing, self.consistency = vectors, model.label_smoothing, model.consistency
+        self.temperature = model.temperature
         share = np.maximum(counts, 0.5) / max(counts.sum(), 1)
         self.bias = tf.Variable(
             np.log(share) * (model.start == "mean"), dtype=tf.float32, name="item_bias"
@@ -66,18 +69,19 @@ class NextItem(tf.Module):
                        dropped
         """
         told = _told(events, hidden.shape[1])  # (batch, positions) bool
-        asked = tf.boolean_mask(
+        hidden, event_vectors, table = self.asking(hidden), self.asked(event_vectors), self.item_vectors()
+        asking = tf.boolean_mask(
             hidden, told
-        )  # (asked, width): most positions are padding, and each costs all items
+        )  # (asking, width): most positions are padding, and each costs all items
         bias = tf.where(self.seen, self.bias, NOTHING)
-        logits = tf.matmul(asked, self.vectors.table, transpose_b=True) + bias  # (asked, vocabulary)
-        everything = self._logsumexp(logits, asked)  # (asked,)
+        logits = tf.matmul(asking, table, transpose_b=True) + bias  # (asking, vocabulary)
+        everything = self._logsumexp(logits, asking, table)  # (asking,)
         if self.consistency and is_twice:
             everything += tf.tile(self.consistency * disagreement(*tf.split(logits, 2)), [2])
         everything = tf.scatter_nd(tf.where(told), everything, tf.shape(told, tf.int64))  # (batch, positions)
         target = self._targets(hidden, events, event_vectors)  # (batch, length)
         if self.smoothing:
-            target += self.smoothing * (_at_previous(self._mean_scores(hidden), events) - target)
+            target += self.smoothing * (_at_previous(self._mean_scores(hidden, table), events) - target)
         return _sum(_at_previous(everything, events) - target, events, rows)
 
     def sampled_softmax(
@@ -89,7 +93,8 @@ class NextItem(tf.Module):
         sample: Sample,
     ) -> Loss:
         """The same, estimated by a sample of the items."""
-        vectors = self.vectors(sample.items)
+        hidden, event_vectors = self.asking(hidden), self.asked(event_vectors)
+        vectors = self.asked(self.vectors(sample.items))
         logits = tf.matmul(hidden, vectors, transpose_b=True)  # (batch, positions, sampled)
         logits += tf.gather(self.bias, sample.items) - sample.log_probability
         logits = tf.where(_is_target(events, sample.items, hidden.shape[1]), NOTHING, logits)
@@ -99,25 +104,37 @@ class NextItem(tf.Module):
 
     def scores(self, last: tf.Tensor) -> tf.Tensor:
         """(batch, width) -> (batch, vocabulary_size); -inf for padding, unknown and mask."""
-        scores = tf.matmul(last, self.vectors.table, transpose_b=True) + self.bias
+        scores = tf.matmul(self.asking(last), self.item_vectors(), transpose_b=True) + self.bias
         # All items are read as themselves or as unknown: a choice between two scores, not a table of other vectors.
         scores = tf.where(self.vectors.is_known, scores, scores[:, UNKNOWN : UNKNOWN + 1])
         return tf.concat([tf.fill((tf.shape(last)[0], FIRST_ITEM), -np.inf), scores[:, FIRST_ITEM:]], axis=1)
 
-    def _logsumexp(self, logits: tf.Tensor, asked: tf.Tensor) -> tf.Tensor:
-        """`tf.reduce_logsumexp` in a third of the time: (asked, vocabulary), (asked, width) -> (asked,).
+    def item_vectors(self) -> tf.Tensor:
+        """What `asking` is multiplied with: (vocabulary_size, width)."""
+        return self.asked(self.vectors.table)
+
+    def asking(self, hidden: tf.Tensor) -> tf.Tensor:
+        """(…, width) -> of the same shape: what is multiplied with item vectors."""
+        return tf.math.l2_normalize(hidden, axis=-1) / self.temperature if self.temperature else hidden
+
+    def asked(self, vectors: tf.Tensor) -> tf.Tensor:
+        """Vectors of items as what they are multiplied with is: (…, width) -> of the same shape."""
+        return tf.math.l2_normalize(vectors, axis=-1) if self.temperature else vectors
+
+    def _logsumexp(self, logits: tf.Tensor, asking: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
+        """`tf.reduce_logsumexp` in a third of the time: (asking, vocabulary), (asking, width) -> (asking,).
 
         TensorFlow has one operation for the cross-entropy of a softmax, which is this less the score of its target: here of
         any item that is seen, the same for all.
         """
         any_item = tf.argmax(self.seen, output_type=tf.int32)
-        less = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.fill(tf.shape(asked)[:1], any_item), logits)
-        return less + tf.linalg.matvec(asked, self.vectors.table[any_item]) + self.bias[any_item]
+        less = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.fill(tf.shape(asking)[:1], any_item), logits)
+        return less + tf.linalg.matvec(asking, table[any_item]) + self.bias[any_item]
 
-    def _mean_scores(self, hidden: tf.Tensor) -> tf.Tensor:
+    def _mean_scores(self, hidden: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
         """The mean score of all items that the training saw: (batch, positions, width) -> (batch, positions)."""
         share = tf.cast(self.seen, tf.float32) / tf.reduce_sum(tf.cast(self.seen, tf.float32))
-        mean = tf.linalg.matvec(self.vectors.table, share, transpose_a=True)  # (width,)
+        mean = tf.linalg.matvec(table, share, transpose_a=True)  # (width,)
         return tf.linalg.matvec(hidden, mean) + tf.reduce_sum(self.bias * share)
 
     def _targets(self, hidden: tf.Tensor, events: Events, event_vectors: tf.Tensor) -> tf.Tensor:

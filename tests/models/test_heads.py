@@ -14,10 +14,10 @@ SESSIONS = tf.constant([[1, 1, 2, 2, 2, 3, 0], [4, 9, 0, 0, 0, 0, 0]])
 TARGETS = [(0, 0, [5, 5, 6]), (0, 1, [3]), (1, 0, [3])]  # row, position, the items of the next position
 
 
-@pytest.fixture
-def head() -> NextItem:
+@pytest.fixture(params=[None, 0.3], ids=["products", "cosines"])
+def head(request) -> NextItem:
     vectors = ItemVectors(COUNTS, WIDTH, seed=1)
-    made = NextItem(vectors, COUNTS, Model(name="sasrec"))
+    made = NextItem(vectors, COUNTS, Model(name="sasrec", temperature=request.param))
     made.bias.assign(tf.linspace(-1.0, 1.0, len(COUNTS)))
     return made
 
@@ -29,7 +29,11 @@ def inputs(head: NextItem):
 
 
 def logits_of(head: NextItem, hidden) -> np.ndarray:
-    return (hidden @ tf.transpose(head.vectors.table) + head.bias).numpy().astype(np.float64)
+    hidden, table, bias = (np.asarray(each, np.float64) for each in (hidden, head.vectors.table, head.bias))
+    if head.temperature:
+        hidden = hidden / np.linalg.norm(hidden, axis=-1, keepdims=True) / head.temperature
+        table = table / np.maximum(np.linalg.norm(table, axis=-1, keepdims=True), 1e-9)
+    return hidden @ table.T + bias
 
 
 def test_softmax_is_over_the_trained_items_for_every_event_of_the_next_position(head):

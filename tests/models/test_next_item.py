@@ -56,6 +56,7 @@ def loss(model: NextItemModel, *counts: int) -> tuple[float, float]:
         {"name": "bert4rec", "norm": "post"},
         {"name": "hstu", "targets": "last", "gaps": True},
         {"name": "sasrec", "targets": "last", "gaps": True},
+        {"name": "sasrec", "targets": "last", "temperature": 0.2},
     ],
 )
 def test_the_loss_of_a_last_basket_is_that_of_predicting_it_from_those_before(choice):
@@ -134,3 +135,12 @@ def test_events_are_told_at_the_position_before_their_own_or_at_it():
     assert told_at_last(events).positions.numpy().tolist() == [[ABSENT] * 5 + [4]]
     masked = tf.constant([[True, False, True, False, False]])
     assert told_at_own(events, masked).positions.numpy().tolist() == [[1, 1, ABSENT, 3, ABSENT, ABSENT]]
+
+
+@pytest.mark.parametrize("temperature", [None, 0.2])
+def test_scores_are_products_of_what_is_exported(temperature):
+    model, history = made(name="sasrec", temperature=temperature), (*rows(4), tf.constant([AGES]))
+    products = tf.matmul(model.query(*history), model.item_vectors, transpose_b=True) + model.item_bias
+    np.testing.assert_allclose(products[:, 3:], model.score(*history)[:, 3:], rtol=1e-5)
+    norms = np.linalg.norm(model.item_vectors.numpy()[3:], axis=1)
+    assert np.allclose(norms, 1) == (temperature is not None)
