@@ -13,7 +13,7 @@ from conf.schema import Config
 from features.items import ITEMS
 from features.lake import Lake
 from features.questions import ask
-from jobs.job import InputError
+from jobs.job import InputError, settled
 from jobs.people import sessions_as_of
 from models.metrics import by_part, per_user
 from models.scoring import RANK_FACTS_SCHEMA, rank_facts
@@ -52,7 +52,7 @@ def judge(
     model; scores stay with the workers. Raises `InputError` where nobody came back.
     """
     sessions, known = sessions_as_of(conf, lake, as_of), lake.read(ITEMS)
-    asked = ask(sessions, known, as_of, until, conf).where("targets is not null")
+    asked = settled(ask(sessions, known, as_of, until, conf).where("targets is not null"))
     rank = partial(rank_facts, models=dict(models), candidates=candidates)
     spread = asked.repartition(conf.spark.shuffle_partitions, "user_id")
     # Sorted here: Spark would rank everything once more, to see between which users to cut.
