@@ -76,6 +76,8 @@ ABOVE_ZERO = (
     "promote.holdout_days",
     "promote.resamples",
     "score.neighbours",
+    "groups.sampled",
+    "groups.horizon_days",
     "publish.keep",
     "simulate.events",
     "simulate.days",
@@ -140,6 +142,8 @@ AT_LEAST = {
     "search.least_epochs": 0,
     "model.consistency": 0,
     "model.repeat": 0,
+    "groups.least": 2,
+    "groups.most": 2,
     "task.length": 2,
     "task.positions": 2,
 }  # an example: a context and a target
@@ -235,6 +239,10 @@ def check(config: Config) -> None:
     if config.train.batch_size % config.train.parts:
         raise ConfigurationError(
             f"train.batch_size must be a multiple of train.parts, got {config.train.batch_size} and {config.train.parts}"
+        )
+    if config.groups.least > config.groups.most:
+        raise ConfigurationError(
+            f"groups.least must be at most groups.most, got {config.groups.least} and {config.groups.most}: set one of them"
         )
     for name in config.score.exclude:
         if name not in EXCLUDABLE:

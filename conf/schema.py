@@ -268,6 +268,17 @@ class Score:
 
 
 @dataclass
+class Groups:
+    """Groups of users that are alike to a model: `jobs/group_users.py`."""
+
+    least: int = 4  # groups that are tried
+    most: int = 10  # groups that are tried
+    sampled: int = 50_000  # users from whom groups are made; the others are put into these
+    horizon_days: int = 28  # whose spending they are to explain
+    seed: int = 7  # of the first middles of groups
+
+
+@dataclass
 class Publish:
     """Where what a shop needs goes each night: into a folder, a PostgreSQL database, or both (docs/predictions.md)."""
 
@@ -468,6 +479,7 @@ class Config:
     search: Search = field(default_factory=Search)
     promote: Promote = field(default_factory=Promote)
     score: Score = field(default_factory=Score)
+    groups: Groups = field(default_factory=Groups)
     publish: Publish = field(default_factory=Publish)
     simulate: Simulate = field(default_factory=Simulate)
     selection: Selection = field(default_factory=Selection)

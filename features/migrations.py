@@ -38,6 +38,7 @@ from features.stored import (
 )
 from features.table import Column, Table
 from features.user_features import USER_FEATURES
+from features.user_groups import USER_GROUPS
 from features.user_item_features import USER_ITEM_FEATURES
 from features.users import USERS
 
@@ -51,6 +52,7 @@ MADE_BY = {
         "jobs/featurize.py for each night that is wanted",
     ),
     SIMILAR_ITEMS.name: "jobs/similar_items.py",
+    USER_GROUPS.name: "jobs/group_users.py for each night that is wanted",
 }
 """The tables that are made from others, and what makes them."""
 VALUES = {

@@ -16,6 +16,7 @@ from features.sequences import SEQUENCES
 from features.sessions import SESSIONS
 from features.similar_items import SIMILAR_ITEMS
 from features.user_features import USER_FEATURES
+from features.user_groups import USER_GROUPS
 from features.user_item_features import USER_ITEM_FEATURES
 from features.users import USERS
 
@@ -33,6 +34,7 @@ TABLES = (
     USER_FEATURES.table,
     ITEM_FEATURES.table,
     USER_ITEM_FEATURES.table,
+    USER_GROUPS,
     QUALITY,
     RULES,
     PREDICTIONS,

@@ -35,6 +35,7 @@ from features.sequences import SEQUENCES
 from features.sessions import SESSIONS
 from features.table import Table
 from features.user_features import USER_FEATURES
+from features.user_groups import USER_GROUPS
 from features.user_item_features import USER_ITEM_FEATURES
 from features.users import USERS
 from jobs.job import InputError, run
@@ -50,6 +51,7 @@ WHERE = (
     USERS,
     USER_FEATURES.table,
     USER_ITEM_FEATURES.table,
+    USER_GROUPS,
     PREDICTIONS,
     EVENTS,
     IDENTITIES,

@@ -32,6 +32,7 @@ from features.sequences import SEQUENCES, bucket_of
 from features.sessions import SESSIONS, to_sessions
 from features.table import Table
 from features.user_features import USER_FEATURES
+from features.user_groups import USER_GROUPS
 from features.user_item_features import USER_ITEM_FEATURES
 from features.users import USERS
 from jobs.job import InputError, run
@@ -111,6 +112,7 @@ def passes(conf: Config, keys: Keys) -> list[tuple[Table, Hashed]]:
         (USERS, lambda rows: user(rows).withColumns(bucket)),
         (USER_FEATURES.table, user),
         (USER_ITEM_FEATURES.table, user),
+        (USER_GROUPS, user),
         (PREDICTIONS, partial(with_hashed, keys=newest, column="entity")),
         (ERASED_USERS, partial(with_hashed, keys=derived(newest, "erased"), column="user")),
     ]
