@@ -11,21 +11,24 @@ import http.server
 import json
 import os
 import shutil
-import subprocess
 import sys
 import threading
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tools import devtools
 from tools.airflow_api import Airflow, night_of
 from tools.airflow_service import HOME, PORT, SHOP, environment, make_shop, ready, running
-from tools.chromium import BROWSERS, browser, screenshot
+from tools.chromium import BROWSERS
 
 FIRST, LAST, NIGHTS = "2026-02-26", "2026-02-28", 3
 HOUR = 3600
 OUT = HOME.parent
-LOADING = 60  # seconds that the page is given
+LOADING = 180  # seconds that the page is given
+SETTLING = 5  # seconds that it is given to draw what it has
+SHOWN = "document.body?.innerText.includes('ingest')"  # the grid has the name of each task
 
 
 def main() -> None:
@@ -81,15 +84,16 @@ def print_runs(airflow: Airflow, runs: list[dict[str, Any]]) -> None:
 
 def picture(airflow: Airflow, file: Path) -> None:
     """The nights' grid, by a Chromium that is on this machine."""
-    program = browser()
-    if program is None:
+    if devtools.FOUND is None:
         print(f"no picture: none of {', '.join(BROWSERS)} is installed")
         return
     try:
-        with door(airflow) as url:
-            screenshot(program, url, file, "1400,800", f"--timeout={LOADING * 1000}", timeout=600)
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        print(f"no picture: {Path(program).name} could not make it ({type(error).__name__})")
+        with door(airflow) as url, devtools.page(url, "1400,800") as page:
+            page.until(SHOWN, LOADING)
+            time.sleep(SETTLING)
+            file.write_bytes(page.picture())
+    except (AssertionError, RuntimeError, OSError) as error:
+        print(f"no picture: {str(error).splitlines()[0]}")
         return
     print(f"picture: {file.relative_to(OUT.parents[1])}")
 

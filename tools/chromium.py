@@ -14,15 +14,11 @@ def browser() -> str | None:
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
-def screenshot(
-    program: str, url: str, file: Path, size: str, *flags: str, timeout: float | None = None
-) -> None:
+def screenshot(program: str, url: str, file: Path, size: str, *flags: str) -> None:
     """Writes what the browser `program` shows of a page, with an empty profile; size: `1280,1900`, in pixels.
 
-    Raises as `subprocess.run` does where the browser fails or takes longer than `timeout` seconds.
+    Raises as `subprocess.run` does where the browser fails.
     """
     with tempfile.TemporaryDirectory() as profile:
         command = [program, *FLAGS, *flags, f"--user-data-dir={profile}", f"--window-size={size}"]
-        subprocess.run(
-            [*command, f"--screenshot={file}", url], check=True, capture_output=True, timeout=timeout
-        )
+        subprocess.run([*command, f"--screenshot={file}", url], check=True, capture_output=True)

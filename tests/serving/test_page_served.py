@@ -15,8 +15,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.serving import browser
 from tests.serving.served import NIGHT, Served, behaviours, exported, publish
+from tools import devtools
 
 pytestmark = pytest.mark.long  # processes and a browser
 
@@ -108,9 +108,9 @@ def test_a_stop_answers_what_was_asked_and_ends_well(shop):
     assert answers and isinstance(last, OSError)
 
 
-@pytest.mark.skipif(browser.FOUND is None, reason="needs Chromium")
+@pytest.mark.skipif(devtools.FOUND is None, reason="needs Chromium")
 def test_the_page_shows_a_user_explains_a_prediction_and_follows_an_event(url):
-    with browser.page(url) as page:
+    with devtools.page(url) as page:
         page.until("document.body?.dataset.ready")
         assert "next_item by frequency_decay" in page.run("document.getElementById('about').innerText")
         assert page.run("document.getElementById('entity').value") == "user-00000"
@@ -145,11 +145,11 @@ def test_the_page_shows_a_user_explains_a_prediction_and_follows_an_event(url):
         assert all("422" in complaint for complaint in page.complaints), page.complaints
 
 
-@pytest.mark.skipif(browser.FOUND is None, reason="needs Chromium")
+@pytest.mark.skipif(devtools.FOUND is None, reason="needs Chromium")
 def test_the_page_asks_for_the_key(shop):
     keys = shop.folder / "keys"
     keys.write_text("a-key-of-the-shop\n")
-    with served(shop, f"serve.key_file='{keys}'") as (url, _), browser.page(url) as page:
+    with served(shop, f"serve.key_file='{keys}'") as (url, _), devtools.page(url) as page:
         page.until("document.getElementById('unlock')?.hidden === false")
         assert not page.run("document.querySelectorAll('#predictions li').length")
         page.run(

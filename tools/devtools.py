@@ -53,13 +53,18 @@ class Page:
         return done["result"].get("value")
 
     def until(self, script: str, seconds: float = 90) -> Any:
-        last = time.monotonic() + seconds
-        while not (value := self.run(script)):
+        """The value of a script once it is true; raises `AssertionError` with what the page says instead."""
+        last, said = time.monotonic() + seconds, ""
+        while True:
+            try:
+                if value := self.run(script):
+                    return value
+            except RuntimeError as error:  # a page that sends the browser on takes its scripts with it
+                said = str(error)
             assert time.monotonic() < last, (
-                f"{script} did not come true: {self.run('document.body?.innerText')}"
+                f"{script} did not come true: {said or self.run('document.body?.innerText')}"
             )
             time.sleep(0.1)
-        return value
 
     def picture(self) -> bytes:
         return base64.b64decode(self.tell("Page.captureScreenshot", captureBeyondViewport=True)["data"])
