@@ -14,7 +14,9 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from typing import Any
@@ -42,7 +44,10 @@ def benchmark(conf: Config) -> dict[str, Any]:
             found = classical(conf, sequences)
         else:
             prefixes = conf.model.targets == "last"
-            path = write_examples(Path(folder, "set"), sequences, task.length, prefixes, conf.exclude_seen)
+            seed = conf.train.seed if conf.robustness else None
+            path = write_examples(
+                Path(folder, "set"), sequences, task.length, prefixes, conf.exclude_seen, seed
+            )
             judge = encoder if conf.model.name in ENCODERS else baseline
             found = judge(replace(conf, task=task), open_example_set(path))
     return {
@@ -74,7 +79,8 @@ def encoder(conf: Config, examples: Any) -> dict[str, Any]:
     progress = Progress(conf.train.epochs, sum(file.rows for file in examples.files(TRAIN)), 1)
     checkpoints = Checkpoints(checkpoints_of(conf), conf.train.checkpoint_steps)
     outcome = train(model, examples, conf.train, conf.promote.metric, progress, checkpoints=checkpoints)
-    test = validate(tf.function(model.score), examples, split=TEST, by_length=conf.train.by_length)
+    score = partial(validate, tf.function(model.score), examples, by_length=conf.train.by_length)
+    test = score(split=TEST)
     checkpoints.clear()
     return {
         "parameters": sum(variable.shape.num_elements() for variable in model.trainable_variables),
@@ -83,6 +89,7 @@ def encoder(conf: Config, examples: Any) -> dict[str, Any]:
         "epoch_seconds": round(sum(e.training_seconds for e in outcome.epochs) / len(outcome.epochs), 1),
         "valid": rounded(outcome.best.metrics),
         "test": rounded(test),
+        **robustness(score, examples),
     }
 
 
@@ -90,15 +97,30 @@ def baseline(conf: Config, examples: Any) -> dict[str, Any]:
     import tensorflow as tf
 
     from models.baselines import fit
+    from models.example_set import VALIDATION
     from models.leave_one_out import TEST
     from models.train import validate
 
     words = examples.vocabulary
     indices, counts = (words[name].to_numpy() for name in ("item_index", "validation_sessions"))
     fitted = fit(conf.model.name, examples.vocabulary_size, indices, counts, conf.model.half_life_days)
-    score = tf.function(fitted.score)
-    valid, test = (rounded(validate(score, examples, split=split)) for split in ("validation", TEST))
-    return {"parameters": 0, "epochs": 0, "valid": valid, "test": test}
+    score = partial(validate, tf.function(fitted.score), examples)
+    valid, test = (rounded(score(split=split)) for split in (VALIDATION, TEST))
+    return {"parameters": 0, "epochs": 0, "valid": valid, "test": test, **robustness(score, examples)}
+
+
+def robustness(score: Callable[..., dict[str, float]], examples: Any) -> dict[str, Any]:
+    """NDCG@10 of the test with worse histories: way -> rate -> value; nothing where there are no such splits."""
+    from models.leave_one_out import worse_split
+    from models.robustness import RATES, WAYS
+
+    if worse_split(next(iter(WAYS)), RATES[0]) not in examples.splits:
+        return {}
+    found = {
+        way: {str(rate): round(score(split=worse_split(way, rate))["ndcg@10"], 6) for rate in RATES}
+        for way in WAYS
+    }
+    return {"robustness": found}
 
 
 def classical(conf: Config, sequences: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from deltalake import write_deltalake
 from models.baskets import FIRST_ITEM
 from models.example_set import SPEC, TRAIN, VALIDATION, VOCABULARY
 from models.metrics import PADDING, facts, padded, per_user, without_seen
+from models.robustness import RATES, WAYS, worse
 
 TEST = "test"
 LEAST = 3  # items of a user: one to predict from, one to validate, one to test
@@ -110,13 +112,19 @@ def _lines(path: str | Path) -> Iterator[str]:
 
 
 def write_examples(
-    folder: Path, sequences: Sequences, length: int, prefixes: bool, exclude_seen: bool
+    folder: Path,
+    sequences: Sequences,
+    length: int,
+    prefixes: bool,
+    exclude_seen: bool,
+    worse_seed: int | None = None,
 ) -> str:
     """Writes the example set that a training reads, and gives its path.
 
     length        of a row, the target included
     prefixes      each item but a user's first is the last of a row of its own; else a row has many targets
     exclude_seen  rows that are judged have a column `seen`, all that the user had
+    worse_seed    of further splits, the test with worse histories (`worse_split`); none: there are no such
 
     Of a user a b c d e f:  train   a b c d, or with prefixes a b / a b c / a b c d
                             validation  a b c d -> e       test  a b c d e -> f
@@ -144,7 +152,19 @@ def write_examples(
     for split, at in ((VALIDATION, -2), (TEST, -1)):
         seen = [seq[:at] for seq in by_length]
         _append(path, split, [seq[-length:] for seq in seen], seen, [seq[at] for seq in by_length], spec)
+    if worse_seed is not None:
+        places = [seq[:-1] - FIRST_ITEM for seq in by_length]
+        for way, rate in product(WAYS, RATES):
+            rows = worse(places, way, rate, len(sequences.ids), worse_seed)
+            rows = [(row[-length:] + FIRST_ITEM).astype(np.int32) for row in rows]
+            targets = [seq[-1] for seq in by_length]
+            _append(path, worse_split(way, rate), rows, [seq[:-1] for seq in by_length], targets, spec)
     return str(folder)
+
+
+def worse_split(way: str, rate: float) -> str:
+    """The split of the test whose histories are worse, such as `test_dropped_0.05`: part of a file's name."""
+    return f"{TEST}_{way}_{rate}"
 
 
 def _append(

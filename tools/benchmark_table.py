@@ -34,7 +34,8 @@ def main(arguments: list[str]) -> None:
         raise SystemExit(
             f"{folder} has no results: run jobs/benchmark.py with out={folder}/DATA-MODEL-SEED.json"
         )
-    text = "\n\n".join(of_data(data, results) for data in sorted({result["data"] for result in results}))
+    tables = [of_data(data, results) for data in sorted({result["data"] for result in results})]
+    text = "\n\n".join(filter(None, [*tables, robust(results)]))
     if "--write" in arguments:
         PAGE.write_text(between_marks(PAGE.read_text(), text, MARKS))
     else:
@@ -62,6 +63,24 @@ def of_data(data: str, results: Iterable[Mapping[str, Any]]) -> str:
         f"{first['interactions']:,} interactions; the test, read once."
     )
     return f"{head}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def robust(results: Sequence[Mapping[str, Any]]) -> str:
+    """How much of the test's NDCG@10 is left as histories are worse, of the results that were asked for it; "": of none."""
+    asked = [result for result in results if "robustness" in result]
+    if not asked:
+        return ""
+    rates = list(next(iter(asked[0]["robustness"].values())))
+    head = ["data", "model", "items of a history are", *(f"{float(rate):.0%}" for rate in rates)]
+    lines = [head, ["---", "---", "---", *["--:"] * len(rates)]]
+    for result in asked:
+        whole = result["test"]["ndcg@10"]
+        for way, values in result["robustness"].items():
+            left = [f"{values[rate] / whole:.1%}" for rate in rates]
+            lines.append([result["data"].removesuffix(".txt"), f"`{result['model']}`", way, *left])
+    return "Of the test's NDCG@10 is left where so many\n\n" + "\n".join(
+        "| " + " | ".join(line) + " |" for line in lines
+    )
 
 
 def mean_of(runs: Sequence[Mapping[str, Any]], metric: str) -> float:

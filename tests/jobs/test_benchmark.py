@@ -44,13 +44,15 @@ def data(tmp_path) -> Path:
 
 def test_a_baseline_is_judged_and_the_result_printed_as_it_is_written(data, tmp_path):
     out = tmp_path / "results" / "popularity.json"
-    code, said, errors = told(f"data={data}", "model=popularity", f"out={out}", "seed=3")
+    code, said, errors = told(f"data={data}", "model=popularity", f"out={out}", "seed=3", "robustness=true")
     assert code == 0, errors
     result = json.loads(out.read_text())
     assert json.loads(said.splitlines()[-1]) == result
     assert (result["model"], result["seed"], result["users"], result["items"]) == ("popularity", 3, 60, 40)
     assert result["valid"].keys() == result["test"].keys() == NAMES
     assert 0 < result["test"]["hr@5"] < 0.5
+    # It looks at no history; a worse one changes nothing.
+    assert {v for way in result["robustness"].values() for v in way.values()} == {result["test"]["ndcg@10"]}
     assert [path.name for path in out.parent.iterdir()] == ["popularity.json"]
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from models.example_set import TRAIN, VALIDATION, open_example_set
 from models.inputs import dataset
-from models.leave_one_out import TEST, SequenceError, judged, read_sequences, write_examples
+from models.leave_one_out import TEST, SequenceError, judged, read_sequences, worse_split, write_examples
 from models.shards import Order, epoch_of, plan
 
 LINES = "7 10 11 12 13 14\nann 12 x 10\n8 14 13 12 11 10 10 x\n"
@@ -135,3 +135,14 @@ def test_scores_by_places_are_judged_with_and_without_what_was_had(tmp_path):
 
     assert ranks(exclude_seen=False) == pytest.approx((1 / 5 + 1 + 0) / 3)
     assert ranks(exclude_seen=True) == pytest.approx((1 / 1 + 1 + 1 / 1) / 3)
+
+
+def test_the_test_is_there_with_worse_histories_and_the_same_targets(tmp_path):
+    sequences = read_sequences(written(tmp_path))
+    path = write_examples(tmp_path / "worse", sequences, 6, prefixes=False, exclude_seen=True, worse_seed=1)
+    examples = open_example_set(path)
+    usual = {tuple(targets) for *_, targets in rows_of(examples, TEST)}
+    assert len(examples.splits) == 3 + 4 * 4
+    twice = rows_of(examples, worse_split("duplicated", 0.2))
+    assert {tuple(targets) for *_, targets in twice} == usual
+    assert all(set(items) <= set(INDEX.values()) for items, *_ in twice)
