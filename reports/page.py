@@ -14,6 +14,7 @@ from reports.svg import ticks
 
 KS = (5, 10, 20)
 PARTS = {"repeated": "bought before", "first": "first time"}  # of the targets, judged apart
+TABLED = ("hr", "recall", "ndcg", "mrr")  # the metrics that a table has room for
 PLAIN = ("ndcg@10", "recall@10")  # the metrics that are drawn and put into sentences
 QUESTIONS = {"test": "The test", "validation": "Validation", "night": "The nights held out"}
 
@@ -169,24 +170,24 @@ def question(row: Mapping[str, Any]) -> dict[str, Any]:
     models = rows(row, "models")
     values = [found for model in models if isinstance(found := model.get("values"), Mapping)]
     known = {name for found in values for name in found}
-    groups = [
-        (name, ks)
-        for key, name in words.METRICS.items()
+    of_all = [
+        (words.METRICS[key], ks)
+        for key in TABLED
         if (ks := [(k, f"{key}@{k}") for k in KS if f"{key}@{k}" in known])
     ]
-    groups += [
+    of_parts = [
         (f"{words.METRICS[key]}, {of}", [(10, metric)])
         for part, of in PARTS.items()
         for key in ("ndcg", "recall")
         if (metric := f"{key}@10/{part}") in known
     ]
-    metrics = [metric for _, ks in groups for _, metric in ks]
+    metrics = [metric for _, ks in of_all + of_parts for _, metric in ks]
     return {
         **row,
         "title": QUESTIONS.get(str(row.get("question")), str(row.get("question") or "A question")),
         "verdicts": words.verdicts(row, PLAIN),
         "dots": [charts.whiskers(models, metric) for metric in PLAIN if metric in known],
-        "groups": groups,
+        "tables": [groups for groups in (of_all, of_parts) if groups],
         "models": models,
         "best": {metric: _best_mean(models, metric) for metric in metrics},
     }
