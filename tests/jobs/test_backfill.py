@@ -137,11 +137,8 @@ class Killed(Lake):
             yield
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "commits",
-    [pytest.param(each, marks=[] if each == 5 else pytest.mark.long) for each in range(14)],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("commits", range(14))
 def test_a_reingest_that_was_killed_at_any_commit_and_run_again_was_never_killed(spark, tmp_path, commits):
     """Four tables are told, three lose rows, three get them, and four are made anew."""
     land(tmp_path, *FILES)
