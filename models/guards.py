@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.metrics import mean_and_interval, padded
+from models.metrics import Interval, mean_and_interval, padded
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,24 @@ def coverage_guard(
     low, high = np.quantile(quotients, [(1 - confidence) / 2, (1 + confidence) / 2])
     name = f"coverage ({seen[0] / candidates:.1%} of the items, the champion {seen[1] / candidates:.1%})"
     return Guard(name, seen[0] / max(1, seen[1]), float(low), float(high), share, None)
+
+
+def answered_guard(
+    answered: np.ndarray, *, share: float, resamples: int, confidence: float, seed: int
+) -> Guard:
+    """Of the users who are asked, those whom the challenger answers with numbers, bool (users,): a `share` at least."""
+    return Guard("users answered", *mean_and_interval(answered, resamples, confidence, seed), share, None)
+
+
+def calibration_guard(difference: Interval, rise: float) -> Guard:
+    """The calibration error of the challenger's probabilities less the champion's, paired by user: `rise` at most.
+
+    The expected calibration error of Naeini, Cooper and Hauskrecht, 2015, "Obtaining Well Calibrated Probabilities Using
+    Bayesian Binning", over tenths of the rows in place of bins of equal width, as Nixon et al., 2019, "Measuring
+    Calibration in Deep Learning", have it; of several targets their mean. A model can rank better than another and yet
+    promise what does not come true, which whoever multiplies its probabilities by money would pay for.
+    """
+    return Guard("calibration error", *difference, None, rise)
 
 
 def latency_guard(seconds: np.ndarray, *, most: float, resamples: int, confidence: float, seed: int) -> Guard:
