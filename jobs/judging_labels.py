@@ -4,7 +4,7 @@ Each model is asked as the example set that it was trained on has asked: with it
 targets. The labels are those of the night's own set.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,7 +20,7 @@ from features.lake import Lake
 from features.questions import histories
 from jobs.job import InputError, settled
 from jobs.judging import Judgement, how, name_of
-from jobs.labelled import Seen, as_trained, ask, inputs_of, rows_of, seen_as_of, spec_of_set
+from jobs.labelled import Asked, Seen, as_trained, ask, inputs_of, rows_of, seen_as_of, spec_of_set
 from models.guards import Guard, answered_guard, calibration_guard
 from models.label_metrics import aligned, sampled
 from models.label_scoring import ANSWERS_SCHEMA, answers
@@ -81,45 +81,51 @@ def judge(
     spec = spec_of_set(lake, conf.set_id)
     asked = ask(conf, question, as_of, seen)
     told = settled(rows_of(conf, spec, asked, seen).select("user_id", "labels", "label_weights"))
-    asked.unpersist()
     rows = told.toArrow().to_pandas().sort_values("user_id")
     said = {}
     for set_id, paths in models.items():
         own = spec_of_set(lake, set_id)
-        for name, each in said_of_set(conf, own, paths, as_of, seen, told).items():
-            there, names = each.reindex(rows["user_id"]), own["label"]["names"]
+        check_head(conf, own, paths)
+        then, names = as_trained(conf, own), own["label"]["names"]
+        again = asked if set_id == conf.set_id else ask(then, question, as_of, seen)
+        found = answered_by(paths, then, own, again, seen, told)
+        again.unpersist()
+        for name in paths:
+            there = found[found["model"] == name].set_index("user_id").reindex(rows["user_id"])
             values = aligned(_stacked(there["value"], len(names)), names, spec["label"]["names"], label.head)
             said[name] = Said(values, there["seconds"].to_numpy(np.float64))
+    asked.unpersist()
     return measured(conf, question, as_of, rows, said)
 
 
-def said_of_set(
+def check_head(conf: Config, spec: Mapping[str, Any], models: Iterable[str]) -> None:
+    """Refuses models that answer another kind of question than the task asks by now."""
+    assert conf.task.label is not None
+    head, expected = spec["label"]["head"], conf.task.label.head
+    if head != expected:
+        raise InputError(
+            f"{', '.join(models)} has the head {head}, expected {expected} as {conf.task.name} has now: give the task "
+            "another name, and it has a champion of its own"
+        )
+
+
+def answered_by(
+    models: Mapping[str, str],
     conf: Config,
     spec: dict[str, Any],
-    paths: Mapping[str, str],
-    as_of: datetime,
+    asked: Asked,
     seen: Seen,
     told: DataFrame,
-) -> dict[str, pd.DataFrame]:
-    """What models trained on a set with this spec answer of the users in `told`: `value` and `seconds` by user, each."""
-    assert conf.task.label is not None
-    if (kind := spec["label"]["head"]) != conf.task.label.head:
-        raise InputError(
-            f"{', '.join(paths)} has the head {kind}, expected {conf.task.label.head}, as the others of {conf.task.name}: "
-            "give the task another name, and it has a champion of its own"
-        )
-    then = as_trained(conf, spec)
-    asked = ask(then, "", as_of, seen)
-    known = histories(seen.sessions, seen.items, as_of, then).join(
-        told.select("user_id"), "user_id", "left_semi"
-    )
-    spread = inputs_of(then, spec, asked, known).repartition(conf.spark.shuffle_partitions, "user_id")
-    found = spread.mapInArrow(partial(answers, models=dict(paths)), ANSWERS_SCHEMA).toArrow().to_pandas()
-    asked.unpersist()
+) -> pd.DataFrame:
+    """What models trained on a set with this spec, and as `conf` says, answer of the users in `told`."""
+    users = histories(seen.sessions, seen.items, asked.moment, conf)
+    users = users.join(told.select("user_id"), "user_id", "left_semi")
+    spread = inputs_of(conf, spec, asked, users).repartition(conf.spark.shuffle_partitions, "user_id")
+    found = spread.mapInArrow(partial(answers, models=dict(models)), ANSWERS_SCHEMA).toArrow().to_pandas()
     unanswered = found[found["reason"].notna()]
     if len(unanswered):
         print(f"judge: {unanswered['user_id'].nunique()} users left out, e.g. {unanswered['reason'].iloc[0]}")
-    return {name: found[found["model"] == name].set_index("user_id") for name in paths}
+    return found
 
 
 def measured(
