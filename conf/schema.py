@@ -239,6 +239,8 @@ class Guards:
     segment_loss: float = 0.05  # share of the champion's mean that a segment may lose
     gap_rise: float = 0.02  # by which a segment's distance to everybody else may grow, in the metric's unit
     coverage_share: float = 0.5  # least of the items shown to somebody, against the champion's
+    answered_share: float = 0.99  # of a task with labels: least of the users asked who are answered
+    calibration_rise: float = 0.02  # of a binary one: most the calibration error may be above the champion's
     seconds_a_user: float = 0.05  # most that scoring may take on one core
     megabytes: float = 8000.0  # most of the exported model
 

@@ -82,17 +82,18 @@ def beside(
 
     Users without features, who have no event in a session, are left out.
     """
+    rows = with_inputs(histories, features, known, "inner")
+    for value in ("label", "weight"):
+        rows = rows.join(_by_target(answers, value), "user_id", "left")
+    return rows
 
-    def by_target(frame: DataFrame, value: str) -> DataFrame:
-        entries = f.map_from_entries(f.collect_list(f.struct("target", value)))
-        return frame.groupBy("user_id").agg(entries.alias(value))
 
-    weights = by_target(answers, "weight")
-    rows = histories.join(features, "user_id").join(by_target(answers, "label"), "user_id", "left")
-    rows = rows.join(weights, "user_id", "left")
+def with_inputs(histories: DataFrame, features: DataFrame, known: DataFrame | None, how: str) -> DataFrame:
+    """Histories with the features of their users, joined `how`, and a map target -> what the baseline knows."""
+    rows = histories.join(features, "user_id", how)
     if known is None:
         return rows.withColumn("naive", f.lit(None).cast("map<string,string>"))
-    of_map = by_target(known, "naive")
+    of_map = _by_target(known, "naive")
     return rows.join(of_map.withColumn("naive", f.col("naive").cast("map<string,string>")), "user_id", "left")
 
 
@@ -105,30 +106,46 @@ def numbered(rows: DataFrame, label: Label, names: Sequence[str], numbers: Seque
 
     A class is the place of its name in `names`. `numbers` are the columns of features.
     """
+    weight_of_absent = "0" if label.otherwise is None else "1"
+    answers = (
+        _in_places("label", f.lit(label.otherwise), label, names).alias("labels"),
+        _in_places("weight", f.lit(weight_of_absent), label, names).alias("label_weights"),
+    )
+    made = model_inputs(rows, label, names, numbers, "split", "moment", *answers)
+    return made.where(f.exists("label_weights", lambda weight: weight > 0))
+
+
+def model_inputs(
+    rows: DataFrame, label: Label, names: Sequence[str], numbers: Sequence[str], *more: str | Expression
+) -> DataFrame:
+    """What a model is given of each user: histories, `features` and `naive` as arrays, see `numbered`; and `more`."""
+    return rows.select(
+        "user_id", "items", "sessions", "ages", *more,
+        f.array(*(f.col(name).cast("float") for name in numbers)).alias("features"),
+        _in_places("naive", f.lit(label.naive_otherwise), label, names).alias("naive"),
+    )  # fmt: skip
+
+
+def _by_target(frame: DataFrame, value: str) -> DataFrame:
+    """`user_id` and the map target -> `value`."""
+    entries = f.map_from_entries(f.collect_list(f.struct("target", value)))
+    return frame.groupBy("user_id").agg(entries.alias(value))
+
+
+def _in_places(column: str, absent: Expression, label: Label, names: Sequence[str]) -> Expression:
+    """The values of a map as an array, a place for each target; of classes their places, the last one for all others."""
     is_classes = label.head == "classes"
     targets = [ALL] if is_classes else list(names)
 
     def place(value: Expression) -> Expression:
-        """Of the class of that name; the last one is of all others."""
         found = f.array_position(f.array(*map(f.lit, names)), value)
         return f.when(value.isNotNull(), f.when(found > 0, found - 1).otherwise(len(names) - 1))
 
-    def array(column: str, absent: Expression) -> Expression:
-        values = [f.try_element_at(f.col(column), f.lit(name)) for name in targets]
-        values = [f.coalesce(value.cast("string"), absent) for value in values]
-        if is_classes and column != "weight":
-            values = [place(value) for value in values]
-        return f.array(*(f.coalesce(value.cast("float"), f.lit(0.0).cast("float")) for value in values))
-
-    weight_of_absent = "0" if label.otherwise is None else "1"
-    made = rows.select(
-        "user_id", "split", "moment", "items", "sessions", "ages",
-        f.array(*(f.col(name).cast("float") for name in numbers)).alias("features"),
-        array("label", f.lit(label.otherwise)).alias("labels"),
-        array("weight", f.lit(weight_of_absent)).alias("label_weights"),
-        array("naive", f.lit(label.naive_otherwise)).alias("naive"),
-    )  # fmt: skip
-    return made.where(f.exists("label_weights", lambda weight: weight > 0))
+    values = [f.try_element_at(f.col(column), f.lit(name)) for name in targets]
+    values = [f.coalesce(value.cast("string"), absent) for value in values]
+    if is_classes and column != "weight":
+        values = [place(value) for value in values]
+    return f.array(*(f.coalesce(value.cast("float"), f.lit(0.0).cast("float")) for value in values))
 
 
 def packed(rows: DataFrame, spec: dict[str, Any]) -> DataFrame:

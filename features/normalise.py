@@ -115,6 +115,11 @@ def as_record(scalings: Mapping[str, Scaling]) -> dict[str, dict[str, Any]]:
     }
 
 
+def of_record(record: Mapping[str, Mapping[str, Any]]) -> dict[str, Scaling]:
+    """The statistics that `as_record` made a file of."""
+    return {name: Scaling(**each) for name, each in record.items()}
+
+
 def _parts(family: Family, names: Iterable[str] | None) -> list[Feature | Cross]:
     crosses = {cross.name: cross for cross in family.crosses}
     return [crosses[name] if name in crosses else family.by_name[name] for name in inputs(family, names)]

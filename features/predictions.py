@@ -1,9 +1,24 @@
-"""`predictions`: what a model says of an entity on a night, ready for others to read."""
+"""`predictions`: what a model says of an entity on a night, ready for others to read.
+
+task           target        ids, scores                                      value          low, high
+next_item      next_session  the best items, by the model's score             null           null
+one question   28_days       null                                             probability    null
+one amount     28_days       null                                             amount         its 10% and 90% quantile
+several        28_days       targets or classes, by probability (or amount)   null           null
+
+Of a task with labels `target` is the horizon of its question, and `ids` are the names of its targets or classes.
+"""
+
+from collections.abc import Sequence
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
+from features.labels import ALL
 from features.table import Column, Table
+
+NEXT_SESSION = "next_session"
+"""The target of what is ranked."""
 
 PREDICTIONS = Table(
     name="predictions",
@@ -12,10 +27,17 @@ PREDICTIONS = Table(
         Column("ds", "date", "the night: made from what had happened up to its end"),
         Column("task", "string", "what is predicted"),
         Column("entity", "string", "of whom: a user_id"),
-        Column("target", "string", "for what: next_session, a category, an item"),
-        Column("ids", "array<string>", "item_ids, the best first", nullable=True),
-        Column("scores", "array<float>", "the model's score of each, falling", nullable=True),
-        Column("value", "double", "the predicted number, where the task predicts one", nullable=True),
+        Column(
+            "target", "string", "for what: next_session, or the horizon of a task with labels, as 28_days"
+        ),
+        Column("ids", "array<string>", "item_ids, targets or classes, the best first", nullable=True),
+        Column(
+            "scores",
+            "array<float>",
+            "the model's score, probability or amount of each, falling",
+            nullable=True,
+        ),
+        Column("value", "double", "probability or amount, where the task asks one question", nullable=True),
         Column("low", "double", "lower end of its interval", nullable=True),
         Column("high", "double", "upper end of its interval", nullable=True),
         Column(
@@ -39,20 +61,56 @@ def task_of(task: str, alias: str, champion: str) -> str:
 
 
 def to_predictions(
-    scored: DataFrame, ds: str, task: str, model: str, version: int, sequences_version: int
+    scored: DataFrame,
+    ds: str,
+    task: str,
+    model: str,
+    version: int,
+    sequences_version: int,
+    target: str = NEXT_SESSION,
 ) -> DataFrame:
-    """Scored users (`user_id`, `ids`, `scores`, `reason`) as rows of `predictions`."""
-    absent = f.lit(None).cast("double")
+    """Scored users (`user_id`, `ids`, `scores`, `reason`, maybe `value`, `low`, `high`) as rows of `predictions`."""
+    numbers = [
+        (f.col(name) if name in scored.columns else f.lit(None)).cast("double").alias(name)
+        for name in ("value", "low", "high")
+    ]
     return scored.select(
         f.lit(ds).cast("date").alias("ds"),
         f.lit(task).alias("task"),
         f.col("user_id").alias("entity"),
-        f.lit("next_session").alias("target"),
+        f.lit(target).alias("target"),
         "ids",
         "scores",
-        *(absent.alias(name) for name in ("value", "low", "high")),
+        *numbers,
         "reason",
         f.lit(model).alias("model"),
         f.lit(version).alias("model_version"),
         f.lit(sequences_version).cast("bigint").alias("sequences_version"),
+    )
+
+
+def of_answers(answers: DataFrame, names: Sequence[str]) -> DataFrame:
+    """Answers of a task with labels (`user_id`, `value`, `low`, `high` as arrays, `reason`) as `to_predictions` takes them.
+
+    before (names jam, milk)       after                        before (names "")   after
+    user  value      reason        user  ids        scores      user  value         user  ids   value
+    ann   [0.2,0.7]                ann   milk, jam  0.7, 0.2    ann   [0.2]         ann   null  0.2
+    bob   null       …             bob   null       null
+    """
+    absent = f.lit(None).cast("array<string>").alias("ids"), f.lit(None).cast("array<float>").alias("scores")
+    if list(names) == [ALL]:
+        numbers = [f.get(name, f.lit(0)).alias(name) for name in ("value", "low", "high")]
+        return answers.select("user_id", *absent, *numbers, "reason")
+    ids = f.array(*map(f.lit, names))
+    paired = f.zip_with(
+        "value",
+        ids,
+        lambda score, name: f.struct((-score).alias("_order"), name.alias("id"), score.alias("score")),
+    )
+    ranked = f.array_sort(paired)
+    return answers.select(
+        "user_id",
+        f.transform(ranked, lambda each: each["id"]).alias("ids"),
+        f.transform(ranked, lambda each: each["score"]).alias("scores"),
+        "reason",
     )

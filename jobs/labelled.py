@@ -1,5 +1,7 @@
-"""The example set of a task with labels (see docs/tasks.md), which jobs/examples.py makes."""
+"""What a task with labels asks of users as of a moment (docs/tasks.md): for examples, a judgement, a night."""
 
+import json
+from dataclasses import replace
 from datetime import datetime
 from functools import reduce
 from typing import Any, NamedTuple
@@ -21,10 +23,19 @@ from features.examples import (
 from features.feature import Numeric, UnknownFeature
 from features.history import history
 from features.items import FIRST_INDEX, ITEMS
-from features.labelled import Snapshots, beside, labelled_spec, names_of, numbered, packed
+from features.labelled import (
+    Snapshots,
+    beside,
+    labelled_spec,
+    model_inputs,
+    names_of,
+    numbered,
+    packed,
+    with_inputs,
+)
 from features.labels import LabelError, labels, naive, views
 from features.lake import Lake
-from features.normalise import columns_of, fit, inputs, normalised
+from features.normalise import columns_of, fit, inputs, normalised, of_record
 from features.questions import candidates, histories
 from features.sessions import SESSIONS
 from features.user_features import ACTIVITY, USER_FEATURES, activity_features, user_features
@@ -39,15 +50,14 @@ def labelled_examples(conf: Config, lake: Lake, in_spite: dict[str, Any]) -> dic
     check_horizon(conf, label)
     names = features_of(label)
     numbers, _ = columns_of(USER_FEATURES, names)
-    sessions, items = sessions_as_of(conf, lake, moments.train[-1]), lake.read(ITEMS)
-    passive = passive_as_of(lake, moments.train[-1])
-    words = candidates(sessions, items, cut.as_of, moments.train[0], conf).persist()
+    seen = seen_as_of(conf, lake, moments.train[-1])
+    words = candidates(seen.sessions, seen.items, cut.as_of, moments.train[0], conf).persist()
     size = words.agg(f.max("item_index")).first()[0]  # type: ignore[index]
     if size is None:
         raise InputError(
             f"no sessions before {cut.as_of:%Y-%m-%d}: ingest more, or set promote.holdout_days lower"
         )
-    asked = [ask(conf, label, *of_split, sessions, passive, items) for of_split in moments.by_split()]
+    asked = [ask(conf, *of_split, seen) for of_split in moments.by_split()]
     of_train = [each for each in asked if each.split == "train"]
     statistics = fit(reduce(DataFrame.unionAll, (e.features for e in of_train)), USER_FEATURES, names)
     targets = names_of(reduce(DataFrame.unionAll, (e.answers for e in of_train)), label)
@@ -58,24 +68,30 @@ def labelled_examples(conf: Config, lake: Lake, in_spite: dict[str, Any]) -> dic
         )
     tables = {source.name: lake.version(source) for source in (SESSIONS, ITEMS)}
     spec = labelled_spec(conf, size + 1, targets, numbers, statistics, tables)
-    joined = (
-        beside(
-            histories(sessions, items, each.moment, conf),
-            normalised(each.features, USER_FEATURES, statistics, names),
-            each.answers,
-            each.naive,
-        ).withColumns({"split": f.lit(each.split), "moment": f.lit(each.moment)})
-        for each in asked
-    )
-    examples = packed(numbered(reduce(DataFrame.unionAll, joined), label, targets, numbers), spec)
+    joined = (rows_of(conf, spec, each, seen) for each in asked)
+    examples = packed(reduce(DataFrame.unionAll, joined), spec)
     rows = shuffled(examples, conf.task.seed, LABELLED).persist(StorageLevel.DISK_ONLY)
     counts = {row.split: row["count"] for row in rows.groupBy("split").count().collect()}
     facts = {"job": "examples", "ds": conf.ds, "counts": counts, **in_spite}
     lake.overwrite(vocabulary_table(set_id), words.repartition(1).sortWithinPartitions("item_index"), facts)
     lake.overwrite(rows_table(set_id, spec), rows, facts, rows_per_file(spec))
-    for frame in (words, rows, *(kept for each in asked for kept in (each.features, each.answers))):
+    for frame in (words, rows):
         frame.unpersist()
+    for each in asked:
+        each.unpersist()
     return {"set_id": set_id, "items": size + 1 - FIRST_INDEX, "targets": len(targets)} | counts
+
+
+class Seen(NamedTuple):
+    """What happened, before a moment and after it, to people as they were known then."""
+
+    sessions: DataFrame
+    passive: DataFrame
+    items: DataFrame
+
+
+def seen_as_of(conf: Config, lake: Lake, moment: datetime) -> Seen:
+    return Seen(sessions_as_of(conf, lake, moment), passive_as_of(lake, moment), lake.read(ITEMS))
 
 
 class Asked(NamedTuple):
@@ -87,27 +103,64 @@ class Asked(NamedTuple):
     answers: DataFrame
     naive: DataFrame | None
 
+    def unpersist(self) -> None:
+        self.features.unpersist()
+        self.answers.unpersist()
 
-def ask(
-    conf: Config,
-    label: Label,
-    split: str,
-    moment: datetime,
-    sessions: DataFrame,
-    passive: DataFrame,
-    items: DataFrame,
-) -> Asked:
+
+def ask(conf: Config, split: str, moment: datetime, seen: Seen) -> Asked:
     """Asks the task's question as of a moment; features and answers are kept, as several steps look at them."""
-    past = history(sessions, moment, conf.source)
+    label = conf.task.label
+    assert label is not None
+    past = history(seen.sessions, moment, conf.source)
     is_told = set(features_of(label)) <= set(ACTIVITY.by_name)
-    features = activity_features(past) if is_told else user_features(past, items)
-    seen = views(sessions, passive, items, moment, conf)
+    features = activity_features(past) if is_told else user_features(past, seen.items)
+    of_sql = views(*seen, moment, conf)
     try:
-        answers, known = labels(seen, label), naive(seen, label)
+        answers, known = labels(of_sql, label), naive(of_sql, label)
     except LabelError as error:
         raise InputError(str(error)) from None
     features, answers = (frame.persist(StorageLevel.DISK_ONLY) for frame in (features, answers))
     return Asked(split, moment, features, answers, known)
+
+
+def rows_of(conf: Config, spec: dict[str, Any], asked: Asked, seen: Seen) -> DataFrame:
+    """One snapshot as rows of a set with this spec, see `numbered`: of users who are asked something."""
+    assert conf.task.label is not None
+    known = histories(seen.sessions, seen.items, asked.moment, conf)
+    rows = beside(known, scaled(asked.features, spec), asked.answers, asked.naive).withColumns(
+        {"split": f.lit(asked.split), "moment": f.lit(asked.moment)}
+    )
+    return numbered(rows, conf.task.label, spec["label"]["names"], spec["label"]["features"])
+
+
+def inputs_of(conf: Config, spec: dict[str, Any], asked: Asked, users: DataFrame) -> DataFrame:
+    """What a model trained on a set with this spec is given of each of `users`, who come with their histories."""
+    assert conf.task.label is not None
+    rows = with_inputs(users, scaled(asked.features, spec), asked.naive, "left")
+    return model_inputs(rows, conf.task.label, spec["label"]["names"], spec["label"]["features"])
+
+
+def scaled(features: DataFrame, spec: dict[str, Any]) -> DataFrame:
+    """Features by the statistics that a spec has kept."""
+    statistics = of_record(spec["label"]["statistics"])
+    return normalised(features, USER_FEATURES, statistics, list(statistics))
+
+
+def spec_of_set(lake: Lake, set_id: str) -> dict[str, Any]:
+    """What an example set says of itself."""
+    if not lake.exists(rows_table(set_id)):
+        raise InputError(f"there is no example set {set_id}: run jobs/examples.py first")
+    return json.loads(lake.properties(rows_table(set_id))["footfall.spec"])
+
+
+def as_trained(conf: Config, spec: dict[str, Any]) -> Config:
+    """The configuration with the question as a set with this spec has asked it, whatever is asked by now."""
+    known = spec["configuration"]["task"]
+    assert conf.task.label is not None
+    label = replace(conf.task.label, **known["label"])
+    shape = {name: known[name] for name in ("event_types", "length", "positions")}
+    return replace(conf, task=replace(conf.task, label=label, **shape))
 
 
 def features_of(label: Label) -> list[str]:

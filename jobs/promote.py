@@ -2,40 +2,39 @@
 
 Reads the registry, and `sessions` and `items` as of `ds` less `promote.holdout_days`; writes a row of `promotions` for
 each decision, then moves the alias `champion`. The first champion is the best baseline; the challenger is the best encoder
-of the night's example set; both are chosen by the validation days, and judged on the held-out ones. A guard that is
-breached keeps a better one out (docs/promotion.md). A request that was decided before is not decided again; nothing is
-promoted after a check (jobs/quality.py) that found what must not be.
+of the night's example set; both are chosen by the validation days, and judged on the held-out ones: lists of items by
+jobs/judging.py, answers of tasks with labels by jobs/judging_labels.py. A guard that is breached keeps a better one out
+(docs/promotion.md). A request that was decided before is not decided again; nothing is promoted after a check
+(jobs/quality.py) that found what must not be.
 
     spark-submit jobs/promote.py ds=2017-12-27 promote.holdout_days=27 task=next_item
+    spark-submit jobs/promote.py ds=2017-12-28 promote.holdout_days=28 task=churn
 """
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from conf.schema import Config
-from features.examples import Cut, end_of, rows_table, set_id_of, vocabulary_table
+from features.examples import Cut, set_id_of
 from features.items import ITEMS
 from features.lake import Lake
 from features.promotions import PROMOTION
 from features.quality import QUALITY
 from features.sessions import SESSIONS
+from jobs import judging, judging_labels
 from jobs.job import InputError, run
-from jobs.judging import Judgement, judge
+from jobs.judging import Judgement, how, name_of
+from jobs.labelled import spec_of_set
 from jobs.ledger import Entry, decisions, record, settle
 from jobs.trust import trusted
 from models.card import Line
 from models.environment import git_commit
 from models.gate import Decision, best, decide
-from models.guards import Guard, coverage_guard, gap_guards, latency_guard, segment_guards, size_guard
-from models.metrics import mean_and_interval, means_and_intervals
+from models.guards import Guard, latency_guard, size_guard
+from models.label_metrics import LEAST_IS_BEST
 from models.registry import CHALLENGER, CHAMPION, Registry, Version, connect
 
 
@@ -44,6 +43,7 @@ def promote(conf: Config, lake: Lake) -> dict[str, Any]:
     registry = connect(conf.registry, conf.artifacts)
     settle(lake, registry, conf.task.name, told)
     set_id = conf.set_id or set_id_of(conf)
+    conf = replace(conf, set_id=set_id)
     request = f"{conf.task.name}/{conf.ds}/{set_id}"
     if decided := decisions(lake, request):
         return said(decided) | {"note": "this request was decided before"}
@@ -54,10 +54,11 @@ def promote(conf: Config, lake: Lake) -> dict[str, Any]:
             f"no version of {conf.task.name} is registered for {set_id}: run jobs/train.py first"
         )
     standing = standing_versions(conf, registry)
-    words = vocabulary(conf, lake, set_id)
-    validation = on_validation_days(conf, lake, registry, trained, words)
+    check_cut(conf, lake, set_id)
+    judged_by = judging_labels if conf.task.label else judging
+    validation = judged_by.on_validation_days(conf, lake, registry, trained)
     everyone = list({v.version: v for v in (*standing, *trained)}.values())
-    test = on_held_out_days(conf, lake, registry, everyone, words)
+    test = judged_by.on_held_out_days(conf, lake, registry, everyone)
     known = {name_of(v): v for v in (*standing, *trained)}
     judged = judged_rows(conf, known, validation) + judged_rows(conf, known, test)
     entries = []
@@ -68,7 +69,7 @@ def promote(conf: Config, lake: Lake) -> dict[str, Any]:
         entries.append(entry_of(conf, lake, f"{request}/0", first, champion, None, judged))
     challenger = chosen(conf, validation, of_kind(trained, "encoder") or trained)
     if champion is None or challenger.version != champion.version:
-        guards = guards_of(conf, registry, test, challenger, champion, len(words))
+        guards = guards_of(conf, registry, test, challenger, champion)
         decision = gate(conf, test, challenger, champion, guards)
         decision = beside_predecessor(conf, test, decision, challenger, standing)
         entries.append(entry_of(conf, lake, f"{request}/1", decision, challenger, champion, judged))
@@ -79,39 +80,14 @@ def promote(conf: Config, lake: Lake) -> dict[str, Any]:
     return said(decided) | in_spite
 
 
-def vocabulary(conf: Config, lake: Lake, set_id: str) -> pa.Table:
-    """The items seen before the held-out days, `item_index`, and in how many sessions before the validation days."""
-    if not lake.exists(rows_table(set_id)):
-        raise InputError(f"there is no example set {set_id}: run jobs/examples.py first")
-    as_of = json.loads(lake.properties(rows_table(set_id))["footfall.spec"])["as_of"]
+def check_cut(conf: Config, lake: Lake, set_id: str) -> None:
+    """Refuses to judge on other days than those that the night's example set has held out."""
+    as_of = spec_of_set(lake, set_id)["as_of"]
     if datetime.fromisoformat(as_of) != Cut.of(conf).as_of:
         raise InputError(
             f"{set_id} is made as of {as_of}, and would be judged on days from {Cut.of(conf).as_of.isoformat()}: "
             "give the ds and promote.holdout_days that it was made with"
         )
-    words = lake.written(vocabulary_table(set_id))  # an earlier release wrote other columns
-    return words.select("item_index", "validation_sessions").toArrow()
-
-
-def on_validation_days(
-    conf: Config, lake: Lake, registry: Registry, trained: Sequence[Version], words: pa.Table
-) -> Judgement:
-    """Baselines as they were fitted before the validation days, encoders as they are: those days chose their epoch."""
-    cut = Cut.of(conf)
-    paths = {
-        name_of(v): registry.run_artifact_path(v, "as_of_validation") or registry.saved_model_path(v)
-        for v in trained
-    }
-    seen = words.filter(pc.field("validation_sessions") > 0)["item_index"].to_numpy()
-    return judge(conf, lake, "validation", paths, seen, cut.validation_from, cut.as_of)
-
-
-def on_held_out_days(
-    conf: Config, lake: Lake, registry: Registry, versions: Iterable[Version], words: pa.Table
-) -> Judgement:
-    paths = {name_of(v): registry.saved_model_path(v) for v in versions}
-    seen = words["item_index"].to_numpy()
-    return judge(conf, lake, "test", paths, seen, Cut.of(conf).as_of, end_of(conf.ds))
 
 
 def standing_versions(conf: Config, registry: Registry) -> list[Version]:
@@ -149,21 +125,28 @@ def beside_predecessor(
 
 def chosen(conf: Config, validation: Judgement, versions: Sequence[Version]) -> Version:
     """The version that is best on the validation days."""
-    by_name = {name_of(v): v for v in versions}
-    return by_name[best({name: validation.values[name][conf.promote.metric] for name in by_name})]
+    by_name, metric = {name_of(v): v for v in versions}, metric_of(conf)
+    values = {name: validation.metrics[name][metric].value for name in by_name}
+    return by_name[best(values, metric in LEAST_IS_BEST)]
+
+
+def metric_of(conf: Config) -> str:
+    """What decides."""
+    return conf.task.label.metrics[0] if conf.task.label else conf.promote.metric
 
 
 def gate(
     conf: Config, test: Judgement, challenger: Version, champion: Version | None, guards: Sequence[Guard] = ()
 ) -> Decision:
-    metric, limits = conf.promote.metric, conf.promote
+    metric, limits = metric_of(conf), conf.promote
     return decide(
         metric,
-        test.values[name_of(challenger)][metric],
-        test.values[name_of(champion)][metric] if champion else None,
+        test.metrics[name_of(challenger)][metric],
+        test.metrics[name_of(champion)][metric] if champion else None,
+        confidence=limits.confidence,
+        least_is_best=metric in LEAST_IS_BEST,
         margin=limits.margin if champion and is_refresh(challenger, champion) else None,
         guards=guards,
-        **how(conf),
     )
 
 
@@ -174,81 +157,42 @@ def is_refresh(challenger: Version, champion: Version) -> bool:
 
 
 def guards_of(
-    conf: Config,
-    registry: Registry,
-    test: Judgement,
-    challenger: Version,
-    champion: Version | None,
-    candidates: int,
+    conf: Config, registry: Registry, test: Judgement, challenger: Version, champion: Version | None
 ) -> list[Guard]:
     """What the challenger may not lose; against a champion what it may not lose to that one."""
     limits, name = conf.promote.guards, name_of(challenger)
     size = sum(path.stat().st_size for path in Path(registry.saved_model_path(challenger)).rglob("*"))
-    guards = [
+    return [
+        *(test.guards(conf, name, name_of(champion)) if champion else []),
         latency_guard(test.seconds[name], most=limits.seconds_a_user, **how(conf)),
         size_guard(size, limits.megabytes),
     ]
-    if champion is None:
-        return guards
-    rival, metric = name_of(champion), conf.promote.metric
-    ours, theirs, groups = test.values[name][metric], test.values[rival][metric], test.segments
-    least = limits.least_users
-    return [
-        *segment_guards(ours, theirs, groups, loss=limits.segment_loss, least_users=least, **how(conf)),
-        *gap_guards(ours, theirs, groups, rise=limits.gap_rise, least_users=least, **how(conf)),
-        coverage_guard(
-            test.shown[name],
-            test.shown[rival],
-            candidates,
-            share=limits.coverage_share,
-            confidence=conf.promote.confidence,
-        ),
-        *guards,
-    ]
-
-
-def how(conf: Config) -> dict[str, Any]:
-    """How intervals are made."""
-    limits = conf.promote
-    return {"resamples": limits.resamples, "confidence": limits.confidence, "seed": limits.seed}
 
 
 def lines_of(conf: Config, test: Judgement, version: Version) -> tuple[list[Line], list[Line]]:
     """What the version's card says of the held-out days: every metric of everybody, and the gate's by group of users."""
-    values, metric = test.values[name_of(version)], conf.promote.metric
-    groups = {name: member for name, member in test.segments.items() if member.any()}
-    of_all = means_and_intervals(np.column_stack(list(values.values())), **how(conf))
-    return (
-        [Line(name, len(test.users), *found) for name, found in zip(values, of_all, strict=True)],
-        [
-            Line(
-                f"{metric}, {name}",
-                int(member.sum()),
-                *mean_and_interval(values[metric][member], **how(conf)),
-            )
-            for name, member in groups.items()
-        ],
-    )
+    name, confidence = name_of(version), conf.promote.confidence
+    of_all = [
+        Line(metric, each.users, *each.interval(confidence)) for metric, each in test.metrics[name].items()
+    ]
+    return of_all, test.groups(conf, name)
 
 
 def judged_rows(conf: Config, versions: dict[str, Version], judgement: Judgement) -> list[tuple[Any, ...]]:
     """Every metric of every model with its interval; encoders also against the question's best baseline, paired."""
-    named = [(name, metric) for name, values in judgement.values.items() for metric in values]
-    rivals = {name: v for name, v in judgement.values.items() if versions[name].tags["kind"] == "baseline"}
-    compared = [(n, m) for n, m in named if rivals and versions[n].tags["kind"] == "encoder"]
-    columns = [judgement.values[name][metric] for name, metric in named]
-    for name, metric in compared:
-        of_rivals = {n: values[metric] for n, values in rivals.items()}
-        columns.append(judgement.values[name][metric] - of_rivals[best(of_rivals)])
-    limits = conf.promote
-    found = means_and_intervals(np.column_stack(columns), limits.resamples, limits.confidence, limits.seed)
-    differences = dict(zip(compared, found[len(named) :], strict=True))
+    confidence, rows = conf.promote.confidence, []
     head = (judgement.question, judgement.as_of, judgement.until, len(judgement.users))
-    rows = []
-    for (name, metric), interval in zip(named, found, strict=False):
+    rivals = [name for name in judgement.metrics if versions[name].tags["kind"] == "baseline"]
+    for name, of_model in judgement.metrics.items():
         tags, number = versions[name].tags, versions[name].version
-        against = differences.get((name, metric), (None, None, None))
-        rows.append((*head, tags["model"], tags["kind"], number, metric, *interval, *against))
+        for metric, each in of_model.items():
+            against: tuple[float | None, ...] = (None, None, None)
+            if rivals and tags["kind"] == "encoder":
+                of_rivals = {rival: judgement.metrics[rival][metric] for rival in rivals}
+                values = {rival: of_rival.value for rival, of_rival in of_rivals.items()}
+                against = (each - of_rivals[best(values, metric in LEAST_IS_BEST)]).interval(confidence)
+            of_metric = (metric, *each.interval(confidence))
+            rows.append((*head, tags["model"], tags["kind"], number, *of_metric, *against))
     return rows
 
 
@@ -308,11 +252,6 @@ def said(decided: Sequence[Entry]) -> dict[str, Any]:
 
 def of_kind(versions: Sequence[Version], kind: str) -> list[Version]:
     return [version for version in versions if version.tags["kind"] == kind]
-
-
-def name_of(version: Version) -> str:
-    """How a version is called among those that are judged together."""
-    return f"{version.tags['model']} v{version.version}"
 
 
 if __name__ == "__main__":

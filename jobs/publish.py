@@ -53,6 +53,10 @@ def publish(conf: Config, lake: Lake) -> dict[str, Any]:
         raise InputError(
             "there is nowhere to publish to: set publish.folder, publish.dsn_file or publish.dsn_variable"
         )
+    if conf.task.label:
+        raise InputError(
+            f"{conf.task.name} has labels, expected a task that ranks items: give task=next_item, or read `predictions`"
+        )
     night = night_of(conf, lake, connect(conf.registry, conf.artifacts))
     done: dict[str, Any] = {"ds": conf.ds, "predictions": night.said["users"]}
     if conf.publish.folder:

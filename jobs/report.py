@@ -57,7 +57,7 @@ def report(conf: Config, lake: Lake) -> dict[str, Any]:
         },
         "sessions": sessions(lake),
         "training": training(conf, registry),
-        "metrics": metrics(lake),
+        "metrics": metrics(conf, lake),
         "users": users(conf, lake),
         "promotions": promotions(lake),
         "nights": nights(lake, seconds),
@@ -153,9 +153,10 @@ def training(conf: Config, registry: Registry) -> list[dict[str, Any]]:
     return found
 
 
-def metrics(lake: Lake) -> list[dict[str, Any]]:
-    """What the gate measured, question by question, oldest first."""
-    ledger = newest(lake.read(PROMOTIONS)).orderBy("decided_at", "request_id").select("judged").collect()
+def metrics(conf: Config, lake: Lake) -> list[dict[str, Any]]:
+    """What the gate measured of the task, question by question, oldest first."""
+    of_task = newest(lake.read(PROMOTIONS)).where(f.col("task") == conf.task.name)
+    ledger = of_task.orderBy("decided_at", "request_id").select("judged").collect()
     questions: dict[Any, dict[str, Any]] = {}
     for row in (each for entry in ledger for each in entry.judged):
         key = (row.question, row.as_of, row.until)

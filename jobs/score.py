@@ -2,15 +2,17 @@
 
 Reads `sequences` as of `ds` (the table for the newest night, the function of the same name for an earlier one), `items`
 and `rules`, replaces the partition `ds`, `task` of `predictions`. Not shown is what `score.exclude` says, and what a rule
-blocks; who has no history gets what is best for everyone, and `reason` says so. Without a champion there is nothing to
-score with, and it says so. Nothing is scored after a check (jobs/quality.py) that found what must not be.
+blocks; who has no history gets what is best for everyone, and `reason` says so. A task with labels reads `sessions` beside,
+for the features of users as of the end of `ds`. Without a champion there is nothing to score with, and it says so. Nothing
+is scored after a check (jobs/quality.py) that found what must not be.
 
     spark-submit jobs/score.py ds=2017-12-28 task=next_item 'score.exclude=[out_of_stock]'
+    spark-submit jobs/score.py ds=2017-12-28 task=churn
 """
 
 from datetime import date
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
@@ -22,16 +24,19 @@ from features.examples import end_of
 from features.items import ITEMS
 from features.lake import Lake
 from features.leases import scoring
-from features.predictions import PREDICTIONS, task_of, to_predictions
+from features.predictions import NEXT_SESSION, PREDICTIONS, of_answers, task_of, to_predictions
 from features.quality import QUALITY
 from features.questions import active_sequences
 from features.rules import RULES, shown
 from features.sequences import SEQUENCES, as_model_input
+from features.sessions import SESSIONS
 from jobs.job import InputError, run, settled
+from jobs.labelled import as_trained, ask, inputs_of, seen_as_of, spec_of_set
 from jobs.ledger import settle_at_start
 from jobs.people import has_logins_since, sessions_as_of
 from jobs.trust import trusted
-from models.registry import CHAMPION, connect
+from models.label_scoring import ANSWERS_SCHEMA, answers
+from models.registry import CHAMPION, Version, connect
 from models.scoring import TOP_K_SCHEMA, top_k
 from models.shelf import Shelf, shelf_of
 
@@ -46,15 +51,13 @@ def score(conf: Config, lake: Lake, alias: str = CHAMPION) -> dict[str, Any]:
             "predictions": 0,
             "note": f"{conf.task.name} has no {alias} yet: train a model, then run promote",
         }
-    as_of = end_of(conf.ds)
     sequences, version = sequences_as_of(conf, lake)
-    bought = bought_types(conf) if "bought" in conf.score.exclude else []
-    users = settled(as_model_input(sequences, conf.task.event_types, as_of, bought))
-    shelf, versions = shelf_as_of(conf, lake)
-    answer = partial(top_k, model_path=registry.saved_model_path(champion), k=conf.task.k, shelf=shelf)
-    scored = users.mapInArrow(answer, TOP_K_SCHEMA)
+    scored_by = answered if conf.task.label else ranked
+    users, scored, target, versions = scored_by(
+        conf, lake, sequences, champion, registry.saved_model_path(champion)
+    )
     name, number = champion.tags["model"], champion.version
-    rows = settled(to_predictions(scored, conf.ds, task, name, number, version))
+    rows = settled(to_predictions(scored, conf.ds, task, name, number, version, target))
     counts = check_conserved(users, rows)
     facts = {
         "job": "score" if alias == CHAMPION else "shadow",
@@ -63,12 +66,44 @@ def score(conf: Config, lake: Lake, alias: str = CHAMPION) -> dict[str, Any]:
         "model_version": number,
         "sequences_version": version,
         **versions,
-        "exclude": list(conf.score.exclude),
         **counts,
         **in_spite,
     }
     lake.replace_where(PREDICTIONS, rows, f"ds = '{conf.ds}' and task = '{task}'", facts)
     return counts | {alias: f"{name} v{number}"}
+
+
+class Scored(NamedTuple):
+    """Users, what a model says of each, for which target, and by which versions of tables."""
+
+    users: DataFrame
+    rows: DataFrame
+    target: str
+    versions: dict[str, Any]
+
+
+def ranked(conf: Config, lake: Lake, sequences: DataFrame, champion: Version, path: str) -> Scored:
+    """The best items of each user."""
+    bought = bought_types(conf) if "bought" in conf.score.exclude else []
+    users = settled(as_model_input(sequences, conf.task.event_types, end_of(conf.ds), bought))
+    shelf, versions = shelf_as_of(conf, lake)
+    answer = partial(top_k, model_path=path, k=conf.task.k, shelf=shelf)
+    told = versions | {"exclude": list(conf.score.exclude)}
+    return Scored(users, users.mapInArrow(answer, TOP_K_SCHEMA), NEXT_SESSION, told)
+
+
+def answered(conf: Config, lake: Lake, sequences: DataFrame, champion: Version, path: str) -> Scored:
+    """The answers to what the champion's example set has asked, of each user as of the end of `ds`."""
+    as_of, spec = end_of(conf.ds), spec_of_set(lake, champion.tags["set_id"])
+    conf = as_trained(conf, spec)
+    users = settled(as_model_input(sequences, conf.task.event_types, as_of, []).drop("excluded"))
+    versions = {f"{table.name}_version": lake.version(table) for table in (SESSIONS, ITEMS)}
+    asked = ask(conf, "", as_of, seen_as_of(conf, lake, as_of))
+    inputs = inputs_of(conf, spec, asked, users)
+    found = settled(inputs.mapInArrow(partial(answers, models={conf.task.name: path}), ANSWERS_SCHEMA))
+    asked.unpersist()
+    horizon = f"{spec['label']['horizon_days']}_days"
+    return Scored(users, of_answers(found, spec["label"]["names"]), horizon, versions)
 
 
 def own_partition(conf: Config) -> list[str]:
@@ -115,7 +150,7 @@ def bought_types(conf: Config) -> list[str]:
 def check_conserved(users: DataFrame, rows: DataFrame) -> dict[str, int]:
     """Refuses to go on where a user was lost or doubled on the way through the model."""
     asked = users.count()
-    is_null = f.col("ids").isNull()
+    is_null = f.col("ids").isNull() & f.col("value").isNull()
     answered, entities, failed, without_history = rows.agg(
         f.count("*"),
         f.count_distinct("entity"),

@@ -1,8 +1,9 @@
-"""The tasks with labels, one after the other: examples, the baseline, an encoder, and how they compare on held-out days.
+"""The tasks with labels, one after the other: examples, the baseline, an encoder, how they compare on held-out days, which
+of them the gate makes champion, and what that says of every user on the night `ds`.
 
 Works on a lake that is there, as `make demo` leaves one. Writes one JSON a task and `summary.json` into `report`, whose
-entries are `<task>.<metric>`, `<task>.baseline.<metric>` and `<task>.difference.<metric>`: mean, low, high. What is made and
-trained already is left as it is.
+entries are `<task>.<metric>`, `<task>.baseline.<metric>` and `<task>.difference.<metric>`: mean, low, high. What is made,
+trained and decided already is left as it is.
 
     python -m jobs.tasks ds=2017-12-28 promote.holdout_days=28 report=var/tasks
     python -m jobs.tasks ds=2017-12-28 promote.holdout_days=28 report=var/tasks tasks=churn,spend
@@ -43,6 +44,8 @@ def tasks(arguments: list[str]) -> None:
         week.python(f"{name}_baseline", "train", of_task, f"model={NAIVE}")
         week.python(f"{name}_{ENCODER}", "train", of_task, f"model={ENCODER}", *SETTINGS)
         week.python(f"{name}_judged", "judge_labels", of_task)
+        week.spark(f"{name}_promoted", "promote", of_task)
+        week.spark(f"{name}_scored", "score", of_task)
         told = json.loads((folder / f"{name}.json").read_text())
         summary = (
             json.loads((folder / "summary.json").read_text()) if (folder / "summary.json").exists() else {}

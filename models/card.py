@@ -25,6 +25,20 @@ ABOUT = {
 }
 """Tag of a version -> how the card calls it."""
 
+USE_OF_LISTS = (
+    "Raw ids in, the best items out: `mlflow.pyfunc.load_model` takes `item_ids`, `sessions` and `ages`, and the",
+    "SavedModel among its artifacts has the vocabulary inside (signatures `by_id` and `scores`). The resolved",
+    "configuration and the environment are among the run's artifacts. Scores are for ranking one user's items; they",
+    "are no probabilities, and users without a history get one answer for all.",
+)
+USE_OF_ANSWERS = (
+    "Raw ids and numbers in, answers out: `mlflow.pyfunc.load_model` takes `item_ids`, `sessions`, `ages`, `features`",
+    "and `naive`, and the SavedModel among its artifacts has the vocabulary inside (signatures `by_id` and `by_index`).",
+    "Features are scaled as `label.statistics` of the example set's spec says. The resolved configuration and the",
+    "environment are among the run's artifacts. Answers are probabilities, as far as `calibration` made them such, or",
+    "amounts; they are of users with a history.",
+)
+
 
 class Line(NamedTuple):
     """One measured number with its interval."""
@@ -58,15 +72,8 @@ def model_card(
         ]
         if rows:
             text += ["", f"## {title}", "", *_table(("metric", "mean, its interval", "users"), rows)]
-    text += [
-        "",
-        "## Use",
-        "",
-        "Raw ids in, the best items out: `mlflow.pyfunc.load_model` takes `item_ids`, `sessions` and `ages`, and the",
-        "SavedModel among its artifacts has the vocabulary inside (signatures `by_id` and `scores`). The resolved",
-        "configuration and the environment are among the run's artifacts. Scores are for ranking one user's items; they",
-        "are no probabilities, and users without a history get one answer for all.",
-    ]
+    answers = "task.label.head" in params
+    text += ["", "## Use", "", *(USE_OF_ANSWERS if answers else USE_OF_LISTS)]
     return "\n".join(text)[:LONGEST]
 
 

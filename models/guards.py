@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student_t
 
-from models.metrics import PADDING, interval_of, mean_and_interval, resampled_means
+from models.metrics import PADDING, Interval, mean_and_interval, sampled_means
 
 GROUPS = 20
 """Of users, one of which the jackknife leaves out at a time."""
@@ -91,9 +91,9 @@ def gap_guards(
             continue
         guarded.append(member)
         in_and_out = np.where(member[:, None], values, np.nan), np.where(member[:, None], np.nan, values)
-        seen, resampled = resampled_means(np.hstack(in_and_out), resamples, seed)
-        low, high = interval_of(_growth(resampled), confidence)
-        found.append(Guard(f"gap {name}", float(_growth(seen)), float(low), float(high), None, rise))
+        ours, theirs, ours_outside, theirs_outside = sampled_means(np.hstack(in_and_out), resamples, seed)
+        growth = abs(ours - ours_outside) - abs(theirs - theirs_outside)
+        found.append(Guard(f"gap {name}", *growth.interval(confidence), None, rise))
     return found
 
 
@@ -121,6 +121,24 @@ def coverage_guard(
     return Guard(name, quotient, quotient - wide, quotient + wide, share, None)
 
 
+def answered_guard(
+    answered: np.ndarray, *, share: float, resamples: int, confidence: float, seed: int
+) -> Guard:
+    """Of the users who are asked, those whom the challenger answers with numbers, bool (users,): a `share` at least."""
+    return Guard("users answered", *mean_and_interval(answered, resamples, confidence, seed), share, None)
+
+
+def calibration_guard(difference: Interval, rise: float) -> Guard:
+    """The calibration error of the challenger's probabilities less the champion's, paired by user: `rise` at most.
+
+    The expected calibration error of Naeini, Cooper and Hauskrecht, 2015, "Obtaining Well Calibrated Probabilities Using
+    Bayesian Binning", over tenths of the rows in place of bins of equal width, as Nixon et al., 2019, "Measuring
+    Calibration in Deep Learning", have it; of several targets their mean. A model can rank better than another and yet
+    promise what does not come true, which whoever multiplies its probabilities by money would pay for.
+    """
+    return Guard("calibration error", *difference, None, rise)
+
+
 def latency_guard(seconds: np.ndarray, *, most: float, resamples: int, confidence: float, seed: int) -> Guard:
     """Mean seconds that scoring took a user, (users,), of one worker."""
     return Guard("seconds a user", *mean_and_interval(seconds, resamples, confidence, seed), None, most)
@@ -130,12 +148,6 @@ def size_guard(size: int, most: float) -> Guard:
     """Bytes of the exported model, known exactly, against `most` megabytes."""
     megabytes = size / 1e6
     return Guard("megabytes of the model", megabytes, megabytes, megabytes, None, most)
-
-
-def _growth(means: np.ndarray) -> np.ndarray:
-    """By how much the challenger's distance is larger: (..., [both inside, both outside]) -> (...)."""
-    distance = np.abs(means[..., :2] - means[..., 2:])
-    return distance[..., 0] - distance[..., 1]
 
 
 def _covered(lists: Sequence[np.ndarray], group: np.ndarray, groups: int) -> tuple[int, np.ndarray]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.stats import rankdata
 
-from models.metrics import Interval
+from models.metrics import Interval, Sampled
 
 BINS = 10  # of the calibration error
 TOP = 0.1  # share of the users that lift looks at
@@ -130,6 +130,51 @@ def measured(
     return found
 
 
+def aligned(values: np.ndarray, own: Sequence[str], names: Sequence[str], head: str) -> np.ndarray:
+    """What a model says of its `own` targets or classes, (rows, own), as of others by their `names`: (rows, names).
+
+    own tea jam   names jam milk       (classes)
+    0.7 0.3                        ->  0.3 0.0     NaN in place of 0.0 where these are targets: nothing is said
+
+    A model cannot predict a class that it does not know.
+    """
+    absent = 0.0 if head == "classes" else np.nan
+    found: np.ndarray = np.full((len(values), len(names)), absent, values.dtype)
+    for place, name in enumerate(names):
+        if name in own:
+            found[:, place] = values[:, list(own).index(name)]
+    return found
+
+
+def sampled(
+    names: Sequence[str],
+    labels: np.ndarray,
+    weights: np.ndarray,
+    values: Mapping[str, np.ndarray],
+    resamples: int,
+    seed: int,
+) -> dict[str, dict[str, Sampled]]:
+    """Of each model each metric, of all users and of each resample of them.
+
+    labels, weights, values  as in `measured`; values by model
+    A resample draws users, each with all answers and with what every model said of them, so that models are paired.
+    """
+    rng = np.random.default_rng(seed)
+    drawn: dict[str, list[dict[str, float]]] = {model: [] for model in values}
+    for _ in range(resamples):
+        users = rng.integers(len(labels), size=len(labels))
+        for model, each in values.items():
+            drawn[model].append(measured(names, labels[users], each[users], weights[users]))
+    found = {}
+    for model, each in values.items():
+        whole = measured(names, labels, each, weights)
+        found[model] = {
+            name: Sampled(len(labels), whole[name], np.array([of[name] for of in drawn[model]]))
+            for name in names
+        }
+    return found
+
+
 def compared(
     names: Sequence[str],
     labels: np.ndarray,
@@ -139,30 +184,15 @@ def compared(
     confidence: float,
     seed: int,
 ) -> dict[str, dict[str, dict[str, Interval]]]:
-    """Of each model but the first, `baseline`, each metric's `value` and its `difference` to that of `baseline`.
-
-    A resample draws users, each with all answers and with what every model said of them, so that differences are paired.
-    """
-    (baseline, *_), rng = values, np.random.default_rng(seed)
-    whole = {model: measured(names, labels, each, weights) for model, each in values.items()}
-    drawn: dict[str, list[dict[str, float]]] = {model: [] for model in values}
-    for _ in range(resamples):
-        users = rng.integers(len(labels), size=len(labels))
-        for model, each in values.items():
-            drawn[model].append(measured(names, labels[users], each[users], weights[users]))
-    ends = [(1 - confidence) / 2, (1 + confidence) / 2]
-
-    def interval(mean: float, of: np.ndarray) -> Interval:
-        return Interval(mean, *map(float, np.quantile(of, ends)))
-
-    found: dict[str, dict[str, dict[str, Interval]]] = {}
-    for model in values:
-        found[model] = {}
-        for name in names:
-            own, its = (np.array([d[name] for d in drawn[m]]) for m in (model, baseline))
-            difference = whole[model][name] - whole[baseline][name]
-            found[model][name] = {
-                "value": interval(whole[model][name], own),
-                "difference": interval(difference, own - its),
+    """Of each model each metric's `value` and its `difference` to that of the first model, the baseline: see `sampled`."""
+    (baseline, *_), found = values, sampled(names, labels, weights, values, resamples, seed)
+    return {
+        model: {
+            name: {
+                "value": each.interval(confidence),
+                "difference": (each - found[baseline][name]).interval(confidence),
             }
-    return found
+            for name, each in of_model.items()
+        }
+        for model, of_model in found.items()
+    }

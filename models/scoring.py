@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -247,9 +247,8 @@ def _rank_facts(
     )
 
 
-@lru_cache(maxsize=8)
-def load(path: str, threads: int = 1) -> Model:
-    """The exported model in `path`, read once a process: a worker scores many partitions with it."""
+def opened(path: str, threads: int) -> Any:
+    """The SavedModel in `path`, in a process that gives TensorFlow so many threads."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf  # takes seconds: only where a model is really used
 
@@ -257,7 +256,14 @@ def load(path: str, threads: int = 1) -> Model:
     with suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-    model = tf.saved_model.load(path)
+    return tf.saved_model.load(path)
+
+
+@lru_cache(maxsize=8)
+def load(path: str, threads: int = 1) -> Model:
+    """The exported model in `path`, read once a process: a worker scores many partitions with it."""
+    model = opened(path, threads)
+    import tensorflow as tf
 
     def call(signature: str) -> Callable[[dict[str, np.ndarray]], np.ndarray]:
         def run(inputs: dict[str, np.ndarray]) -> np.ndarray:

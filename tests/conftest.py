@@ -35,8 +35,9 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 def models_go_before_tensorflow() -> Iterator[None]:
     """Lets go of the models that scoring keeps for its process: at the interpreter's end TensorFlow is gone first."""
     yield
-    if scoring := sys.modules.get("models.scoring"):
-        scoring.load.cache_clear()
+    for module, kept in (("models.scoring", "load"), ("models.label_scoring", "loaded")):
+        if module in sys.modules:
+            getattr(sys.modules[module], kept).cache_clear()
     gc.collect()
 
 

@@ -7,13 +7,7 @@ segments     means by segment, and repeated beside first-time items
 intervals    means with their bootstrap intervals
 """
 
-from models.metrics.intervals import (
-    Interval,
-    interval_of,
-    mean_and_interval,
-    means_and_intervals,
-    resampled_means,
-)
+from models.metrics.intervals import Interval, Sampled, mean_and_interval, sampled_means
 from models.metrics.ranking import KS, NO_TARGET, PADDING, facts, padded, per_user, without_seen
 from models.metrics.segments import activity, by_part, by_segment, mean
 
@@ -22,16 +16,15 @@ __all__ = [
     "NO_TARGET",
     "PADDING",
     "Interval",
+    "Sampled",
     "activity",
     "by_part",
     "by_segment",
     "facts",
-    "interval_of",
     "mean",
     "mean_and_interval",
-    "means_and_intervals",
     "padded",
     "per_user",
-    "resampled_means",
+    "sampled_means",
     "without_seen",
 ]

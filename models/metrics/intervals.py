@@ -1,5 +1,6 @@
 """Means over users and their bootstrap intervals."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -15,27 +16,44 @@ class Interval(NamedTuple):
     high: float
 
 
+@dataclass(frozen=True)
+class Sampled:
+    """A metric of some users, and of each resample of them; whatever was sampled alike is paired with it."""
+
+    users: int
+    value: float  # of all of them
+    drawn: np.ndarray  # (resamples,) float64
+
+    def __sub__(self, other: "Sampled") -> "Sampled":
+        """The paired difference: what makes a user easy or hard for both cancels out."""
+        if (self.users, len(self.drawn)) != (other.users, len(other.drawn)):
+            raise ValueError(
+                f"{len(self.drawn)} resamples of {self.users} users less {len(other.drawn)} of {other.users}: "
+                "expected those of the same users in the same order"
+            )
+        return Sampled(self.users, self.value - other.value, self.drawn - other.drawn)
+
+    def __abs__(self) -> "Sampled":
+        return Sampled(self.users, abs(self.value), np.abs(self.drawn))
+
+    def interval(self, confidence: float) -> Interval:
+        """The percentile bootstrap interval; NaN where there is nothing."""
+        ends = np.nanquantile(self.drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+        return Interval(self.value, *map(float, ends))
+
+
 def mean_and_interval(values: np.ndarray, resamples: int, confidence: float, seed: int) -> Interval:
     """The mean of `values` (users,) and its percentile bootstrap interval, resampling users."""
-    return means_and_intervals(np.asarray(values)[:, None], resamples, confidence, seed)[0]
+    return sampled_means(np.asarray(values)[:, None], resamples, seed)[0].interval(confidence)
 
 
-def means_and_intervals(values: np.ndarray, resamples: int, confidence: float, seed: int) -> list[Interval]:
-    """The mean of each column of `values` (users, columns) and its percentile bootstrap interval.
-
-    NaN is a user of whom the column says nothing, such as first-time items where all were bought before: its mean, in each
-    resample too, is over the others. A column of nothing else has the interval NaN.
-    """
-    mean, means = resampled_means(values, resamples, seed)
-    ends = interval_of(means, confidence)
-    return [Interval(*map(float, column)) for column in zip(mean, *ends, strict=True)]
-
-
-def resampled_means(values: np.ndarray, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The mean of each column of `values` (users, columns): (columns,), and in each resample: (resamples, columns).
+def sampled_means(values: np.ndarray, resamples: int, seed: int) -> list[Sampled]:
+    """The mean of each column of `values` (users, columns), and that of each resample of users.
 
     A resample draws users, each with the whole row: columns stay paired, and all share one matrix product of how often
-    each user was drawn. Efron and Tibshirani, 1993, "An Introduction to the Bootstrap", chapter 13. NaN as above.
+    each user was drawn. Efron and Tibshirani, 1993, "An Introduction to the Bootstrap", chapter 13.
+    NaN is a user of whom the column says nothing, such as first-time items where all were bought before: its mean, in each
+    resample too, is over the others. A column of nothing else has the interval NaN.
     """
     values = np.asarray(values, np.float64)
     users, said = len(values), ~np.isnan(values)
@@ -50,15 +68,9 @@ def resampled_means(values: np.ndarray, resamples: int, seed: int) -> tuple[np.n
         rows = min(block, resamples - done)
         drawn = rng.integers(users, size=(rows, users)) + users * np.arange(rows)[:, None]
         times = np.bincount(drawn.ravel(), minlength=rows * users).reshape(rows, users)
-        means.append(_divided(times @ known, times @ weights))
-    return _divided(known.sum(axis=0), weights.sum(axis=0)), np.concatenate(means)
-
-
-def interval_of(resampled: np.ndarray, confidence: float) -> np.ndarray:
-    """Both ends of the percentile interval of each column of `resampled` (resamples, columns): (2, columns)."""
-    if not 0 < confidence < 1:
-        raise ValueError(f"expected 0 < confidence < 1, got {confidence}")
-    return np.nanquantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+        means.append(_divided(times @ known, times @ weights))  # (rows, columns)
+    mean = _divided(known.sum(axis=0), weights.sum(axis=0))
+    return [Sampled(users, float(m), d) for m, d in zip(mean, np.concatenate(means).T, strict=True)]
 
 
 def _divided(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -18,8 +18,8 @@ from features.promotions import PROMOTIONS, newest
 from features.sequences import SEQUENCES
 from jobs.examples import examples
 from jobs.job import InputError
-from jobs.judging import judge
-from jobs.promote import promote, vocabulary
+from jobs.judging import judge, vocabulary
+from jobs.promote import promote
 from jobs.score import score
 from jobs.train import train
 from models.example_set import open_example_set
@@ -130,7 +130,7 @@ def test_a_set_of_a_release_that_knew_no_categories_is_read_by_training_and_by_p
     words.write.format("delta").save(str(folder / "older" / "vocabulary"))
     older, same = (open_example_set(str(folder / name)).vocabulary for name in ("older", newer))
     assert older.equals(same)
-    assert vocabulary(conf, lake, "older").num_rows == older.num_rows
+    assert vocabulary(replace(conf, set_id="older"), lake).num_rows == older.num_rows
 
 
 def test_before_its_first_sessions_there_is_no_example_set(season):

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from models.guards import Guard, coverage_guard, gap_guards, latency_guard, segment_guards, size_guard
+from models.guards import (
+    Guard,
+    answered_guard,
+    calibration_guard,
+    coverage_guard,
+    gap_guards,
+    latency_guard,
+    segment_guards,
+    size_guard,
+)
+from models.metrics import Interval
 
 RULE = {"resamples": 300, "confidence": 0.95, "seed": 7}
 FEW, MANY = np.arange(400) < 100, np.arange(400) >= 100
@@ -93,3 +103,11 @@ def test_time_and_size_have_limits_of_their_own():
     assert not latency_guard(np.full(10, 0.06), most=0.05, **RULE).passed
     assert size_guard(3_000_000, 3.0).passed
     assert not size_guard(3_000_001, 3.0).passed
+
+
+def test_a_model_that_leaves_users_without_an_answer_or_promises_too_much_is_seen():
+    assert answered_guard(np.arange(400) < 399, share=0.99, **RULE).passed
+    assert not answered_guard(np.arange(400) < 350, share=0.99, **RULE).passed
+    assert calibration_guard(Interval(0.03, 0.01, 0.05), rise=0.02).passed, "it may be noise"
+    assert not calibration_guard(Interval(0.04, 0.03, 0.05), rise=0.02).passed
+    assert calibration_guard(Interval(-0.2, -0.3, -0.1), rise=0.02).passed

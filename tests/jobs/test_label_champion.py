@@ -1,0 +1,215 @@
+"""A task with labels on its way to production: who becomes champion, and what a night's answers are."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from pyspark.sql import functions as f
+
+from conf.schema import Config
+from features.examples import set_id_of
+from features.lake import Lake
+from features.predictions import PREDICTIONS
+from features.promotions import PROMOTIONS, newest
+from features.sequences import SEQUENCES
+from jobs.examples import examples
+from jobs.job import InputError
+from jobs.judge_labels import judge_labels
+from jobs.promote import promote
+from jobs.publish import publish
+from jobs.score import score
+from jobs.train import train
+from models.answers import answers
+from models.example_set import open_example_set
+from models.histories import BROKEN
+from models.judging_labels import exported, said_of
+from models.registry import CHALLENGER, CHAMPION, connect
+from tests.jobs.nights import night, shop
+from tests.shop import line, rows_of, write_log
+
+pytestmark = pytest.mark.long
+EARLIER, MOMENT, LATER = "2026-11-16", datetime(2026, 11, 17, tzinfo=UTC), "2026-11-30"
+FIRST = date(2026, 10, 1)
+USERS = 12
+SETTINGS = [
+    "task=churn",
+    "task.length=16",
+    "task.positions=4",
+    "task.label.horizon_days=7",
+    "task.label.snapshots=2",
+    "task.label.baseline=prior",
+    "task.label.calibration=none",  # it would be all but sure of everybody
+    "promote.holdout_days=7",
+    "promote.resamples=200",
+    "promote.guards.seconds_a_user=10",  # few users share the first call
+    "features.late_days=90",
+    "model=gru",
+    "model.width=8",
+    "model.blocks=1",
+    "train.ranks=1",
+    "train.batch_size=8",
+    "train.epochs=2",
+    "train.learning_rate=2e-2",
+    "train.warmup_steps=2",
+]
+
+
+def days_of(user: int) -> list[date]:
+    """Each third day; users with an odd number stay away from Oct 20 or Oct 29 on."""
+    last = LATER if user % 2 == 0 else "2026-10-19" if user < 6 else "2026-10-28"
+    days = (FIRST + timedelta(days=n) for n in range(0, 61, 3))
+    return [day for day in days if day <= date.fromisoformat(last)]
+
+
+def bought_at(user: int, day: date) -> datetime:
+    """At an hour of the user's own."""
+    return datetime(day.year, day.month, day.day, 8 + user, tzinfo=UTC)
+
+
+def purchases() -> list[dict]:
+    return [
+        line(
+            f"user {user}",
+            f"{bought_at(user, day):%Y-%m-%dT%H:%M:%SZ}",
+            f"{user}-{day}",
+            item_id="milk" if day.day % 2 else f"tea {user}",
+            amount=2.0,
+        )
+        for user in range(USERS)
+        for day in days_of(user)
+    ]
+
+
+def days_away(user: int) -> float:
+    """From the user's last purchase to the moment."""
+    last = max(day for day in days_of(user) if bought_at(user, day) < MOMENT)
+    return (MOMENT - bought_at(user, last)).total_seconds() / 86400
+
+
+@pytest.fixture(scope="module")
+def season(spark, tmp_path_factory):
+    """A load of two months; a judgement of the 17th to the 23rd, scores of two nights, and a judgement a week later."""
+    folder = tmp_path_factory.mktemp("labels")
+    conf = shop(folder, "2026-11-23", *SETTINGS, f"report={folder / 'report'}")
+    lake, registry = Lake(spark, conf.lake), connect(conf.registry, conf.artifacts)
+    write_log(folder / "raw", LATER, *purchases())
+    night(spark, replace(conf, ds=LATER))
+    without = score(conf, lake)
+    said = examples(conf, lake)
+    train(of_model(conf, "naive"))
+    train(conf)
+    told = judged_by_rows(conf)
+    promoted, again = promote(conf, lake), promote(conf, lake)
+    champion = registry.by_alias("churn", CHAMPION)
+    past = replace(conf, ds=EARLIER)
+    scored = score(past, lake)
+    rows = rows_of(lake.read(PREDICTIONS).drop("ds", "task"))
+    lake.update(SEQUENCES, "user_id = 'user 3'", {"sessions": "array(1, 2, 3)"}, lake.facts(SEQUENCES))
+    tonight = score(replace(conf, ds=LATER), lake)
+    later = replace(
+        conf, ds=LATER, task=replace(conf.task, label=replace(conf.task.label, features=["recency"]))
+    )
+    examples(later, lake)
+    train(of_model(later, "naive"))
+    refused = promote(later, lake)
+    with pytest.raises(InputError) as unpublished:
+        publish(replace(conf, publish=replace(conf.publish, folder=str(folder / "published"))), lake)
+    return SimpleNamespace(**locals())
+
+
+def of_model(conf: Config, name: str) -> Config:
+    return replace(conf, model=replace(conf.model, name=name))
+
+
+def judged_by_rows(conf: Config) -> dict:
+    return json.loads(Path(judge_labels(conf)["file"]).read_text())
+
+
+def decision(season, ds: str, number: int):
+    of_night = newest(season.lake.read(PROMOTIONS)).where((f.col("ds") == ds) & (f.col("task") == "churn"))
+    return of_night.orderBy("request_id").collect()[number]
+
+
+def test_the_baseline_is_promoted_first_and_an_encoder_that_beats_it_then(season):
+    first, second = decision(season, season.conf.ds, 0), decision(season, season.conf.ds, 1)
+    assert (first.promoted, first.challenger, first.champion, first.metric) == (
+        True,
+        "naive",
+        None,
+        "roc_auc",
+    )
+    assert (second.promoted, second.challenger, second.champion) == (True, "gru", "naive"), second.reason
+    assert (first.challenger_value, second.champion_value) == (0.5, 0.5), "everybody has the same probability"
+    assert (first.users, second.users, second.state) == (USERS, USERS, "done")
+    assert 0 < second.low <= second.difference <= second.high
+    assert {guard.name: guard.passed for guard in second.guards} == dict.fromkeys(
+        ("users answered", "calibration error", "seconds a user", "megabytes of the model"), True
+    )
+    assert (season.champion.version, season.champion.tags["model"]) == (second.challenger_version, "gru")
+    card = season.registry.client.get_model_version("churn", str(season.champion.version)).description
+    assert "## Judged on held-out days" in card and "| roc_auc |" in card and "`features`" in card
+
+
+def test_a_request_is_decided_once(season):
+    assert season.again["note"] == "this request was decided before"
+    assert season.promoted["champion"] == season.again["champion"] == "gru"
+
+
+def test_the_ledger_has_of_each_model_what_the_rows_held_out_say_of_it(season):
+    judged = decision(season, season.conf.ds, 1).judged
+    found = {(each.model, each.metric): each["mean"] for each in judged if each.question == "test"}
+    for model, metrics in season.told["models"].items():
+        for metric, each in metrics.items():
+            assert found[model, metric] == pytest.approx(each["value"]["mean"], abs=1e-6), (model, metric)
+    assert {each.question for each in judged} == {"validation", "test"}
+    differences = {each.metric: each.difference for each in judged if each.kind == "encoder"}
+    assert set(differences) == {"roc_auc", "pr_auc", "log_loss", "lift", "calibration_error"}
+    assert None not in differences.values()
+
+
+def test_a_night_s_answers_are_those_of_the_model_to_the_example_rows_of_its_end(season):
+    """The lake knows two weeks more by then."""
+    opened = open_example_set(f"{season.conf.lake}/examples/{season.said['set_id']}")
+    values, *_ = said_of(exported(season.registry.saved_model_path(season.champion)), opened, "test")
+    by_days = dict(zip(answers(opened, "test").naive[:, 0].round(3).tolist(), values[:, 0], strict=True))
+    assert len(by_days) == USERS
+    expected = [by_days[float(np.float32(days_away(user)).round(3))] for user in range(USERS)]
+    names = season.lake.read(PREDICTIONS).drop("ds", "task").columns
+    found = {row["entity"]: row for row in (dict(zip(names, row, strict=True)) for row in season.rows)}
+    np.testing.assert_allclose([found[f"user {user}"]["value"] for user in range(USERS)], expected, atol=1e-5)
+    assert min(expected[1::2]) > max(expected[::2]), "who stays away has the higher probability"
+    one = found["user 0"]
+    assert (one["target"], one["ids"], one["low"], one["reason"]) == ("7_days", None, None, None)
+    assert (one["model"], one["model_version"]) == ("gru", season.champion.version)
+    assert (season.scored["users"], season.scored["predictions"]) == (USERS, USERS)
+
+
+def test_before_there_is_a_champion_nothing_is_scored(season):
+    assert season.without["predictions"] == 0 and "no champion yet" in season.without["note"]
+
+
+def test_a_broken_row_costs_that_user_only(season):
+    assert (
+        season.tonight | {"users": USERS, "predictions": USERS - 1, "without_prediction": 1} == season.tonight
+    )
+    mine = season.lake.read(PREDICTIONS).where((f.col("ds") == LATER) & (f.col("task") == "churn"))
+    rows = {row.entity: (row.value is None, row.reason) for row in mine.collect()}
+    assert rows == {f"user {n}": (n == 3, BROKEN if n == 3 else None) for n in range(USERS)}
+
+
+def test_a_champion_of_an_earlier_set_answers_with_what_it_was_trained_to_be_given(season):
+    assert set_id_of(season.later) != season.champion.tags["set_id"]
+    row = decision(season, LATER, 0)
+    assert (row.promoted, row.challenger, row.champion) == (False, "naive", "gru")
+    assert (row.champion_version, row.users) == (season.champion.version, USERS)
+    assert row.champion_value > row.challenger_value == 0.5
+    assert season.registry.by_alias("churn", CHAMPION).version == season.champion.version
+    assert season.registry.by_alias("churn", CHALLENGER).version == row.challenger_version
+
+
+def test_what_is_published_is_ranked(season):
+    assert "churn has labels, expected a task that ranks items" in str(season.unpublished.value)
