@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from conf import expectations, hosts, simulation, sources, tasks
+from conf import expectations, hosts, pretraining, simulation, sources, tasks
 from conf.schema import ENCODERS, Config, Source
 
 CHOICES = {
@@ -35,6 +35,8 @@ CHOICES = {
     "train.wandb": ("off", "offline", "online"),
     "selection.target": ("buys", "spend", "returns"),
     "privacy.ids": ("keyed", "plain"),
+    "step": ("train", "pretrain", "finetune"),
+    "finetune.mode": ("full", "frozen", "adapters"),
 }
 ABOVE_ZERO = (
     "lease_seconds",
@@ -68,6 +70,9 @@ ABOVE_ZERO = (
     "train.checkpoint_steps",
     "train.stall_seconds",
     "train.log_steps",
+    "pretrain.temperature",
+    "finetune.rank",
+    "few_labels.seeds",
     "promote.holdout_days",
     "promote.resamples",
     "score.neighbours",
@@ -114,6 +119,8 @@ SHARES = (
     "model.within_decay",
     "model.group_decay",
     "model.own_share",
+    "pretrain.view_share",
+    "finetune.share",
 )
 EXCLUDABLE = ("bought", "out_of_stock", "embargoed")
 BELOW_ONE = (
@@ -133,6 +140,7 @@ AT_LEAST = {
     "train.restarts": 0,
     "model.consistency": 0,
     "model.repeat": 0,
+    "few_labels.stretch": 1,
     "task.length": 2,
     "task.positions": 2,
 }  # an example: a context and a target
@@ -230,6 +238,8 @@ def check(config: Config) -> None:
             raise ConfigurationError(f"{key} must lie in (0, 1], got {value}: set {key}")
     check_shop(config.source)
     if problem := next(hosts.problems(config.train), None):
+        raise ConfigurationError(problem)
+    if problem := next(pretraining.problems(config), None):
         raise ConfigurationError(problem)
     if problem := next(simulation.problems(config.simulate), None):
         raise ConfigurationError(problem)

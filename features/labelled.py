@@ -127,6 +127,7 @@ def numbered(rows: DataFrame, label: Label, names: Sequence[str], numbers: Seque
         array("label", f.lit(label.otherwise)).alias("labels"),
         array("weight", f.lit(weight_of_absent)).alias("label_weights"),
         array("naive", f.lit(label.naive_otherwise)).alias("naive"),
+        f.array(f.xxhash64("user_id")).alias("users"),
     )  # fmt: skip
     return made.where(f.exists("label_weights", lambda weight: weight > 0))
 
@@ -169,7 +170,8 @@ def labelled_spec(
     label = conf.task.label
     assert label is not None
     targets = 1 if label.head == "classes" else len(names)
-    lengths = {name: targets for name in ("labels", "label_weights", "naive")} | {"features": len(numbers)}
+    lengths = {name: targets for name in ("labels", "label_weights", "naive")}
+    lengths |= {"features": len(numbers), "users": 1}
     columns = {n: {"dtype": LABELLED[n], "length": lengths.get(n, conf.task.length)} for n in LABELLED}
     asked = {
         "head": label.head,

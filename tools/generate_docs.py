@@ -183,6 +183,8 @@ def key_rows(kind: type, prefix: str) -> Iterator[tuple[str, ...]]:
     for item in fields(kind):
         key, hint = prefix + item.name, _hints(kind)[item.name]
         if is_dataclass(hint):
+            if kind is not schema.Config:  # whose own are groups, a chapter each
+                yield from key_rows(cast(type, hint), f"{key}.")
             continue
         inner = [part for part in getattr(hint, "__args__", ()) if is_dataclass(part)]
         if inner:
