@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import horovod.tensorflow as hvd
@@ -147,7 +148,7 @@ def test_users_of_a_smaller_share_are_among_those_of_a_larger_one():
     digests = [hashlib.sha256(f"user {n}".encode()).digest()[:8] for n in range(20_000)]
     users = np.frombuffer(b"".join(digests), "<i8")
     chosen = [is_chosen(users, share) for share in (0.01, 0.05, 0.2, 1.0)]
-    for few_of, more in zip(chosen, chosen[1:], strict=False):
+    for few_of, more in pairwise(chosen):
         assert not (few_of & ~more).any()
     np.testing.assert_allclose([each.mean() for each in chosen], [0.01, 0.05, 0.2, 1.0], rtol=0.15)
 
