@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from conf.schema import Config
+from conf.schema import ARMS, Config
 
 VIEWS = ("dropout", "crop", "mask", "reorder")
-ARMS = ("scratch", "frozen", "full", "adapters")
 RANKING = ("next_item", "masked_item")
 LOOKING_BACK = ("next_item", "next_gap", "next_type", "next_category")
 WITH_PROJECTIONS = ("sasrec", "bsarec", "bert4rec")

@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+ARMS = ("scratch", "frozen", "full", "adapters")
 ENCODERS = ("gru", "lstm", "sasrec", "bsarec", "bert4rec", "hstu", "repeat")
 
 
@@ -243,13 +244,9 @@ class Finetune:
 
     pretext: str = "next_item"  # choice of `task` on whose examples the encoder was pretrained
     encoder: str = "newest"  # of that task: newest, the number of a version, a run's id; none: from scratch
-    mode: str = (
-        "full"  # `full`: all is trained; `frozen`: but the encoder; `adapters`: of it low-rank updates
-    )
+    mode: str = "full"  # what is trained: `full`, all; `frozen`, not the encoder; `adapters`, updates of it
     rank: int = 4  # of the updates of `adapters`
-    share: float = (
-        1.0  # of the users with labels, by a hash of their id: those of 0.01 are among those of 0.05
-    )
+    share: float = 1.0  # of the users with labels, by a hash: those of 0.01 are among those of 0.05
     apart: bool = False  # registered as TASK.few, no candidate to serve, as a `share` below 1 always is
     positions: int | None = None  # sessions that the encoder has room for; found out where it is pretrained
 
@@ -258,9 +255,7 @@ class Finetune:
 class FewLabels:
     """What `jobs/few_labels.py` compares."""
 
-    arms: list[str] = field(
-        default_factory=lambda: ["scratch", "frozen", "full", "adapters"]
-    )  # ways to begin
+    arms: list[str] = field(default_factory=lambda: [*ARMS])  # ways to begin, some of these
     shares: list[float] = field(default_factory=lambda: [0.01, 0.05, 0.2, 1.0])  # each as `finetune.share`
     seeds: int = 5  # trainings of each arm and share, of which the mean is taken
     stretch: float = 20.0  # most times as many epochs for a share, so that it gets the steps of the whole

@@ -43,7 +43,7 @@ def few_labels(conf: Config) -> dict[str, Any]:
         open_example_set(f"{conf.lake}/examples/{conf.set_id}"),
         connect(conf.registry, conf.artifacts),
     )
-    with_encoder(conf, registry)
+    pretrain_where_missing(conf, registry)
     path = Path(conf.report) / f"{conf.task.name}.few.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     before = {run["digest"]: run for run in json.loads(path.read_text())["runs"]} if path.exists() else {}
@@ -77,7 +77,7 @@ def with_sure_metric(conf: Config) -> Any:
     return replace(conf.task, label=replace(label, metrics=ordered))
 
 
-def with_encoder(conf: Config, registry: Registry) -> None:
+def pretrain_where_missing(conf: Config, registry: Registry) -> None:
     """Pretrains an encoder where the newest is asked for and there is none of this model."""
     pretext = conf.finetune.pretext
     there = [

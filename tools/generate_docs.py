@@ -167,7 +167,8 @@ def configuration_page() -> str:
     for group in groups:
         kind = _hints(schema.Config)[group]
         chapters += [f"## {group}", " ".join((kind.__doc__ or "").split()), keys_table(kind, f"{group}.")]
-        chapters.append(choices_table(group))
+        if (ROOT / "conf" / group).exists():
+            chapters.append(choices_table(group))
     return "\n\n".join(chapters) + "\n"
 
 
