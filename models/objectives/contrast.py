@@ -6,6 +6,8 @@ Chen et al., 2020, "A Simple Framework for Contrastive Learning of Visual Repres
 ranks learn what one rank with the whole batch does.
 """
 
+from collections.abc import Callable
+
 import horovod.tensorflow as hvd
 import tensorflow as tf
 
@@ -34,7 +36,7 @@ class Contrast(tf.Module):
         noise = given.noise
         other = None if noise is None else Noise(noise.seed, ~noise.rows)
         pair = tf.stack([self._view(given, noise), self._view(given, other)], axis=1)  # (batch, 2, width)
-        everyone, real = hvd.allgather(pair), hvd.allgather(given.targets) > 0  # of all ranks
+        everyone, real = gathered(pair), gathered(given.targets) > 0  # of all ranks
         first = hvd.rank() * tf.shape(pair)[0]
         losses = info_nce(pair, everyone, real, first, self.temperature)  # (batch,)
         return tf.reduce_sum(losses * given.targets)
@@ -45,6 +47,20 @@ class Contrast(tf.Module):
         hidden = given.encode(baskets, count, noise)
         last = tf.gather(hidden, tf.maximum(count - 1, 0), batch_dims=1)
         return tf.math.l2_normalize(self.narrow(self.widen(last)), axis=-1)
+
+
+@tf.custom_gradient
+def gathered(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """The rows of all ranks, each of which has as many: (rows, …) -> (all, …).
+
+    Horovod 0.28 takes the mean over ranks as its gradient: here it is the sum, as of what ranks add up.
+    """
+
+    def gradient(of_all: tf.Tensor) -> tf.Tensor:
+        first = hvd.rank() * tf.shape(x)[0]
+        return hvd.allreduce(of_all, op=hvd.Sum)[first : first + tf.shape(x)[0]]
+
+    return hvd.allgather(x), gradient
 
 
 def info_nce(

@@ -33,8 +33,8 @@ class Views(tf.Module):
         if noise is None or self.kinds == ["dropout"]:
             return baskets, count
         positions = baskets.shape[1]
-        bits = self.lots.bits(noise, positions + 2)
-        lots = tf.cast(bits >> 8, tf.float32) / 2**24  # (batch, positions + 2), in [0, 1)
+        bits = tf.bitwise.right_shift(self.lots.bits(noise, positions + 2), tf.constant(8, tf.uint32))
+        lots = tf.cast(bits, tf.float32) / 2**24  # (batch, positions + 2), in [0, 1)
         kind = tf.cast(lots[:, 0] * len(self.kinds), tf.int32)  # (batch,)
         made = [getattr(self, each)(baskets, count, lots[:, 1], lots[:, 2:]) for each in self.kinds]
         seen = tf.stack([each for each, _ in made], axis=1)  # (batch, kinds, positions, width)
@@ -72,7 +72,7 @@ class Views(tf.Module):
     @staticmethod
     def _part(count: tf.Tensor, share: float) -> tf.Tensor:
         """Of so many baskets this share, one at least: (batch,) int32."""
-        part = tf.cast(tf.math.ceil(tf.cast(count, tf.float32) * share), tf.int32)
+        part = tf.cast(tf.round(tf.cast(count, tf.float32) * share), tf.int32)
         return tf.minimum(tf.maximum(part, 1), count)
 
 

@@ -11,7 +11,6 @@ from conf.schema import Model, Objectives, Pretrain, Task
 from models.baskets import MASK
 from models.dropout import Noise
 from models.next_item import NextItemModel
-from models.objectives import OBJECTIVES
 from models.objectives.contrast import info_nce
 from models.objectives.given import Facts
 from models.objectives.views import Views
@@ -124,7 +123,7 @@ def test_a_class_of_each_event_is_told_from_the_position_before_it(name, class_o
 
     total, weight = told(made)
     assert total == pytest.approx(0.5 * expected(loss_of_row), rel=1e-5)
-    assert weight == 9
+    assert weight == 8
 
 
 @pytest.mark.parametrize("name", ["sasrec", "bert4rec"])
@@ -188,8 +187,6 @@ def test_contrast_looks_at_two_dropouts_of_each_row_that_is_more_than_filling():
 
 
 def test_objectives_add_up_by_their_weights_and_teach_all_of_the_encoder():
-    alone = {name: told(model(**{name: 1.0}), NOISE)[0] for name in ("next_item", "next_gap", "contrast")}
-    assert len(alone) < len(OBJECTIVES)
     both = model(next_item=1.0, next_gap=0.5)
     first, second = (model(**{name: 1.0}) for name in ("next_item", "next_gap"))
     for part in (first, second):
