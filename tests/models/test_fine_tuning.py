@@ -89,7 +89,7 @@ def test_merged_adapters_are_the_updates_they_stood_for(name):
     )
     before = encoder(x, taken)
     adapt(encoder, rank=2)
-    np.testing.assert_array_equal(encoder(x, taken), before, "nothing is changed before anything is learnt")
+    np.testing.assert_allclose(encoder(x, taken), before, atol=1e-6, err_msg="nothing is learnt yet")
     kernels = {}
     for block in encoder.blocks:
         for each in PROJECTIONS:
