@@ -101,7 +101,6 @@ def test_what_does_not_fit_is_refused_in_one_line(shop):
         (["finetune", *OF_CHURN, "model=gru"], "has no such version of model=gru (there are: 1 (sasrec))"),
         (["finetune", "set_id=history", *SMALL], "task=next_item has no labels"),
         (["pretrain", *OF_CHURN], "task=churn has labels, expected one that ranks items"),
-        (["finetune", *OF_CHURN, "finetune.share=1e-9"], "leaves no row of train and validation"),
     ):
         (line,) = job(shop, *arguments).splitlines()
         assert line.startswith("error: ")
