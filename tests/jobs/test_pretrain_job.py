@@ -108,21 +108,16 @@ def test_what_does_not_fit_is_refused_in_one_line(shop):
 
 
 def test_ways_to_begin_are_compared_on_the_same_test_rows_and_trained_once(shop):
-    asked = [*OF_CHURN, "few_labels.shares=[0.5]", "few_labels.seeds=2", "few_labels.arms=[scratch,adapters]"]
+    asked = [*OF_CHURN, "few_labels.shares=[0.5]", "few_labels.seeds=1", "few_labels.arms=[scratch,adapters]"]
     told = job(shop, "few_labels", *asked)
     found = json.loads((shop / "report" / "churn.few.json").read_text())
-    assert told.count("starting 2 ranks") == len(found["runs"]) == 4, told
+    assert told.count("starting 2 ranks") == len(found["runs"]) == 2, told
     assert [(run["arm"], run["seed"], run["encoder"]) for run in found["runs"]] == [
         ("scratch", 0, "none"),
-        ("scratch", 1, "none"),
         ("adapters", 0, "1"),
-        ("adapters", 1, "1"),
     ]
     row = next(each for each in found["table"] if (each["arm"], each["metric"]) == ("adapters", "roc_auc"))
-    values = [run["metrics"]["roc_auc"] for run in found["runs"] if run["arm"] == "adapters"]
-    assert row["mean"] == pytest.approx(np.mean(values))
-    half = 12.706 * np.std(values, ddof=1) / np.sqrt(2)
-    assert row["high"] - row["mean"] == pytest.approx(half, rel=1e-3)
+    assert row["mean"] == found["runs"][1]["metrics"]["roc_auc"]
     assert 0 < row["train_positives"] < row["train_users"] < USERS["train"]
     page = (shop / "report" / "churn.few.html").read_text()
     assert "pretrained, adapters" in page
