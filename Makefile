@@ -5,9 +5,11 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 PYTEST = $(PYTHON) -m pytest -v --durations=15 -n 2 --dist loadfile
 CODE = $(wildcard features models jobs conf reports serving)
+TASK = churn
+FEW = ds=2017-12-28 promote.holdout_days=28 privacy.ids=plain report=var/few_labels
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 
-.PHONY: help setup demo tasks test test-long test-cluster test-quick bench-data bench-night bench-runaway bench-catalogue bench-score bench-warm-start bench-train bench-serve scale services lint format wheel docs ui airflow airflow-demo tensorboard requirements clean
+.PHONY: help setup demo tasks few-labels test test-long test-cluster test-quick bench-data bench-night bench-runaway bench-catalogue bench-score bench-warm-start bench-train bench-serve scale services lint format wheel docs ui airflow airflow-demo tensorboard requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -21,6 +23,11 @@ demo: setup  ## the whole pipeline on public data: ingest, train, promote, score
 
 tasks: setup  ## the tasks beside next_item, on the lake of the demo: var/tasks/summary.json
 	$(PYTHON) -m jobs.tasks ds=2017-12-28 promote.holdout_days=28 report=var/tasks
+
+few-labels: setup  ## pretrained encoders beside training from scratch at shares of a task's labels, on the lake of the demo
+	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/spark-submit jobs/examples.py $(FEW)
+	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/spark-submit jobs/examples.py $(FEW) task=$(TASK)
+	$(PYTHON) -m jobs.few_labels $(FEW) task=$(TASK) model=sasrec model.width=32 model.blocks=1 train.batch_size=64 train.epochs=8 train.learning_rate=2e-3
 
 test: setup lint  ## lint, then the tests, two files at a time
 	$(PYTEST) -m "not long"

@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from conf import expectations, hosts, search_space, simulation, sources, tasks
+from conf import expectations, hosts, pretraining, search_space, simulation, sources, tasks
 from conf.schema import CLASSICAL, ENCODERS, Config, Source
 
 CHOICES = {
@@ -39,6 +39,8 @@ CHOICES = {
     "train.wandb": ("off", "offline", "online"),
     "selection.target": ("buys", "spend", "returns"),
     "privacy.ids": ("keyed", "plain"),
+    "step": ("train", "pretrain", "finetune"),
+    "finetune.mode": ("full", "frozen", "adapters"),
 }
 ABOVE_ZERO = (
     "lease_seconds",
@@ -73,6 +75,9 @@ ABOVE_ZERO = (
     "train.stall_seconds",
     "train.log_steps",
     "search.trials",
+    "pretrain.temperature",
+    "finetune.rank",
+    "few_labels.seeds",
     "promote.holdout_days",
     "promote.resamples",
     "score.neighbours",
@@ -121,6 +126,8 @@ SHARES = (
     "model.within_decay",
     "model.group_decay",
     "model.own_share",
+    "pretrain.view_share",
+    "finetune.share",
 )
 EXCLUDABLE = ("bought", "out_of_stock", "embargoed")
 BELOW_ONE = (
@@ -144,6 +151,7 @@ AT_LEAST = {
     "model.repeat": 0,
     "groups.least": 2,
     "groups.most": 2,
+    "few_labels.stretch": 1,
     "task.length": 2,
     "task.positions": 2,
 }  # an example: a context and a target
@@ -254,6 +262,8 @@ def check(config: Config) -> None:
             raise ConfigurationError(f"{key} must lie in (0, 1], got {value}: set {key}")
     check_shop(config.source)
     if problem := next(hosts.problems(config.train), None):
+        raise ConfigurationError(problem)
+    if problem := next(pretraining.problems(config), None):
         raise ConfigurationError(problem)
     if problem := next(simulation.problems(config.simulate), None):
         raise ConfigurationError(problem)

@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+ARMS = ("scratch", "frozen", "full", "adapters")
 ENCODERS = ("gru", "lstm", "sasrec", "bsarec", "bert4rec", "hstu", "repeat")
 CLASSICAL = ("item_knn", "ease", "als")
 """Models of jobs/benchmark.py alone: models/classical.py."""
@@ -177,6 +178,7 @@ class Task:
     positions: int = 64  # sessions in an example: a position is a basket, the bag of one session's items
     validation_days: int = 30  # the last days before the cut, by which epochs and models are chosen
     k: int = 20  # predictions a user
+    types: bool = False  # examples tell the type of each event, for `pretrain.objectives.next_type`
     seed: int = 7  # of the shuffle of an example set's rows
     label: Label | None = None
 
@@ -229,6 +231,51 @@ class Search:
     study: str = ""  # name of the study; none: example set, model and what it looks for
     seed: int = 7  # of what is drawn
     space: dict[str, Any] = field(default_factory=dict)  # what each key of `model` and `train` may be
+
+
+@dataclass
+class Objectives:
+    """What an encoder is pretrained by: the weight of each objective, 0 for none (docs/pretraining.md)."""
+
+    next_item: float = 1.0  # the items of the next basket; encoders that look back only
+    next_gap: float = 0.1  # how long it is until then; likewise
+    next_type: float = 0.0  # the types of its events; likewise, of examples with `task.types`
+    next_category: float = 0.0  # the categories of its items; likewise
+    masked_item: float = 0.0  # the items of baskets that are hidden, `model.mask_share` of them
+    contrast: float = 0.1  # which of all rows' views is another one of the same row
+
+
+@dataclass
+class Pretrain:
+    """How `jobs/pretrain.py` trains an encoder without labels."""
+
+    objectives: Objectives = field(default_factory=Objectives)
+    temperature: float = 0.1  # of contrast: what similarities are divided by
+    views: list[str] = field(default_factory=lambda: ["dropout"])  # of contrast: dropout, crop, mask, reorder
+    view_share: float = 0.6  # of a row's baskets, what `crop` keeps, and `mask` and `reorder` leave as it is
+
+
+@dataclass
+class Finetune:
+    """How `jobs/finetune.py` trains a task with labels from a pretrained encoder."""
+
+    pretext: str = "next_item"  # choice of `task` on whose examples the encoder was pretrained
+    encoder: str = "newest"  # of that task: newest, the number of a version, a run's id; none: from scratch
+    mode: str = "full"  # what is trained: `full`, all; `frozen`, not the encoder; `adapters`, updates of it
+    rank: int = 4  # of the updates of `adapters`
+    share: float = 1.0  # of the users with labels, by a hash: those of 0.01 are among those of 0.05
+    apart: bool = False  # registered as TASK.few, no candidate to serve, as a `share` below 1 always is
+    positions: int | None = None  # sessions that the encoder has room for; found out where it is pretrained
+
+
+@dataclass
+class FewLabels:
+    """What `jobs/few_labels.py` compares."""
+
+    arms: list[str] = field(default_factory=lambda: [*ARMS])  # ways to begin, some of these
+    shares: list[float] = field(default_factory=lambda: [0.01, 0.05, 0.2, 1.0])  # each as `finetune.share`
+    seeds: int = 5  # trainings of each arm and share, of which the mean is taken
+    stretch: float = 20.0  # most times as many epochs for a share, so that it gets the steps of the whole
 
 
 @dataclass
@@ -458,6 +505,7 @@ class Config:
     artifacts: str = MISSING  # folder or URI of MLflow's artifacts
     report: str = MISSING  # folder of the report
     report_command: str = ""  # what was run, for the report's head
+    step: str = "train"  # what is trained, which jobs say themselves: train, pretrain or finetune
     set_id: str | None = None  # an example set; none: that of `ds` and the rest of the configuration
     path: str = ""  # the file or folder that `jobs/check_source.py` looks at
     logins: str = ""  # the same of the identity map; none: the files of `path` that are one
@@ -480,6 +528,9 @@ class Config:
     task: Task = field(default_factory=Task)
     train: Train = field(default_factory=Train)
     search: Search = field(default_factory=Search)
+    pretrain: Pretrain = field(default_factory=Pretrain)
+    finetune: Finetune = field(default_factory=Finetune)
+    few_labels: FewLabels = field(default_factory=FewLabels)
     promote: Promote = field(default_factory=Promote)
     score: Score = field(default_factory=Score)
     groups: Groups = field(default_factory=Groups)

@@ -22,6 +22,9 @@ from features.table import Column, Table
 FILE_BYTES = 64 << 20  # of packed columns: half of Parquet's block, so that a file is one row group
 FILE_ROWS = 25_000
 PACKED = {"items": "int32", "sessions": "int32", "ages": "float32", "targets": "int32"}
+TYPES = {"types": "int32"}
+"""One more where `task.types` asks for it."""
+
 LABELLED = {
     "items": "int32",
     "sessions": "int32",
@@ -30,6 +33,7 @@ LABELLED = {
     "labels": "float32",
     "label_weights": "float32",
     "naive": "float32",
+    "users": "int64",
 }
 """What is packed of a user's history, and of the question asked of it: the items of a session, or a label."""
 
@@ -70,10 +74,13 @@ def end_of(ds: str) -> datetime:
 def configuration_of(conf: Config) -> dict[str, Any]:
     """What of the configuration decides the rows of an example set."""
     source = {"name": conf.source.name, "event_types": dict(conf.source.event_types)}
-    task = {name: value for name, value in asdict(conf.task).items() if name not in ("k", "label")}
+    apart = (
+        ("k", "label") if conf.task.types else ("k", "label", "types")
+    )  # as sets were named before there were any
+    task = {name: value for name, value in asdict(conf.task).items() if name not in apart}
     if conf.task.label:
         of_rows = {name: value for name, value in asdict(conf.task.label).items() if name not in MODEL_ALONE}
-        task |= {"label": of_rows}
+        task |= {"label": of_rows, "columns": sorted(LABELLED)}
     return {"source": source, "features": asdict(conf.features), "task": task}
 
 
@@ -91,11 +98,17 @@ PACKED_COLUMNS = {
         Column(
             "ages", "binary", "from the session's start to the question; little-endian float32", unit="days"
         ),
+        Column(
+            "types", "binary", "of each event, its place in task.event_types, from 1; little-endian int32"
+        ),
         Column("targets", "binary", "validation: item_index of what came next; little-endian int32"),
         Column("features", "binary", "of the user as of the question, scaled; little-endian float32"),
         Column("labels", "binary", "the answer to each target of a task; little-endian float32"),
         Column("label_weights", "binary", "of each answer, 0: there is none; little-endian float32"),
         Column("naive", "binary", "what the task's baseline knows of each target; little-endian float32"),
+        Column(
+            "users", "binary", "a hash of the user, by which a share of users is drawn; little-endian int64"
+        ),
     )
 }
 
@@ -144,13 +157,14 @@ def spec_of(
 ) -> dict[str, Any]:
     """What an example set says of itself."""
     cut, length = Cut.of(conf), conf.task.length
-    lengths = {"items": length, "sessions": length, "ages": length, "targets": target_length}
+    lengths = {"targets": target_length}
+    packed = PACKED | (TYPES if conf.task.types else {})
     return {
         "set_id": set_id_of(conf),
         "task": conf.task.name,
         "as_of": cut.as_of.isoformat(),
         "validation_from": cut.validation_from.isoformat(),
-        "columns": {name: {"dtype": PACKED[name], "length": lengths[name]} for name in PACKED},
+        "columns": {n: {"dtype": dtype, "length": lengths.get(n, length)} for n, dtype in packed.items()},
         "positions": conf.task.positions,
         "vocabulary_size": vocabulary_size,
         "tables": tables,
@@ -174,7 +188,8 @@ def packed(histories: DataFrame, spec: dict[str, Any]) -> DataFrame:
                                             validation  5 3 0  2 3 0     6 7
 
     A train row has whole sessions of one user, as many as fit; consecutive rows share one, so that every session but a
-    user's first is a target once. `histories` has `user_id`, `items`, `sessions`, `ages`, and `targets` or null.
+    user's first is a target once. `histories` has `user_id`, `items`, `sessions`, `ages`, where the spec has them `types`,
+    and `targets` or null.
     """
     lengths = {name: column["length"] for name, column in spec["columns"].items()}
     positions = spec["positions"]
@@ -183,8 +198,7 @@ def packed(histories: DataFrame, spec: dict[str, Any]) -> DataFrame:
         for batch in batches:
             yield pack_batch(batch, lengths, positions)
 
-    columns = histories.select("user_id", "items", "sessions", "ages", "targets")
-    return columns.mapInArrow(pack, packed_schema(PACKED))
+    return histories.select("user_id", *lengths).mapInArrow(pack, packed_schema(lengths))
 
 
 def packed_schema(columns: Iterable[str]) -> str:
@@ -229,11 +243,11 @@ def tail(sessions: np.ndarray, length: int, positions: int) -> tuple[int, int]:
 
 
 def pack_batch(batch: pa.RecordBatch, lengths: dict[str, int], positions: int) -> pa.RecordBatch:
-    """The examples of a batch of histories, as `packed_schema`."""
-    columns: dict[str, list[Any]] = {name: [] for name in ("split", "example", *PACKED)}
-    arrays = {name: Lists(batch.column(name), PACKED[name]) for name in PACKED}
+    """The examples of a batch of histories, as `packed_schema`; `lengths` of each of its columns."""
+    columns: dict[str, list[Any]] = {name: [] for name in ("split", "example", *lengths)}
+    arrays = {name: Lists(batch.column(name), (PACKED | TYPES)[name]) for name in lengths}
     for row, user in enumerate(batch.column("user_id").to_pylist()):
-        history = {name: arrays[name][row] for name in ("items", "sessions", "ages")}
+        history = {name: values[row] for name, values in arrays.items() if name != "targets"}
         targets = arrays["targets"][row]
         cuts = [("train", *window) for window in windows(history["sessions"], lengths["items"], positions)]
         if len(targets):
@@ -246,7 +260,7 @@ def pack_batch(batch: pa.RecordBatch, lengths: dict[str, int], positions: int) -
             columns["targets"].append(
                 padded(targets if split == "validation" else targets[:0], lengths["targets"])
             )
-    return pa.RecordBatch.from_pydict(columns, schema=arrow_schema(PACKED))
+    return pa.RecordBatch.from_pydict(columns, schema=arrow_schema(lengths))
 
 
 def arrow_schema(columns: Iterable[str]) -> pa.Schema:

@@ -31,6 +31,7 @@ STEPS = {
 
 MODEL_INPUT_SCHEMA = "user_id string, items array<int>, sessions array<int>, ages array<float>"
 SCORED_SCHEMA = f"{MODEL_INPUT_SCHEMA}, excluded array<int>"
+TYPED_SCHEMA = f"{MODEL_INPUT_SCHEMA}, types array<int>"
 PLACES_SCHEMA = "item_id string, event_ts timestamp, is_first boolean"
 
 
@@ -145,6 +146,7 @@ def model_input(
     event_types: list[str],
     until: int,
     excluded_types: list[str] | None = None,
+    with_types: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     """Of each sequence the active behaviours of some types before a moment (`until`, microseconds): MODEL_INPUT_SCHEMA.
 
@@ -153,6 +155,7 @@ def model_input(
 
     With `excluded_types`: every user with an active behaviour before the moment, and beside it `excluded`, the items of
     these types (SCORED_SCHEMA). Of a row that is broken all arrays are null.
+    `with_types`: beside it `types`, of each behaviour the place of its type in `event_types`, from 1 (TYPED_SCHEMA).
     """
     types = pa.array(event_types, pa.string())
     for every in batches:
@@ -167,6 +170,10 @@ def model_input(
         ages = ((until - starts) / MICROS_A_DAY).astype(np.float32)
         arrays = [lists(values, kept) for values in (items[wanted], sessions[wanted], ages)]
         names = ["user_id", "items", "sessions", "ages"]
+        if with_types:
+            places = pc.fill_null(pc.index_in(kinds, types), -1).to_numpy(zero_copy_only=False)
+            arrays.append(lists((places[wanted] + 1).astype(np.int32), kept))
+            names.append("types")
         if excluded_types is None:
             some = kept > 0
         else:

@@ -110,6 +110,7 @@ def numbered(rows: DataFrame, label: Label, names: Sequence[str], numbers: Seque
     answers = (
         _in_places("label", f.lit(label.otherwise), label, names).alias("labels"),
         _in_places("weight", f.lit(weight_of_absent), label, names).alias("label_weights"),
+        f.array(f.xxhash64("user_id")).alias("users"),
     )
     made = model_inputs(rows, label, names, numbers, "split", "moment", *answers)
     return made.where(f.exists("label_weights", lambda weight: weight > 0))
@@ -186,7 +187,8 @@ def labelled_spec(
     label = conf.task.label
     assert label is not None
     targets = 1 if label.head == "classes" else len(names)
-    lengths = {name: targets for name in ("labels", "label_weights", "naive")} | {"features": len(numbers)}
+    lengths = {name: targets for name in ("labels", "label_weights", "naive")}
+    lengths |= {"features": len(numbers), "users": 1}
     columns = {n: {"dtype": LABELLED[n], "length": lengths.get(n, conf.task.length)} for n in LABELLED}
     asked = {
         "head": label.head,

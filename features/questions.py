@@ -11,12 +11,16 @@ from features.items import places
 from features.sequences import as_model_input, next_sessions, sequences
 
 
-def histories(sessions: DataFrame, known: DataFrame, as_of: datetime, conf: Config) -> DataFrame:
+def histories(
+    sessions: DataFrame, known: DataFrame, as_of: datetime, conf: Config, with_types: bool = False
+) -> DataFrame:
     """What a model may see of each user with a history before `as_of`: `user_id`, `items`, `sessions`, `ages`.
 
-    `known` has `item_id` and `item_index`. Passive events stay out: no task looks at them yet.
+    `known` has `item_id` and `item_index`; `with_types`: and `types`, the place of each in `task.event_types`, from 1.
+    Passive events stay out: no task looks at them yet.
     """
-    return as_model_input(active_sequences(sessions, known, as_of, conf), conf.task.event_types, as_of)
+    seen = active_sequences(sessions, known, as_of, conf)
+    return as_model_input(seen, conf.task.event_types, as_of, with_types=with_types)
 
 
 def active_sequences(sessions: DataFrame, known: DataFrame, as_of: datetime, conf: Config) -> DataFrame:
@@ -25,10 +29,18 @@ def active_sequences(sessions: DataFrame, known: DataFrame, as_of: datetime, con
     return sequences(sessions, None, known, as_of, settings.max_length, settings.user_buckets)
 
 
-def ask(sessions: DataFrame, known: DataFrame, as_of: datetime, until: datetime, conf: Config) -> DataFrame:
+def ask(
+    sessions: DataFrame,
+    known: DataFrame,
+    as_of: datetime,
+    until: datetime,
+    conf: Config,
+    with_types: bool = False,
+) -> DataFrame:
     """`histories` and beside them `targets`: the distinct items of the first session in `[as_of, until)`, null for none."""
     answers = next_sessions(sessions, known, conf.task.event_types, as_of, until)
-    return histories(sessions, known, as_of, conf).join(answers, "user_id", "left")
+    seen = histories(sessions, known, as_of, conf, with_types)
+    return seen.join(answers, "user_id", "left")
 
 
 def candidates(

@@ -13,6 +13,7 @@ from features.kernels import (
     SCORED_SCHEMA,
     SEQUENCE_SCHEMA,
     STEPS,
+    TYPED_SCHEMA,
     model_input,
     newest_steps,
 )
@@ -188,7 +189,11 @@ def gathered(steps: DataFrame, order: tuple[str, ...], max_length: int, buckets:
 
 
 def as_model_input(
-    sequences: DataFrame, event_types: list[str], as_of: datetime, excluded_types: list[str] | None = None
+    sequences: DataFrame,
+    event_types: list[str],
+    as_of: datetime,
+    excluded_types: list[str] | None = None,
+    with_types: bool = False,
 ) -> DataFrame:
     """What models take, of the active behaviours of some types before a moment: `user_id`, `items`, `sessions`, `ages`.
 
@@ -201,11 +206,19 @@ def as_model_input(
 
     With `excluded_types` everyone is there who was active before the moment, with or without behaviours of `event_types`,
     and `excluded` are the items of the `excluded_types`. A row that is broken has null for all arrays.
+    `with_types` instead: `types` has the place of each behaviour's type in `event_types`, from 1.
     """
     until = int(as_of.replace(tzinfo=as_of.tzinfo or UTC).timestamp()) * 1_000_000 + as_of.microsecond
     columns = sequences.select("user_id", "items", "event_types", "sessions", "session_starts", "timestamps")
-    made = partial(model_input, event_types=list(event_types), until=until, excluded_types=excluded_types)
-    return columns.mapInArrow(made, MODEL_INPUT_SCHEMA if excluded_types is None else SCORED_SCHEMA)
+    made = partial(
+        model_input,
+        event_types=list(event_types),
+        until=until,
+        excluded_types=excluded_types,
+        with_types=with_types,
+    )
+    plain = TYPED_SCHEMA if with_types else MODEL_INPUT_SCHEMA
+    return columns.mapInArrow(made, plain if excluded_types is None else SCORED_SCHEMA)
 
 
 def next_sessions(

@@ -49,11 +49,11 @@ def examples(conf: Config, lake: Lake) -> dict[str, Any]:
         raise InputError(
             f"no sessions before {cut.as_of:%Y-%m-%d}: ingest more, or set promote.holdout_days lower"
         )
-    histories = ask(sessions, known, cut.validation_from, cut.as_of, conf).persist()
+    histories = ask(sessions, known, cut.validation_from, cut.as_of, conf, conf.task.types).persist()
     longest = histories.agg(f.coalesce(f.max(f.size("targets")), f.lit(0))).first()[0]  # type: ignore[index]
     tables = {source.name: lake.version(source) for source in (SESSIONS, ITEMS)}
     spec = spec_of(conf, size + 1, max(1, longest), tables)
-    rows = shuffled(packed(histories, spec), conf.task.seed).persist()
+    rows = shuffled(packed(histories, spec), conf.task.seed, spec["columns"]).persist()
     counts = {row.split: row["count"] for row in rows.groupBy("split").count().collect()}
     facts = {"job": "examples", "ds": conf.ds, "counts": counts, **in_spite}
     lake.overwrite(vocabulary_table(set_id), words.repartition(1).sortWithinPartitions("item_index"), facts)

@@ -42,11 +42,11 @@ class Telling(Listener):
 def main(text: str, version: int, trial_id: int, parent: str) -> None:
     import horovod.tensorflow as hvd
 
-    rank = opened(text, version)
-    if hvd.rank() == 0:
-        train_and_tell(rank, trial_id, parent)
-    else:
-        rank.train(rank.watchdog)
+    with opened(text, version) as rank:
+        if hvd.rank() == 0:
+            train_and_tell(rank, trial_id, parent)
+        else:
+            rank.train(rank.watchdog)
 
 
 def train_and_tell(rank: Rank, trial_id: int, parent: str) -> None:

@@ -31,6 +31,7 @@ from jobs.trust import trusted
 from models.commits import newest_facts
 from models.example_set import TRAIN, VALIDATION, ExampleSet, ExampleSetError, open_example_set
 from models.guard import KerasError, guard
+from models.pretrained import NEWEST, encoders_of
 from models.registry import Registry, Version, configuration_hash, connect
 from models.registry_down import RegistryDown
 from models.shards import plan
@@ -49,18 +50,25 @@ KEEPING = (
     "tensorboard",
     "wandb",
 )
+COUNTS = ("train_users", "train_rows", "train_positives")
+"""Of a task with labels, what it was fine-tuned on."""
+
 LAUNCHING = ("launcher", "hosts", "min_ranks", "ssh_port", "ssh_key", "interface")
 """How a training is kept and started, which does not change what comes of it."""
 
 
 def train(conf: Config) -> dict[str, Any]:
     """Trains and registers what `conf` says. Returns the version, and of encoders the rows of an epoch."""
-    began, lost = time.monotonic(), list[str]()
     conf = replace(conf, set_id=conf.set_id or set_id_of(conf))
     if conf.model.name in CLASSICAL:
         raise InputError(f"model is {conf.model.name}, which jobs/benchmark.py alone has: expected another")
     registry = connect(conf.registry, conf.artifacts)
-    conf = with_version_to_begin_from(conf, registry)
+    return trained(with_version_to_begin_from(conf, registry), registry)
+
+
+def trained(conf: Config, registry: Registry) -> dict[str, Any]:
+    """What `conf` says for its step: found, or trained and registered. It names the example set, and what it begins from."""
+    began, lost = time.monotonic(), list[str]()
     if version := find(registry, conf):
         return facts_of(version) | {"note": "registered already, nothing to do"}
     in_spite = in_spite_of(conf)
@@ -72,7 +80,7 @@ def train(conf: Config) -> dict[str, Any]:
         examples.files(VALIDATION)
         if conf.train.warm_start != NONE:
             fitting(registry, conf.task.name, conf.train.warm_start, conf.model, examples)
-        print(f"train: {conf.model.name}, starting {conf.train.ranks} ranks", flush=True)
+        print(f"{conf.step}: {conf.model.name}, starting {conf.train.ranks} ranks", flush=True)
         configuration = OmegaConf.to_yaml(OmegaConf.structured(conf))
         lost = run_until_done(conf, Task("jobs.train_rank", [str(examples.version)], configuration))
     else:
@@ -111,7 +119,16 @@ def set_id_of(conf: Config) -> str:
 
 def find(registry: Registry, conf: Config) -> Version | None:
     assert conf.set_id is not None
-    return registry.find(conf.task.name, conf.set_id, hash_of(conf))
+    return registry.find(registered_as(conf), conf.set_id, hash_of(conf))
+
+
+def registered_as(conf: Config) -> str:
+    """The registered model of what is trained; what learnt from a share of the labels is never a candidate to serve."""
+    if conf.step == "pretrain":
+        return encoders_of(conf.task.name)
+    if conf.step == "finetune" and (conf.finetune.apart or conf.finetune.share < 1):
+        return f"{conf.task.name}.few"
+    return conf.task.name
 
 
 def hash_of(conf: Config) -> str:
@@ -122,16 +139,27 @@ def hash_of(conf: Config) -> str:
         return configuration_hash({"model": model} | baseline)
     train = {name: value for name, value in asdict(conf.train).items() if name not in KEEPING + LAUNCHING}
     asked = {"label": asdict(conf.task.label)} if conf.task.label else {"metric": conf.promote.metric}
-    return configuration_hash({"model": model, "train": train} | asked)
+    of_step = {conf.step: asdict(getattr(conf, conf.step))} if conf.step != "train" else {}
+    return configuration_hash({"model": model, "train": train} | asked | of_step)
 
 
 def recipe_of(conf: Config) -> str:
     """What is trained, but for data, seed, ranks and the weights that it begins from: a refresh has the same."""
-    return hash_of(replace(conf, train=replace(conf.train, seed=0, ranks=0, warm_start=NONE)))
+    begun = NONE if conf.finetune.encoder == NONE else NEWEST
+    tuned = replace(conf.finetune, encoder=begun, positions=None)
+    return hash_of(replace(conf, train=replace(conf.train, seed=0, ranks=0, warm_start=NONE), finetune=tuned))
 
 
 def facts_of(version: Version) -> dict[str, Any]:
-    names = ("model", "set_id", "ranks", "ranks_asked", "rows_per_epoch_expected", "rows_per_epoch_seen")
+    names = (
+        "model",
+        "set_id",
+        "ranks",
+        "ranks_asked",
+        "rows_per_epoch_expected",
+        "rows_per_epoch_seen",
+        *COUNTS,
+    )
     return {"version": version.version} | {n: version.tags[n] for n in names if n in version.tags}
 
 
@@ -197,7 +225,7 @@ def fit_label_baseline(conf: Config, registry: Registry, examples: ExampleSet) -
         registry.register(run, conf.task.name, Path(folder, "model"), tags, labelled=True)
 
 
-def attempt(step: Callable[[Config], dict[str, Any]], conf: Config, name: str = "train") -> None:
+def attempt(step: Callable[[Config], dict[str, Any]], conf: Config, name: str = "") -> None:
     """Runs a step that needs no Spark and prints its facts; ends with a plain message where the user can help."""
     try:
         facts = step(conf)
@@ -205,7 +233,9 @@ def attempt(step: Callable[[Config], dict[str, Any]], conf: Config, name: str = 
         stop(str(error))
     except Untrusted as error:
         stop(str(error), UNTRUSTED)
-    print(f"{name}: " + ", ".join(f"{fact}={value}" for fact, value in facts.items()), flush=True)
+    print(
+        f"{name or conf.step}: " + ", ".join(f"{fact}={value}" for fact, value in facts.items()), flush=True
+    )
 
 
 if __name__ == "__main__":

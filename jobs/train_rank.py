@@ -13,7 +13,8 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -30,7 +31,7 @@ if TYPE_CHECKING:  # none of it is loaded before Keras was looked at
     from models.example_set import ExampleSet
     from models.listening import Listener
     from models.train import Outcome
-    from models.trained import Labelled, Ranking
+    from models.trained import Kind
     from models.watchdog import Watchdog
 
 
@@ -40,7 +41,7 @@ class Rank:
 
     conf: Config
     examples: ExampleSet
-    kind: Ranking | Labelled
+    kind: Kind
     checkpoints: Checkpoints
     watchdog: Watchdog
     hosts: list[str]  # of each rank the name
@@ -60,14 +61,16 @@ class Rank:
         )
 
 
-def opened(text: str, version: int) -> Rank:
+@contextmanager
+def opened(text: str, version: int) -> Iterator[Rank]:
     """This process as a rank, with the configuration `text` and the example set at `version`."""
     import horovod.tensorflow as hvd
 
     from models.checkpoints import Checkpoints
     from models.example_set import open_example_set
+    from models.few import few
     from models.train import start
-    from models.trained import Labelled, Ranking
+    from models.trained import kind_of
     from models.watchdog import Watchdog
 
     typed = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text))
@@ -75,22 +78,25 @@ def opened(text: str, version: int) -> Rank:
     guard_wandb(conf.train.wandb)
     start(conf.train.seed, conf.train.device)
     watchdog = Watchdog(hvd.rank(), conf.train.stall_seconds)
-    examples = open_example_set(f"{conf.lake}/examples/{conf.set_id}", version)
-    task = shape_of(conf.task, examples.spec)
-    with_room(conf, task, examples)
-    kind = Labelled(conf, task, examples) if task.label else Ranking(conf, task, examples)
-    checkpoints = Checkpoints(folder_of(conf, version), conf.train.checkpoint_steps)
-    return Rank(conf, examples, kind, checkpoints, watchdog, hvd.allgather_object(platform.node()))
+    with tempfile.TemporaryDirectory() as folder:
+        examples = open_example_set(f"{conf.lake}/examples/{conf.set_id}", version)
+        if conf.step == "finetune":
+            examples = few(examples, conf.finetune.share, Path(folder))
+        task = shape_of(conf.task, examples.spec)
+        with_room(conf, task, examples)
+        kind = kind_of(conf, task, examples)
+        checkpoints = Checkpoints(folder_of(conf, version), conf.train.checkpoint_steps)
+        yield Rank(conf, examples, kind, checkpoints, watchdog, hvd.allgather_object(platform.node()))
 
 
 def main(text: str, version: int) -> None:
     import horovod.tensorflow as hvd
 
-    rank = opened(text, version)
-    if hvd.rank() == 0:
-        train_and_register(rank)
-    else:
-        rank.train(rank.watchdog)
+    with opened(text, version) as rank:
+        if hvd.rank() == 0:
+            train_and_register(rank)
+        else:
+            rank.train(rank.watchdog)
 
 
 def folder_of(conf: Config, version: int) -> Path | None:
@@ -126,12 +132,15 @@ def with_room(conf: Config, task: Task, examples: Any) -> None:
     import horovod.tensorflow as hvd
 
     from models.memory import GIB, free_memory, memory_plan
+    from models.pretraining import passes
     from models.train import least
 
-    given = conf.train.memory_gib
+    given, settings = conf.train.memory_gib, conf.train
+    if conf.step == "pretrain":  # as if each time that rows are encoded they were others
+        settings = replace(settings, batch_size=settings.batch_size * passes(conf.pretrain))
     # Of all ranks the least, which also waits for each of them to have looked before one begins to take.
     available = least(int(given * GIB) if given else free_memory() // hvd.local_size())
-    plan = memory_plan(conf.model, task, conf.train, examples, hvd.size(), available)
+    plan = memory_plan(conf.model, task, settings, examples, hvd.size(), available)
     if hvd.rank() == 0:
         print(f"  {plan}", flush=True)
     plan.check()
@@ -142,7 +151,8 @@ def train_and_register(rank: Rank) -> None:
     import horovod.tensorflow as hvd
 
     from jobs.progress import Progress
-    from jobs.train import tags_of
+    from jobs.train import registered_as, tags_of
+    from models.few import counted
     from models.listening import Several
     from models.recording import curves, recorded
     from models.registry import connect
@@ -153,6 +163,8 @@ def train_and_register(rank: Rank) -> None:
     with recorded(registry, conf, examples, checkpoints.run, rank.hosts) as run:
         if conf.train.warm_start != NONE and not checkpoints.run:  # a checkpoint has weights of its own
             begin_from_version(conf, registry, examples, kind.model, run)
+        if conf.step == "finetune" and conf.finetune.encoder != NONE and not checkpoints.run:
+            begin_from_encoder(conf, registry, examples, kind.model, run)
         checkpoints.run = run.id
         progress = Progress(conf.train.epochs, sum(f.rows for f in examples.files("train")), hvd.size())
         with curves(conf, run, *places_of_curves(conf, examples.version)) as written:
@@ -166,6 +178,7 @@ def train_and_register(rank: Rank) -> None:
                 "ranks": hvd.size(),
                 **({"ranks_asked": conf.train.ranks} if hvd.size() != conf.train.ranks else {}),
                 "warm_start": conf.train.warm_start,
+                **(asdict(conf.finetune) | counted(examples) if conf.step == "finetune" else {}),
                 "resumed": outcome.resumed,
                 "best_epoch": outcome.best.number,
                 "rows_per_epoch_expected": outcome.best.rows_expected,
@@ -173,7 +186,7 @@ def train_and_register(rank: Rank) -> None:
                 "seconds": round(time.time() - psutil.Process().create_time(), 1),
             }
             registry.register(
-                run, conf.task.name, Path(folder, "model"), tags, labelled=bool(conf.task.label)
+                run, registered_as(conf), Path(folder, "model"), tags, labelled=bool(conf.task.label)
             )
         checkpoints.clear()
 
@@ -185,7 +198,22 @@ def begin_from_version(conf: Config, registry: Any, examples: Any, model: Any, r
 
     version = fitting(registry, conf.task.name, conf.train.warm_start, conf.model, examples)
     begun = begin(model, registry.saved_model_path(version), examples.vocabulary)
-    run.log_params({"warm_start": asdict(begun)})
+    say_begun(run, "warm_start", version, begun)
+
+
+def begin_from_encoder(conf: Config, registry: Any, examples: Any, model: Any, run: Any) -> None:
+    """Gives this rank's model the weights of the encoder `finetune.encoder`; the other ranks then get them from this one."""
+    from models.pretrained import encoder_of
+    from models.warm_weights import begin_encoder
+
+    tuned = conf.finetune
+    version = encoder_of(registry, tuned.pretext, tuned.encoder, conf.model, examples)
+    begun = begin_encoder(model, registry.saved_model_path(version), examples.vocabulary)
+    say_begun(run, "begun", version, begun)
+
+
+def say_begun(run: Any, name: str, version: Any, begun: Any) -> None:
+    run.log_params({name: asdict(begun)})
     print(
         f"  begins from {version.task} v{version.version}: of its items {begun.known:,}, from the mean of their category "
         f"{begun.by_category:,}, from the mean of all {begun.by_all:,}",

@@ -32,7 +32,7 @@ class Curves(Listener):
     def started(
         self, course: Course, model: tf.Module, optimizer: tf.keras.optimizers.legacy.Optimizer
     ) -> None:
-        self.table, self.optimizer = model.vectors.table, optimizer
+        self.table, self.optimizer = model.tables[0], optimizer
 
     def stepped(self, step: Step) -> None:
         self.steps.append(step)

@@ -1,6 +1,7 @@
 """The model of a task with labels: the encoder of baskets, a tower of features, and the task's head."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -26,6 +27,7 @@ class LabelledModel(tf.Module):
     answers   of the training rows
     names     how many targets or classes there are
     features  how many numbers a user has
+    room      sessions that the encoder has room for; none: as many as `task.positions`
     """
 
     samples_batch = False
@@ -39,6 +41,7 @@ class LabelledModel(tf.Module):
         names: int,
         features: int,
         seed: int,
+        room: int | None = None,
     ):
         super().__init__()
         assert task.label is not None
@@ -49,9 +52,11 @@ class LabelledModel(tf.Module):
         label: Label = task.label
         tf.keras.utils.set_random_seed(seed)
         self.vocabulary_size = len(counts)
-        self.length, self.positions = task.length, task.positions
+        self._kept: frozenset[Any] = frozenset()
+        room = room or task.positions
+        self.length, self.positions = task.length, min(task.positions, room)
         self.vectors = ItemVectors(counts, model.width, seed)
-        self.encoder = make_encoder(model, task.positions)
+        self.encoder = make_encoder(model, room)
         self.tower = FeatureTower(model.width, CROSSES, model.dropout)
         self.head = make_head(label.head, label.loss, label.weight == "balanced", answers, names)
         questions = answers.labels.shape[1]
@@ -60,6 +65,15 @@ class LabelledModel(tf.Module):
         self.calibration: Calibration | None = None
         nobody = tf.zeros((1, task.length), tf.int32)
         self.outputs(nobody, nobody, tf.zeros((1, features)), None)  # makes weights
+
+    @property
+    def trainable_variables(self) -> tuple[tf.Variable, ...]:
+        """Its weights, but for those that are kept."""
+        return tuple(each for each in super().trainable_variables if each.ref() not in self._kept)
+
+    def keep(self, variables: Iterable[tf.Variable]) -> None:
+        """From now on these stay as they are, whatever is trained."""
+        self._kept = frozenset(each.ref() for each in variables)
 
     @property
     def tables(self) -> tuple[tf.Variable, ...]:

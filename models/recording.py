@@ -41,6 +41,7 @@ def recorded(
         "model": asdict(conf.model),
         "task": asdict(conf.task),
         "train": asdict(conf.train),
+        **({conf.step: asdict(getattr(conf, conf.step))} if conf.step != "train" else {}),
         "examples": {"set_id": examples.set_id, "version": examples.version},
         "git_commit": git_commit() or UNKNOWN,
     }

@@ -1,9 +1,11 @@
-"""The two kinds of models that are trained: one ranks items, one answers a task's questions."""
+"""The kinds of models that are trained: to rank items, to answer a task's questions, or to give others a beginning."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from conf.schema import Config, Task
+from models.adapters import adapt, merge
 from models.answers import answers
 from models.calibration import fit
 from models.example_set import TRAIN, VALIDATION, ExampleSet
@@ -13,6 +15,8 @@ from models.judging_labels import judge_of, said_of
 from models.label_metrics import LEAST_IS_BEST
 from models.labelled import LabelledModel
 from models.next_item import NextItemModel
+from models.pretraining import PretrainingModel, facts_of
+from models.train import ranking
 
 
 class Ranking:
@@ -44,6 +48,7 @@ class Labelled:
             len(asked["names"]),
             len(asked["features"]),
             conf.train.seed,
+            conf.finetune.positions if conf.step == "finetune" else None,
         )
         judge = judge_of(self.model, examples, task.label.metrics)
         self.judged = {"judge": judge, "least_is_best": self.metric in LEAST_IS_BEST}
@@ -57,3 +62,46 @@ class Labelled:
         said = said_of(outputs, self.examples, VALIDATION)
         self.model.calibration = fit(self.label.calibration, self.label.head, *said)
         export_labelled(self.model, self.examples.vocabulary, dict(self.examples.spec), folder)
+
+
+class Pretraining:
+    """An encoder that is pretrained; its epochs are judged by how it ranks, and what ranks is exported."""
+
+    def __init__(self, conf: Config, task: Task, examples: ExampleSet):
+        self.k, self.examples, self.metric = conf.task.k, examples, conf.promote.metric
+        counts = examples.counts("validation_sessions")
+        facts = facts_of(examples, conf.pretrain)
+        self.model = PretrainingModel(conf.model, task, counts, facts, conf.train.seed)
+        self.judged: dict[str, Any] = {"judge": ranking(self.model.ranker, examples, conf.train.by_length)}
+
+    def export(self, folder: Path) -> None:
+        export(self.model.ranker, self.examples.vocabulary, folder, self.k)
+
+
+class FineTuned(Labelled):
+    """The answers to a task's questions, of which the encoder may be kept as it is, or be changed by adapters alone."""
+
+    def __init__(self, conf: Config, task: Task, examples: ExampleSet):
+        super().__init__(conf, task, examples)
+        if conf.finetune.mode == "full":
+            return
+        encoder = self.model.encoder
+        self.model.keep([self.model.vectors.table, *encoder.trainable_variables])
+        if conf.finetune.mode == "adapters":
+            adapt(encoder, conf.finetune.rank)
+
+    def export(self, folder: Path) -> None:
+        merge(self.model.encoder)
+        super().export(folder)
+
+
+Kind = Ranking | Labelled | Pretraining
+KINDS: dict[str, Callable[[Config, Task, ExampleSet], Kind]] = {
+    "pretrain": Pretraining,
+    "finetune": FineTuned,
+}
+
+
+def kind_of(conf: Config, task: Task, examples: ExampleSet) -> Kind:
+    """What `step` and `task` ask for; `task` with the lengths of the examples."""
+    return KINDS.get(conf.step, Labelled if task.label else Ranking)(conf, task, examples)

@@ -3,6 +3,7 @@
 How the weights go over is in models/warm_weights.py.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from conf.schema import Model
@@ -11,6 +12,7 @@ from models.registry import CHAMPION, Registry, Version
 
 NONE = "none"
 ANYWAY = f"or begin without: train.warm_start={NONE}"
+FROM_SCRATCH = f"or begin without: finetune.encoder={NONE}"
 
 
 class WarmStartError(ValueError):
@@ -53,20 +55,29 @@ def fitting(registry: Registry, task: str, number: str, model: Model, examples: 
             f"{_called(version)} is no encoder, expected one to begin from: give another, {ANYWAY}"
         )
     ours = {f"model.{name}": str(getattr(model, name)) for name in ("name", "width", "blocks", "heads")}
-    ours["task.positions"] = str(examples.spec["positions"])
+    check_alike(registry, version, ours | {"task.positions": str(examples.spec["positions"])}, ANYWAY)
+    check_moments(version, examples, ANYWAY)
+    return version
+
+
+def check_alike(registry: Registry, version: Version, ours: Mapping[str, str], anyway: str) -> None:
+    """Raises `WarmStartError` where parameters of the version's run are others than `ours`."""
     theirs = registry.client.get_run(version.run_id).data.params
     unlike = [name for name in ours if theirs.get(name) != ours[name]]
     if unlike:
         has, have = (", ".join(f"{name}={of.get(name)}" for name in unlike) for of in (theirs, ours))
-        raise WarmStartError(f"{_called(version)} has {has}, and this training {have}: give {has}, {ANYWAY}")
+        raise WarmStartError(f"{_called(version)} has {has}, and this training {have}: give {has}, {anyway}")
+
+
+def check_moments(version: Version, examples: ExampleSet, anyway: str) -> None:
+    """Raises `WarmStartError` where the version has seen days by which the examples judge."""
     for moment in ("validation_from", "as_of"):
         seen, cut = version.tags[moment], str(examples.spec[moment])
         if datetime.fromisoformat(seen) > datetime.fromisoformat(cut):
             raise WarmStartError(
                 f"{_called(version)} has {moment} {seen}, and {examples.set_id} {cut}: it has seen days on which this "
-                f"training is judged; give an earlier version, {ANYWAY}"
+                f"training is judged; give an earlier version, {anyway}"
             )
-    return version
 
 
 def _is_encoder(version: Version) -> bool:

@@ -19,9 +19,11 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
+from models.baskets import ItemVectors
 from models.export import named_variables
+from models.labelled import LabelledModel
 from models.next_item import NextItemModel
-from models.warm_start import ANYWAY, WarmStartError
+from models.warm_start import ANYWAY, FROM_SCRATCH, WarmStartError
 
 VECTORS, BIASES, READ_AS = "head.vectors.table", "head.bias", "head.vectors.reads_as"
 
@@ -41,10 +43,25 @@ def begin(model: NextItemModel, saved_model: str, words: pa.Table) -> Begun:
     words  the vocabulary of the examples: `item_index`, `item_id`, `category`
     Items that the training never sees stay as they are. Raises `WarmStartError` where the weights do not fit.
     """
+    new = {name: variable for name, variable in named_variables(model).items() if variable.trainable}
+    return _begin(new, model.vectors, saved_model, words, ANYWAY)
+
+
+def begin_encoder(model: LabelledModel, saved_model: str, words: pa.Table) -> Begun:
+    """`begin` for the encoder and the item vectors of a model that has other heads."""
+    named = named_variables(model)
+    new = {name: named[name] for name in named if name.startswith("encoder.") and named[name].trainable}
+    return _begin(new | {VECTORS: model.vectors.table}, model.vectors, saved_model, words, FROM_SCRATCH)
+
+
+def _begin(
+    new: dict[str, tf.Variable], vectors: ItemVectors, saved_model: str, words: pa.Table, anyway: str
+) -> Begun:
+    """Gives the variables `new`, by their names in the exported model, its values: those of items by their ids."""
     loaded = tf.saved_model.load(saved_model)
     old = {name: variable.numpy() for name, variable in getattr(loaded, "named", {}).items()}
-    new = {name: variable for name, variable in named_variables(model).items() if variable.trainable}
-    _check_weights(old, new, saved_model)
+    _check_weights(old, new, saved_model, anyway)
+    tables = [name for name in (VECTORS, BIASES) if name in new]
     for name in new.keys() - {VECTORS, BIASES}:
         new[name].assign(old[name])
 
@@ -53,21 +70,24 @@ def begin(model: NextItemModel, saved_model: str, words: pa.Table) -> Begun:
     index_of = {ids[index]: index for index in trained if ids[index]}
     index = words["item_index"].to_numpy()  # (items,)
     before = np.array([index_of.get(item_id.encode(), 0) for item_id in words["item_id"].to_pylist()])
-    sees = model.vectors.reads_as.numpy()[index] == index
+    sees = vectors.reads_as.numpy()[index] == index
     known, unknown = sees & (before > 0), sees & (before == 0)
     if not known.any():
         raise WarmStartError(
-            f"{saved_model} knows none of the {sees.sum()} items, expected some of the same item_id: give another, {ANYWAY}"
+            f"{saved_model} knows none of the {sees.sum()} items, expected some of the same item_id: give another, {anyway}"
         )
-    rows = np.column_stack([new[VECTORS].numpy(), new[BIASES].numpy()])  # (vocabulary_size, width + 1)
-    learnt = np.column_stack([old[VECTORS], old[BIASES]])[before[known]]  # (known, width + 1)
-    above = learnt.copy()
-    above[:, -1] -= rows[index[known], -1]  # of biases, what they have more than a cold start's
+    rows = np.column_stack(
+        [new[name].numpy() for name in tables]
+    )  # (vocabulary_size, width), and 1 with biases
+    learnt = np.column_stack([old[name] for name in tables])[before[known]]  # (known, …)
+    above, width = learnt.copy(), old[VECTORS].shape[1]
+    above[:, width:] -= rows[index[known], width:]  # of biases, what they have more than a cold start's
     means, is_category = _means(above, words["category"].combine_chunks(), known, unknown)
     rows[index[known]] = learnt
     rows[index[unknown]] += means
-    new[VECTORS].assign(rows[:, :-1])
-    new[BIASES].assign(rows[:, -1])
+    new[VECTORS].assign(rows[:, :width])
+    if BIASES in new:
+        new[BIASES].assign(rows[:, width])
     return Begun(int(known.sum()), int(is_category.sum()), int((~is_category).sum()))
 
 
@@ -88,11 +108,13 @@ def _means(
     return np.where(is_category[:, None], means[group[unknown]], values.mean(axis=0)), is_category
 
 
-def _check_weights(old: dict[str, np.ndarray], new: dict[str, tf.Variable], saved_model: str) -> None:
+def _check_weights(
+    old: dict[str, np.ndarray], new: dict[str, tf.Variable], saved_model: str, anyway: str
+) -> None:
     if not {VECTORS, BIASES, READ_AS} <= old.keys():
         raise WarmStartError(
             f"{saved_model} has no weights by name, expected {VECTORS} and others: it is of an earlier release; train "
-            f"that model anew, {ANYWAY}"
+            f"that model anew, {anyway}"
         )
     shapes = {name: tuple(variable.shape) for name, variable in new.items()}
     shapes[VECTORS], shapes[BIASES] = (len(old[VECTORS]), *shapes[VECTORS][1:]), old[BIASES].shape
@@ -102,5 +124,5 @@ def _check_weights(old: dict[str, np.ndarray], new: dict[str, tf.Variable], save
         found = old[name].shape if name in old else "nothing"
         raise WarmStartError(
             f"{saved_model} has {found} as {name}, expected {shapes[name]}: give its model.name, model.width, "
-            f"model.blocks and task.positions, {ANYWAY}"
+            f"model.blocks and task.positions, {anyway}"
         )

@@ -167,7 +167,8 @@ def configuration_page() -> str:
     for group in groups:
         kind = _hints(schema.Config)[group]
         chapters += [f"## {group}", " ".join((kind.__doc__ or "").split()), keys_table(kind, f"{group}.")]
-        chapters.append(choices_table(group))
+        if (ROOT / "conf" / group).exists():
+            chapters.append(choices_table(group))
     return "\n\n".join(chapters) + "\n"
 
 
@@ -183,6 +184,8 @@ def key_rows(kind: type, prefix: str) -> Iterator[tuple[str, ...]]:
     for item in fields(kind):
         key, hint = prefix + item.name, _hints(kind)[item.name]
         if is_dataclass(hint):
+            if kind is not schema.Config:  # whose own are groups, a chapter each
+                yield from key_rows(cast(type, hint), f"{key}.")
             continue
         inner = [part for part in getattr(hint, "__args__", ()) if is_dataclass(part)]
         if inner:

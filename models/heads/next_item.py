@@ -81,8 +81,8 @@ class NextItem(tf.Module):
         everything = tf.scatter_nd(tf.where(told), everything, tf.shape(told, tf.int64))  # (batch, positions)
         target = self._targets(hidden, events, event_vectors)  # (batch, length)
         if self.smoothing:
-            target += self.smoothing * (_at_previous(self._mean_scores(hidden, table), events) - target)
-        return _sum(_at_previous(everything, events) - target, events, rows)
+            target += self.smoothing * (at_previous(self._mean_scores(hidden, table), events) - target)
+        return _sum(at_previous(everything, events) - target, events, rows)
 
     def sampled_softmax(
         self,
@@ -100,7 +100,7 @@ class NextItem(tf.Module):
         logits = tf.where(_is_target(events, sample.items, hidden.shape[1]), NOTHING, logits)
         others = tf.reduce_logsumexp(logits, axis=-1)  # (batch, positions)
         target = self._targets(hidden, events, event_vectors)  # (batch, length)
-        return _sum(tf.nn.softplus(_at_previous(others, events) - target), events, rows)
+        return _sum(tf.nn.softplus(at_previous(others, events) - target), events, rows)
 
     def scores(self, last: tf.Tensor) -> tf.Tensor:
         """(batch, width) -> (batch, vocabulary_size); -inf for padding, unknown and mask."""
@@ -139,8 +139,8 @@ class NextItem(tf.Module):
 
     def _targets(self, hidden: tf.Tensor, events: Events, event_vectors: tf.Tensor) -> tf.Tensor:
         """The score of each event at the position before its own: (batch, length)."""
-        at_previous = _at_previous(hidden, events)  # (batch, length, width)
-        return tf.reduce_sum(at_previous * event_vectors, axis=-1) + tf.gather(self.bias, events.items)
+        before = at_previous(hidden, events)  # (batch, length, width)
+        return tf.reduce_sum(before * event_vectors, axis=-1) + tf.gather(self.bias, events.items)
 
 
 def disagreement(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
@@ -169,7 +169,7 @@ def _is_target(events: Events, sampled: tf.Tensor, positions: int) -> tf.Tensor:
     return tf.scatter_nd(where, ones, tf.stack([shape[0], positions, tf.size(sampled)])) > 0
 
 
-def _at_previous(values: tf.Tensor, events: Events) -> tf.Tensor:
+def at_previous(values: tf.Tensor, events: Events) -> tf.Tensor:
     """What the position before its own has, for each event: (batch, positions, …) -> (batch, length, …)."""
     shape, places = tf.shape(values), tf.maximum(events.positions - 1, 0)
     index = (

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from models.baskets import FIRST_ITEM, Events
 from models.heads.negatives import Sample
-from models.heads.next_item import NOTHING, Loss, NextItem, _at_previous, _is_target, _sum
+from models.heads.next_item import NOTHING, Loss, NextItem, _is_target, _sum, at_previous
 
 HALF_LIVES = (3.0, 7.0, 14.0, 30.0, 60.0, 120.0, 240.0)  # days
 LEAST_RATE = 3e-3  # added to a rate before its logarithm
@@ -90,7 +90,7 @@ class Repeat(tf.Module):
         others = _add_pairs(never, had, pairs.where)
         target = self.head._targets(hidden, events, event_vectors)  # (batch, length)
         target += self._at_targets(pairs, events, slots)
-        return _sum(tf.nn.softplus(_at_previous(others, events) - target), events, rows)
+        return _sum(tf.nn.softplus(at_previous(others, events) - target), events, rows)
 
     def scores(self, scores: tf.Tensor, events: Events, slots: Slots, ages: tf.Tensor) -> tf.Tensor:
         """Adds to the scores as of the end of each row: (batch, V) -> (batch, V)."""

@@ -149,6 +149,11 @@ def test_a_model_sees_what_is_wanted_and_no_user_without():
     assert seen(3 * day) == [{"user_id": "ann", "items": [3, 5], "sessions": [1, 2], "ages": [2.0, 1.0]}]
     assert seen(2 * day) == [{"user_id": "ann", "items": [3], "sessions": [1], "ages": [1.0]}], "before it"
     assert seen(day) == []
+    (typed,) = model_input([batch], ["view", "buy"], 3 * day, with_types=True)
+    assert [(row["user_id"], row["items"], row["types"]) for row in typed.to_pylist()] == [
+        ("ann", [3, 5], [2, 2]),
+        ("bob", [3], [1]),
+    ]
 
 
 def test_an_item_is_first_once_a_session_among_the_types_asked_about():

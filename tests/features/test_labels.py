@@ -185,6 +185,10 @@ def test_answers_become_arrays_with_a_place_for_each_target(spark):
         }
         for row in packed(made, spec).collect()
     }
+
+    def hash_of(user: str) -> list[int]:
+        return list(spark.sql(f"select xxhash64('{user}')").first())
+
     assert found == {
         "ann": {
             "items": [4, 5],  # the newest that fit
@@ -194,8 +198,10 @@ def test_answers_become_arrays_with_a_place_for_each_target(spark):
             "labels": [1.0, 1.0],
             "label_weights": [1.0, 2.0],
             "naive": [3.0, 7.0],
+            "users": hash_of("ann"),
         },
-        "bob": found["bob"] | {"labels": [0.0, 1.0], "label_weights": [1.0, 1.0], "naive": [7.0, 7.0]},
+        "bob": found["bob"]
+        | {"labels": [0.0, 1.0], "label_weights": [1.0, 1.0], "naive": [7.0, 7.0], "users": hash_of("bob")},
     }
 
 

@@ -130,6 +130,7 @@ FEATURES = 3
 LABELLED = {name: "float32" for name in ("ages", "features", "labels", "label_weights", "naive")} | {
     "items": "int32",
     "sessions": "int32",
+    "users": "int64",
 }
 
 
@@ -138,10 +139,17 @@ def labelled_example_set(
 ) -> str:
     """An example set of a task with labels, a file a split: rows with `items`, `sessions`, `features`, `labels` and `naive`.
 
-    Each answer weighs 1, where a row's `label_weights` do not say otherwise.
+    Each answer weighs 1, where a row's `label_weights` do not say otherwise. Each row is of a user of its own, where `users`
+    does not say otherwise.
     """
     targets = 1 if head == "classes" else len(names)
-    lengths = {"features": FEATURES, "labels": targets, "label_weights": targets, "naive": targets}
+    lengths = {
+        "features": FEATURES,
+        "labels": targets,
+        "label_weights": targets,
+        "naive": targets,
+        "users": 1,
+    }
     spec = {
         "set_id": path.name,
         "task": "small",
@@ -154,13 +162,17 @@ def labelled_example_set(
         "configuration": {},
         "label": {"head": head, "names": list(names), "features": [f"x{i}" for i in range(FEATURES)]},
     }
-    first = 0
+    first, hashes = 0, np.random.default_rng(2)
     for split, of_split in rows.items():
+        of_split = [
+            {"label_weights": np.ones(targets), "users": hashes.integers(-(2**63), 2**63, 1)} | dict(row)
+            for row in of_split
+        ]
         packed = {
             name: pa.array(
                 [
                     pack(
-                        row.get(name, np.ones(targets) if name == "label_weights" else ()),
+                        row.get(name, ()),
                         np.dtype(kind).type,
                         length,
                     )
