@@ -5,6 +5,8 @@ changed before anything is learnt; the factor of the paper is 1. Merged into the
 encoder as any other.
 """
 
+from collections.abc import Mapping
+
 import tensorflow as tf
 
 from models.encoders.transformer import MEAN, Transformer
@@ -50,3 +52,9 @@ def merge(encoder: Transformer) -> None:
             layer = getattr(block, name, None)
             if isinstance(layer, Adapted):
                 setattr(block, name, layer.merged())
+
+
+def without_updates(named: Mapping[str, tf.Variable]) -> dict[str, tf.Variable]:
+    """Variables by the names that they have in an encoder without updates; those of updates are left out."""
+    kept = {name: named[name] for name in named if not name.endswith((".down", ".up"))}
+    return {name.replace(".dense.", "."): variable for name, variable in kept.items()}

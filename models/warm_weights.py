@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
+from models.adapters import without_updates
 from models.baskets import ItemVectors
 from models.export import named_variables
 from models.labelled import LabelledModel
@@ -49,7 +50,7 @@ def begin(model: NextItemModel, saved_model: str, words: pa.Table) -> Begun:
 
 def begin_encoder(model: LabelledModel, saved_model: str, words: pa.Table) -> Begun:
     """`begin` for the encoder and the item vectors of a model that has other heads."""
-    named = named_variables(model)
+    named = without_updates(named_variables(model))
     new = {name: named[name] for name in named if name.startswith("encoder.") and named[name].trainable}
     return _begin(new | {VECTORS: model.vectors.table}, model.vectors, saved_model, words, FROM_SCRATCH)
 

@@ -126,6 +126,7 @@ def test_an_encoder_begins_with_what_was_pretrained_and_its_items_by_their_id(ex
     conf = conf_of("binary", *SMALL, "step=finetune", f"finetune.positions={POSITIONS + 2}")
     model = Labelled(conf, conf.task, examples).model
     assert model.positions == POSITIONS
+    adapt(model.encoder, rank=2)
     known = examples.vocabulary_size - 3
     assert begin_encoder(model, saved, examples.vocabulary) == Begun(known, 0, 0)
     np.testing.assert_array_equal(model.vectors.table[3:], old.vectors.table.numpy()[:2:-1])
