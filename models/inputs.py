@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from petastorm import make_batch_reader
 
-from models.example_set import JUDGED, ExampleSet, ExampleSetError
+from models.example_set import ExampleSet, ExampleSetError
 from models.shards import LENGTHS, Order, Piece, Stretch, epoch_of, of_like_length, plan, row_order
 
 Packed = dict[
@@ -19,6 +19,7 @@ Packed = dict[
 ]  # row_id int64 (rows,), and of each packed column an object array of bytes (rows,)
 Batch = dict[str, np.ndarray]  # row_ids int64 (batch,), weights float32 (batch,), and columns (batch, length)
 Layout = Mapping[str, tuple[str, int]]  # of each packed column its dtype and its number of values a row
+OF_EVENTS = ("items", "sessions", "ages", "types")  # columns with a value an event
 
 
 def dataset(stretches: Sequence[Stretch], layout: Layout, batch_size: int, steps: int) -> tf.data.Dataset:
@@ -48,11 +49,10 @@ def dataset(stretches: Sequence[Stretch], layout: Layout, batch_size: int, steps
 
 
 def cut(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """The batch without the columns behind its longest row, as far as `LENGTHS` allows: columns of what is judged stay."""
+    """The batch without the columns behind its longest row, as far as `LENGTHS` allows: what is not of events stays."""
     longest = int(np.count_nonzero(batch["items"], axis=1).max())
     length = LENGTHS[np.searchsorted(LENGTHS, longest)]
-    whole = ("row_ids", "weights", *JUDGED)
-    return {name: x if name in whole else x[:, :length] for name, x in batch.items()}
+    return {name: x[:, :length] if name in OF_EVENTS else x for name, x in batch.items()}
 
 
 def counts_of(rows: np.ndarray) -> np.ndarray:

@@ -127,7 +127,8 @@ def test_rows_of_like_length_make_a_batch_which_is_cut_to_it(tmp_path):
     shapes = []
     for batch in dataset(epoch_of(pieces, 0, order), examples.lengths(), 2, 6):
         lengths = np.count_nonzero(batch["items"], axis=1)
-        short = cut(batch)
+        short = cut(batch | {"features": np.zeros((2, 9))})  # of a task with labels: no value an event
+        assert short["features"].shape == (2, 9)
         shapes.append(short["items"].shape[1])
         assert [int(np.searchsorted([4, 8, 12], each)) for each in lengths].count(shapes[-1] // 4 - 1) == 2
         assert short["ages"].shape == short["sessions"].shape == short["items"].shape
