@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from airflow.sdk import DAG, Context, Param, chain, task, task_group
+from airflow.sdk import DAG, Context, Param, task, task_group
 
 from airflow_dags.arguments import arguments
 from airflow_dags.nights import nights_of
@@ -12,8 +12,9 @@ from airflow_dags.steps import SparkStep
 
 DOC = """
 Runs when a night's tables are there, or another model is in service: for each night that its events name, and each task,
-every user is scored, predictions are watched (`monitor`) and published (`publish`). Without a champion it is green, and says
-so. A backfill of this DAG is refused.
+every user is scored; then predictions are published (`publish`) and watched (`monitor`), neither waiting for the other.
+What has moved out of its limits ends the run red (`Breach`), and keeps nothing from being published. Without a champion it
+is green, and says so. A backfill of this DAG is refused.
 
 - `ds`: the nights, YYYY-MM-DD, several with commas between; empty: those of the events that started the run
 """
@@ -41,11 +42,10 @@ with DAG(
 
     @task_group
     def predictions(night: dict[str, str]) -> None:
-        jobs = [
-            "score",
-            *(["monitor"] if SETTINGS.monitor else []),
-            *(["publish"] if SETTINGS.publish else []),
-        ]
-        chain(*(SparkStep(task_id=job, job=job, arguments=arguments(), night=night) for job in jobs))
+        def step(job: str) -> SparkStep:
+            return SparkStep(task_id=job, job=job, arguments=arguments(), night=night)
+
+        wanted = {"publish": SETTINGS.publish, "monitor": SETTINGS.monitor}
+        step("score") >> [step(job) for job, is_wanted in wanted.items() if is_wanted]
 
     predictions.expand(night=nights())

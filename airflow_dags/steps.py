@@ -20,7 +20,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow_dags.facts import Heard
 from airflow_dags.settings import ROOT, SETTINGS
 
-BAD_INPUT, UNTRUSTED = 2, 3  # exit codes of jobs/job.py
+BAD_INPUT, UNTRUSTED, BREACHED = 2, 3, 4  # exit codes of jobs/command.py
 SPARK_POOL = "footfall_spark"  # a slot for each driver that this machine has memory for
 KILLED = {signal.SIGKILL, signal.SIGTERM}
 SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h
@@ -33,6 +33,10 @@ class BadInput(AirflowFailException):
 
 class QualityStop(AirflowFailException):
     """Data that does not meet an expectation marked `stop`."""
+
+
+class Breach(AirflowFailException):
+    """A measure of a night that is outside of its limits."""
 
 
 class JobFailed(AirflowException):
@@ -68,6 +72,11 @@ def failure(command: Sequence[str], code: int | None, words: Sequence[str]) -> A
         )
     elif code == UNTRUSTED:
         kind, cause = QualityStop, "tables that do not meet what is expected of them (docs/runbook.md)"
+    elif code == BREACHED:
+        kind, cause = (
+            Breach,
+            "something has moved out of its limits (docs/monitoring.md); nothing was stopped",
+        )
     elif code is not None and (-code in KILLED or code - 128 in KILLED):
         cause = "it was killed: by hand, by a time-out, or by the system for want of memory"
     said = "\n".join(words)

@@ -27,8 +27,8 @@ FIRST, LAST, NIGHTS = "2026-02-26", "2026-02-28", 3
 HOUR = 3600
 OUT = HOME.parent
 LOADING = 180  # seconds that the page is given
-SETTLING = 5  # seconds that it is given to draw what it has
-SHOWN = "document.body?.innerText.includes('ingest')"  # the grid has the name of each task
+SETTLING = 12  # seconds that it is given to draw what it has
+SHOWN = "document.body?.innerText.includes('announce')"  # the grid has the names of tasks
 
 
 def main() -> None:

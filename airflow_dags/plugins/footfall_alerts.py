@@ -15,7 +15,12 @@ from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 CONNECTION = "footfall_alerts"
-KINDS = {"QualityStop": "quality", "AirflowSensorTimeout": "late", "BadInput": "input"}
+KINDS = {
+    "QualityStop": "quality",
+    "Breach": "breach",
+    "AirflowSensorTimeout": "late",
+    "BadInput": "input",
+}
 PATIENCE = 10  # seconds
 log = logging.getLogger(__name__)
 

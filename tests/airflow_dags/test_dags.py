@@ -29,8 +29,8 @@ EDGES = {
     },
     "footfall_score": {
         "nights": ["predictions.monitor", "predictions.publish", "predictions.score"],
-        "predictions.score": ["predictions.monitor"],
-        "predictions.monitor": ["predictions.publish"],
+        "predictions.score": ["predictions.monitor", "predictions.publish"],
+        "predictions.monitor": [],
         "predictions.publish": [],
     },
     "footfall_backfill": {"ranges": ["backfill"], "backfill": []},
@@ -48,8 +48,10 @@ TRAININGS = ("next_item.pretrain", "next_item.finetune")
 
 @pytest.fixture(scope="module")
 def read(tmp_path_factory):
-    """All that Airflow says of the DAGs, by conf/airflow/default.yaml."""
-    return described(tmp_path_factory.mktemp("airflow"))
+    """All that Airflow says of the DAGs, by conf/airflow/default.yaml, of a shop that publishes."""
+    own = tmp_path_factory.mktemp("settings") / "own.yaml"
+    own.write_text("publish: true\n")
+    return described(tmp_path_factory.mktemp("airflow"), str(own))
 
 
 def steps(read):

@@ -11,7 +11,7 @@ from features.lake import Lake
 from features.monitoring import MONITORING, REALISED, Measure
 from features.predictions import PREDICTIONS, to_predictions
 from jobs.job import Breached
-from jobs.monitor import monitor
+from jobs.monitor import begun_after, monitor
 from models.registry import connect
 from tests.jobs.nights import night, shop
 from tests.shop import line, rows_of, write_log
@@ -131,6 +131,8 @@ def test_volume_freshness_and_drift_of_the_night(watched):
     assert watched.found[("freshness_quality", "all")].passed is None, "there is none"
     assert watched.found[("drift_event_type", "all")].value is None, "three rows are too few"
     assert watched.found[("drift_history", "all")].rows == 3
+    assert not begun_after(watched.lake, LAST - timedelta(days=8))
+    assert begun_after(watched.lake, LAST - timedelta(days=9)), "a shop that is younger than its reference"
 
 
 @pytest.mark.long
