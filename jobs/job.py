@@ -13,7 +13,7 @@ from conf.schema import Config
 from features.lake import Lake, UnsupportedTable
 from features.leases import WRITER, Holder, Lease, LeaseHeld, LeaseLost, holding, is_done, release, take
 from jobs.command import BREACHED, UNTRUSTED, Breached, InputError, Untrusted, configure, stop
-from models.registry_down import RegistryDown
+from models.registry_down import RegistryDown, RegistryElsewhere
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -52,7 +52,7 @@ def run(step: Step, needs: Sequence[str] = ("ds",), leases: Leases = writer) -> 
             if is_mine:
                 with progress(step.__name__, lake):
                     say(step, conf, lake)
-    except (InputError, UnsupportedTable, LeaseLost, RegistryDown) as error:
+    except (InputError, UnsupportedTable, LeaseLost, RegistryDown, RegistryElsewhere) as error:
         stop(str(error))
     except Untrusted as error:
         stop(str(error), UNTRUSTED)

@@ -33,7 +33,7 @@ from models.example_set import TRAIN, VALIDATION, ExampleSet, ExampleSetError, o
 from models.guard import KerasError, guard
 from models.pretrained import NEWEST, encoders_of
 from models.registry import Registry, Version, configuration_hash, connect
-from models.registry_down import RegistryDown
+from models.registry_down import RegistryDown, RegistryElsewhere
 from models.shards import plan
 from models.warm_start import NONE, WarmStartError, fitting, resolve
 
@@ -225,11 +225,23 @@ def fit_label_baseline(conf: Config, registry: Registry, examples: ExampleSet) -
         registry.register(run, conf.task.name, Path(folder, "model"), tags, labelled=True)
 
 
+TO_PUT_RIGHT = (
+    InputError,
+    ExampleSetError,
+    WarmStartError,
+    KerasError,
+    RanksFailed,
+    RegistryDown,
+    RegistryElsewhere,
+)
+"""What a user can put right: the text says how."""
+
+
 def attempt(step: Callable[[Config], dict[str, Any]], conf: Config, name: str = "") -> None:
     """Runs a step that needs no Spark and prints its facts; ends with a plain message where the user can help."""
     try:
         facts = step(conf)
-    except (InputError, ExampleSetError, WarmStartError, KerasError, RanksFailed, RegistryDown) as error:
+    except TO_PUT_RIGHT as error:
         stop(str(error))
     except Untrusted as error:
         stop(str(error), UNTRUSTED)

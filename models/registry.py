@@ -34,7 +34,7 @@ from mlflow.types.schema import Array, ColSpec, DataType, Schema
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from models.card import Line, model_card
-from models.registry_down import RegistryDown
+from models.registry_down import RegistryDown, RegistryElsewhere
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 MODEL_CODE = Path(__file__).with_name("registered_model.py")
@@ -287,7 +287,7 @@ def connect(registry_uri: str, artifacts: str, experiment: str = "footfall") -> 
 
     registry_uri  sqlite:///FILE (made where missing, which takes some seconds), http://HOST:PORT, …
     artifacts     a folder, or a URI that MLflow knows
-    Raises `ValueError` where the experiment is there already with its artifacts elsewhere, and `RegistryDown` where a server
+    Raises `RegistryElsewhere` where the experiment is there already with other artifacts, and `RegistryDown` where a server
     does not answer: at once, and not after the minutes for which MLflow goes on trying.
     """
     if registry_uri.startswith(("http://", "https://")):
@@ -307,7 +307,7 @@ def connect(registry_uri: str, artifacts: str, experiment: str = "footfall") -> 
     found = client.get_experiment_by_name(experiment)
     assert found is not None
     if found.artifact_location.rstrip("/") != location.rstrip("/"):
-        raise ValueError(
+        raise RegistryElsewhere(
             f"artifacts is {location}, but the experiment {experiment} in {registry_uri} "
             f"keeps its artifacts in {found.artifact_location}: give that, or another registry"
         )

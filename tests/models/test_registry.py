@@ -22,6 +22,7 @@ import tensorflow as tf
 from models.baselines import fit
 from models.export import export
 from models.registry import CHALLENGER, CHAMPION, configuration_hash, connect
+from models.registry_down import RegistryElsewhere
 
 TAGS = {"model": "frequency", "kind": "baseline", "set_id": "demo", "configuration": "abc", "ranks": 2}
 INDICES = np.array([3, 4, 5, 6])
@@ -135,7 +136,7 @@ def test_a_run_whose_block_raises_is_marked_as_failed(registry):
 
 
 def test_artifacts_elsewhere_than_the_store_has_them_are_refused(store, tmp_path):
-    with pytest.raises(ValueError, match=r"keeps its artifacts in .*: give that, or another registry"):
+    with pytest.raises(RegistryElsewhere, match=r"keeps its artifacts in .*: give that, or another registry"):
         connect(store[0], str(tmp_path))
 
 
