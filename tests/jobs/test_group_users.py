@@ -24,7 +24,7 @@ FIRST, SECOND = "2026-11-10", "2026-11-11"
 CAMPS = {"dairy": ["milk", "cream", "brie"], "drinks": ["tea", "gin", "beer"]}
 MONEY = {"dairy": 10.0, "drinks": 1.0}
 USERS = 24
-SETTINGS = ["groups.least=2", "groups.most=4", "groups.horizon_days=3"]
+SETTINGS = ["groups.least=2", "groups.most=2", "groups.horizon_days=3"]
 
 
 def purchases(days: range) -> list[dict]:

@@ -16,7 +16,10 @@ from models.registry import connect
 from tests.jobs.trainings import ROOT, arguments, make_shop
 
 SPACE = [
-    "search.space={model: {width: [8, 12], heads: [1, 5]}, train: {learning_rate: {low: 1e-4, high: 1e-1, log: true}}}",
+    "search.space.model.width=[8,12]",
+    "+search.space.model.heads=[1,5]",
+    "search.space.train.learning_rate.low=1e-4",
+    "search.space.train.learning_rate.high=1e-1",
     "~search.space.model.blocks",
     "~search.space.model.dropout",
     "~search.space.train.batch_size",
@@ -61,13 +64,12 @@ def test_a_study_is_made_whole_even_if_it_was_killed_and_registers_nothing(shop)
         text=True,
         stdout=subprocess.PIPE,
     )
-    began: list[str] = []
+    killed = -1
     for line in process.stdout:  # killed in the middle of the first training that is one
-        began += [line] if line.startswith("search: trial") else []
+        killed = int(line.split()[2].rstrip(":")) if line.startswith("search: trial") else killed
         if "epoch 1/3  loss" in line:
             process.send_signal(signal.SIGKILL)
     process.wait(60)
-    killed = len({line.split()[2] for line in began}) - 1
     time.sleep(2 * BEAT + 5)
 
     output, told = searched(shop, "search.trials=4")
