@@ -45,9 +45,8 @@ def main(arguments: list[str]) -> None:
 def of_data(data: str, results: Iterable[Mapping[str, Any]]) -> str:
     """The models on one file, the best in NDCG@10 last."""
     mine = [result for result in results if result["data"] == data]
-    models = {
-        name: [each for each in mine if each["model"] == name] for name in sorted({r["model"] for r in mine})
-    }
+    names = sorted({named(result) for result in mine})
+    models = {name: [each for each in mine if named(each) == name] for name in names}
     ordered = sorted(models.items(), key=lambda item: mean_of(item[1], "ndcg@10"))
     first = mine[0]
     lines = [
@@ -63,6 +62,12 @@ def of_data(data: str, results: Iterable[Mapping[str, Any]]) -> str:
         f"{first['interactions']:,} interactions; the test, read once."
     )
     return f"{head}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def named(result: Mapping[str, Any]) -> str:
+    """The model, and what of it another recipe has otherwise."""
+    temperature = result.get("configuration", {}).get("model", {}).get("temperature")
+    return f"{result['model']}, temperature {temperature}" if temperature else str(result["model"])
 
 
 def robust(results: Sequence[Mapping[str, Any]]) -> str:
