@@ -111,8 +111,8 @@ def test_everybody_is_in_the_group_of_the_camp_and_it_is_named_by_what_it_buys(t
 
 def test_groups_tell_of_the_money_that_was_spent_after(told):
     _, page = told.found[FIRST]
-    assert page["explained"] > 0.9
-    assert page["measured_on"] + 0 < USERS
+    assert 0.6 < page["explained"] < 1  # in three days some come once and others twice, whatever their camp
+    assert 0 < page["measured_on"] < USERS
     assert page["difference"]["low"] <= page["difference"]["mean"] <= page["difference"]["high"]
 
 
