@@ -97,7 +97,7 @@ class Breaker(Listener):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("behind", [5, 8])
+@pytest.mark.parametrize("behind", [pytest.param(5, marks=pytest.mark.long), 8])
 def test_a_training_that_was_stopped_goes_on_in_the_same_log_without_doubled_steps(
     training, tmp_path, behind
 ):

@@ -50,7 +50,7 @@ def of_encoder(model: LabelledModel) -> dict[str, np.ndarray]:
     return {n.replace(".dense.", "."): x for n, x in ours.items() if not n.endswith((".down", ".up"))}
 
 
-@pytest.mark.parametrize("mode", ["full", "frozen", "adapters"])
+@pytest.mark.parametrize("mode", [pytest.param("full", marks=pytest.mark.long), "frozen", "adapters"])
 def test_a_training_changes_what_its_mode_lets_it_and_keeps_the_rest_bit_for_bit(examples, mode, tmp_path):
     conf, kind = tuned(examples, f"finetune.mode={mode}", "finetune.rank=2")
     model = kind.model

@@ -21,7 +21,7 @@ from tests.models.labelled_cases import CASES, conf_of, example_set
 
 
 @pytest.mark.parametrize(
-    "case", [pytest.param(c, marks=() if c in ("two targets", "amount") else pytest.mark.long) for c in CASES]
+    "case", [pytest.param(c, marks=() if c == "two targets" else pytest.mark.long) for c in CASES]
 )
 def test_a_model_beats_the_baseline_that_knows_less_and_answers_alike_when_it_is_exported(tmp_path, case):
     hvd.init()
