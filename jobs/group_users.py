@@ -76,7 +76,7 @@ def group_users(conf: Config, lake: Lake) -> dict[str, Any]:
         "groups": [{"group": g, "users": sizes[g], "name": names[g]} for g in sorted(sizes)],
         "silhouette": groups.fits,
         "adjusted_rand": agreement,
-        **spending(conf, lake, version, path),
+        **spending(conf, lake, version, path, past),
     }
     place = Path(conf.report) / "segments.json"
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -129,20 +129,22 @@ def since_the_night_before(conf: Config, lake: Lake, groups: Groups) -> tuple[np
     return carried_on(table), round(adjusted_rand(table), 4)
 
 
-def spending(conf: Config, lake: Lake, version: Version, path: str) -> dict[str, Any]:
+def spending(conf: Config, lake: Lake, version: Version, path: str, past: DataFrame) -> dict[str, Any]:
     """What groups as of `groups.horizon_days` ago tell of the money spent since, beside fifths of what RFM has.
+
+    past  the history as of the end of `ds`
 
     Half of the users, by a hash of who they are, teach each group's mean; the others measure it.
     """
     days = conf.groups.horizon_days
-    moment, until = end_of(conf.ds) - timedelta(days=days), end_of(conf.ds)
+    moment = end_of(conf.ds) - timedelta(days=days)
     if datetime.fromisoformat(version.tags["as_of"]) > moment:
         return {
             "note": f"the model has seen days behind {moment:%Y-%m-%d}: what groups tell of spending is not measured"
         }
     sessions = settled(sessions_as_of(conf, lake, moment))
     groups = groups_of(conf, lake, sessions, moment, path).rows
-    later = history(sessions_as_of(conf, lake, until), until, conf.source).where(f.col("days_ago") <= days)
+    later = past.where(f.col("days_ago") <= days)
     spent = later.where("bought").groupBy("user_id").agg(whole(f.sum("money")).alias("spent"))
     known = users(sessions, moment, conf.features.user_buckets).select(
         "user_id", f.unix_micros("last_seen").alias("recency"), "session_count", "amount"

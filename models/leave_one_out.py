@@ -153,12 +153,12 @@ def write_examples(
         seen = [seq[:at] for seq in by_length]
         _append(path, split, [seq[-length:] for seq in seen], seen, [seq[at] for seq in by_length], spec)
     if worse_seed is not None:
-        places = [seq[:-1] - FIRST_ITEM for seq in by_length]
+        had, targets = [seq[:-1] for seq in by_length], [seq[-1] for seq in by_length]
+        places = [seq - FIRST_ITEM for seq in had]
         for way, rate in product(WAYS, RATES):
             rows = worse(places, way, rate, len(sequences.ids), worse_seed)
             rows = [(row[-length:] + FIRST_ITEM).astype(np.int32) for row in rows]
-            targets = [seq[-1] for seq in by_length]
-            _append(path, worse_split(way, rate), rows, [seq[:-1] for seq in by_length], targets, spec)
+            _append(path, worse_split(way, rate), rows, had, targets, spec)
     return str(folder)
 
 
