@@ -1,4 +1,4 @@
-"""One rank of a small pretraining, for tests: python -m tests.models.pretrain_rank EXAMPLES OUT
+"""One rank of a small training of any kind, for tests: python -m tests.models.kind_rank EXAMPLES OUT CASE
 
 Takes 10 steps with all training rows each, in the order of the files, so that trainings can be compared, and leaves
 OUT/RANK.npz.
@@ -15,11 +15,12 @@ from models.example_set import open_example_set
 from models.optimizers import LEGACY
 from models.shards import Order
 from models.train import start, train
-from models.trained import Pretraining
+from models.trained import kind_of
 from tests.models.example_sets import LENGTH, POSITIONS
+from tests.models.labelled_cases import conf_of
 
 STEPS = 10
-SETTINGS = [
+PRETRAINING = [
     "step=pretrain",
     "model=sasrec",
     "model.width=8",
@@ -32,15 +33,19 @@ SETTINGS = [
     "pretrain.objectives.contrast=0.5",
     "pretrain.views=[crop,mask,reorder]",
 ]
+CASES = {
+    "labels": lambda: conf_of("two targets", "model.dropout=0.0"),
+    "pretraining": lambda: load(PRETRAINING),
+}
 
 
-def main(path: str, out: str) -> None:
+def main(path: str, out: str, case: str) -> None:
     start(seed=1)
-    conf, examples = load(SETTINGS), open_example_set(path)
+    conf, examples = CASES[case](), open_example_set(path)
     rows = sum(file.rows for file in examples.files("train"))
     settings = replace(conf.train, batch_size=-(-rows // hvd.size()), epochs=STEPS, patience=STEPS)
     conf = replace(conf, train=replace(settings, seed=1 + hvd.rank()))  # ranks that begin apart
-    kind = Pretraining(conf, conf.task, examples)
+    kind = kind_of(conf, conf.task, examples)
     outcome = train(
         kind.model,
         examples,

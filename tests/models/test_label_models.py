@@ -16,7 +16,7 @@ from models.label_metrics import compared
 from models.train import train
 from models.trained import Labelled
 from tests.models.example_sets import LENGTH
-from tests.models.horovodrun import horovodrun
+from tests.models.horovodrun import assert_ranks_learn_alike
 from tests.models.labelled_cases import CASES, conf_of, example_set
 
 
@@ -97,14 +97,5 @@ def test_features_are_crossed_as_in_dcn_v2():
 
 @pytest.mark.long
 def test_ranks_with_parts_of_a_batch_learn_what_one_rank_learns_and_judge_alike(tmp_path):
-    path, left = example_set(tmp_path, "two targets").path, {}
-    for ranks in (1, 2):
-        (tmp_path / str(ranks)).mkdir()
-        ended = horovodrun(ranks, "-m", "tests.models.labelled_rank", path, str(tmp_path / str(ranks)))
-        assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
-        left[ranks] = [np.load(tmp_path / str(ranks) / f"{rank}.npz") for rank in range(ranks)]
-    (alone,) = left[1]
-    for rank in left[2]:
-        for name in alone.files:
-            np.testing.assert_allclose(alone[name], rank[name], rtol=1e-3, atol=1e-4)
-    assert alone["losses"][-1] < 0.9 * alone["losses"][0]
+    path = example_set(tmp_path, "two targets").path
+    assert_ranks_learn_alike(path, tmp_path, "labels")

@@ -2,29 +2,19 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from conf.schema import Objectives, Pretrain
 from models.example_set import ExampleSetError, open_example_set
 from models.pretraining import facts_of
 from tests.models.example_sets import LENGTH, random_example_set
-from tests.models.horovodrun import horovodrun
+from tests.models.horovodrun import assert_ranks_learn_alike
 
 
 @pytest.mark.long
 def test_ranks_with_parts_of_a_batch_learn_what_one_rank_learns_contrast_among_it(tmp_path):
-    path, left = random_example_set(tmp_path / "set", train=[9, 4], validation=[5]), {}
-    for ranks in (1, 2):
-        (tmp_path / str(ranks)).mkdir()
-        ended = horovodrun(ranks, "-m", "tests.models.pretrain_rank", path, str(tmp_path / str(ranks)))
-        assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
-        left[ranks] = [np.load(tmp_path / str(ranks) / f"{rank}.npz") for rank in range(ranks)]
-    (alone,) = left[1]
-    for rank in left[2]:
-        for name in alone.files:
-            np.testing.assert_allclose(alone[name], rank[name], rtol=1e-3, atol=1e-4)
-    assert alone["losses"][-1] < 0.9 * alone["losses"][0]
+    path = random_example_set(tmp_path / "set", train=[9, 4], validation=[5])
+    assert_ranks_learn_alike(path, tmp_path, "pretraining")
 
 
 def test_objectives_that_ask_for_more_than_the_examples_tell_are_refused(tmp_path):
