@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -89,6 +90,13 @@ class ExampleSet:
         counts = np.zeros(self.vocabulary_size, np.int64)
         counts[self.vocabulary["item_index"].to_numpy()] = self.vocabulary[column].to_numpy()
         return counts
+
+    def category_of(self) -> np.ndarray:
+        """The place of each item's category among all, sorted, from 1: int32 (vocabulary_size,), 0 where it has none."""
+        category_of = np.zeros(self.vocabulary_size, np.int32)
+        places, _ = pd.factorize(self.vocabulary["category"].to_pandas(), sort=True)
+        category_of[self.vocabulary["item_index"].to_numpy()] = places + 1
+        return category_of
 
 
 def open_example_set(path: str, version: int | None = None) -> ExampleSet:

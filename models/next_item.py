@@ -13,16 +13,19 @@ from models.gaps import GapVectors
 from models.heads.masking import Masking, told_at_last, told_at_own
 from models.heads.negatives import Negatives, Sample
 from models.heads.next_item import Loss, NextItem
-from models.heads.repeat import Repeat, find_slots, session_ages
+from models.heads.repeat import Repeat
 
 
 class NextItemModel(tf.Module):
     """Predicts a user's next basket from the last `task.positions` sessions of the last `task.length` events.
 
-    counts  (vocabulary_size,) int: sessions with each item that the training sees; 0: reads as unknown
+    counts       (vocabulary_size,) int: sessions with each item that the training sees; 0: reads as unknown
+    category_of  (vocabulary_size,) int32: of each item, from 1; 0: none
     """
 
-    def __init__(self, model: Model, task: Task, counts: np.ndarray, seed: int):
+    def __init__(
+        self, model: Model, task: Task, counts: np.ndarray, seed: int, category_of: np.ndarray | None = None
+    ):
         super().__init__()
         tf.keras.utils.set_random_seed(seed)
         self.vocabulary_size = len(counts)
@@ -37,7 +40,8 @@ class NextItemModel(tf.Module):
         self.vectors = ItemVectors(counts, model.width, seed, 0.02 if model.start == "normal" else None)
         self.encoder = make_encoder(model, task.positions)
         self.head = NextItem(self.vectors, counts, model)
-        self.repeat = Repeat(self.head, model.repeat, seed) if model.repeat else None
+        category_of = np.zeros(len(counts), np.int32) if category_of is None else category_of
+        self.repeat = Repeat(self.head, model.repeat, category_of, seed) if model.repeat else None
         self.samples_batch = not self.full and model.sampling == "batch"
         self.negatives = None if self.full else Negatives(counts, model.sampling, model.negatives)
         self.encoder(
@@ -89,35 +93,30 @@ class NextItemModel(tf.Module):
         if sample is None:
             return self.head.softmax(hidden, events, vectors, weights, is_twice=noise is not None)
         if self.repeat is not None and ages is not None:
-            slots = find_slots(events.items, events.positions, positions)
-            aged = session_ages(ages, events.positions, positions)
-            return self.repeat.sampled_softmax(hidden, events, slots, aged, vectors, weights, sample)
+            return self.repeat.sampled_softmax(hidden, events, ages, vectors, weights, sample, noise)
         return self.head.sampled_softmax(hidden, events, vectors, weights, sample)
 
     def score(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
         """The Ranker's scores: (batch, any length) x 3 -> (batch, vocabulary); ages matter to `hstu`, `gaps`, `repeat`."""
-        last, whose, events = self._last(items, sessions, ages)
+        hidden, last, events = self._encoded(items, sessions, ages)
         scores = self.head.scores(last)
         if self.repeat is None:
             return scores
-        positions = self.positions if self.is_masked else self.context
-        *_, ages = last_events(items, sessions, ages, self.length)
+        whose, _, ages = last_events(items, sessions, ages, self.length)
         # An item that the training never saw may be one that a user has all the time.
         inside = (whose >= 0) & (whose < self.vocabulary_size)
         whose = tf.where(inside & (events.positions >= 0), whose, 0)
-        slots = find_slots(whose, events.positions, positions)
-        return self.repeat.scores(scores, events, slots, session_ages(ages, events.positions, positions))
+        return self.repeat.scores(scores, hidden, events._replace(items=whose), ages)
 
     def query(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
         """What item vectors are multiplied with: (batch, any length) x 3 -> (batch, width)."""
-        return self.head.asking(self._last(items, sessions, ages)[0])
+        return self.head.asking(self._encoded(items, sessions, ages)[1])
 
-    def _last(
+    def _encoded(
         self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, Events]:
-        """The encoder's last output, (batch, width), the items as they came, (batch, length), and as they were read."""
+        """The encoder's output, (batch, positions, width), its last, (batch, width), and the events as they were read."""
         items, sessions, ages = last_events(items, sessions, ages, self.length)
-        whose = items
         events = number_positions(self.vectors.read(items), sessions, self.context)
         positions, count = self.positions if self.is_masked else self.context, events.count
         baskets, aged = self._baskets(self.vectors(events.items), events, positions, ages)
@@ -127,7 +126,7 @@ class NextItemModel(tf.Module):
             count += 1
         hidden = self._encode(baskets, filled(count, positions), None, aged)
         last = tf.gather(hidden, tf.maximum(count - 1, 0), batch_dims=1)  # (batch, width)
-        return last, whose, events
+        return hidden, last, events
 
     @property
     def has_products(self) -> bool:

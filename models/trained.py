@@ -25,7 +25,7 @@ class Ranking:
     def __init__(self, conf: Config, task: Task, examples: ExampleSet):
         self.k, self.examples, self.metric = conf.task.k, examples, conf.promote.metric
         counts = examples.counts("validation_sessions")
-        self.model = NextItemModel(conf.model, task, counts, conf.train.seed)
+        self.model = NextItemModel(conf.model, task, counts, conf.train.seed, examples.category_of())
         self.judged: dict[str, Any] = {}
         """Of `models.train.train`: how epochs are judged."""
 

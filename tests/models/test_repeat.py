@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from conf.schema import Model, Task
 from models.heads.negatives import Sample
-from models.heads.repeat import FEATURES, HALF_LIVES, LEAST_RATE, features, find_slots, session_ages
+from models.heads.slots import FEATURES, HALF_LIVES, LEAST_RATE, features, find_slots, session_ages
 from models.next_item import NextItemModel
 
 POSITIONS, LENGTH = 5, 9
@@ -62,14 +62,15 @@ def test_features_are_a_plain_count_of_the_history():
     where = [(row, place, int(np.flatnonzero(ITEMS[row] == item)[0])) for row, place, item in cases]
     ages = session_ages(tf.constant(AGES), tf.constant(PLACES, tf.int32), POSITIONS)
     found = features(slots(), ages, tf.constant(COUNT), tf.constant(where, tf.int64)).numpy()
-    assert found.shape == (len(cases), FEATURES - 1)
+    assert found.shape == (len(cases), FEATURES)
     np.testing.assert_allclose(2 * found, [by_hand(*case) for case in cases], rtol=1e-4, atol=1e-4)
 
 
-@pytest.fixture
-def model() -> NextItemModel:
+@pytest.fixture(params=[None, [0, 0, 0, 1, 2, 1, 0, 2]], ids=["without categories", "with categories"])
+def model(request) -> NextItemModel:
     settings = Model(name="repeat", width=8, blocks=1, dropout=0.0, negatives=4, repeat=4)
-    made = NextItemModel(settings, Task(event_types=["buy"], length=LENGTH, positions=POSITIONS), COUNTS, 1)
+    task = Task(event_types=["buy"], length=LENGTH, positions=POSITIONS)
+    made = NextItemModel(settings, task, COUNTS, 1, request.param and np.array(request.param, np.int32))
     rng = np.random.default_rng(2)
     for variable in made.trainable_variables:
         variable.assign_add(rng.normal(0, 0.3, variable.shape))
@@ -121,3 +122,30 @@ def test_a_history_of_items_outside_the_vocabulary_scores_as_one_without(model):
     before = model.score(items, sessions, ages).numpy()
     model.repeat.bias.assign_add([1.0])
     np.testing.assert_array_equal(model.score(items, sessions, ages), before)
+
+
+@pytest.mark.parametrize("model", [[0, 0, 0, 1, 2, 1, 0, 2]], indirect=True)
+def test_the_history_with_a_category_adds_to_each_of_its_items_and_to_no_other(model):
+    items, sessions, ages = rows(1, 0)  # had: item 5, of the category of 3
+    with_it = model.score(items, sessions, ages).numpy()[0, 3:]
+    narrow = model.repeat.categories.response.narrow
+    narrow.assign(tf.zeros_like(narrow))
+    added = with_it - model.score(items, sessions, ages).numpy()[0, 3:]
+    assert abs(added[0]) > 1e-3
+    np.testing.assert_allclose(added, added[0] * np.array([1, 0, 1, 0, 0]), atol=1e-5)
+
+
+def test_a_training_asks_at_a_moment_between_two_sessions_and_a_prediction_when_it_is_asked():
+    ages = session_ages(tf.constant(AGES), tf.constant(PLACES, tf.int32), POSITIONS)
+    where, count = tf.constant([[0, 2, 0]], tf.int64), tf.constant(COUNT)
+    at = {
+        share: features(slots(), ages, count, where, tf.fill((2, POSITIONS), share)).numpy()[0, -1]
+        for share in (0.0, 0.25, 1.0)
+    }
+    # The session before was 30 days ago, the next one 12: the time that passed is a share of 18 days.
+    np.testing.assert_allclose([2 * x for x in at.values()], np.log1p([0, 4.5, 18]), rtol=1e-5)
+    at_end = [
+        features(slots(), ages, count, tf.constant([[0, 4, 0]], tf.int64), waited).numpy()
+        for waited in (None, tf.fill((2, POSITIONS), 0.25))
+    ]
+    np.testing.assert_array_equal(*at_end)

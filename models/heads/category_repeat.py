@@ -1,0 +1,76 @@
+"""What a user's history with a category adds to the score of each item of it."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from models.baskets import ABSENT, Events
+from models.heads.response import Response
+from models.heads.slots import FEATURES, Slots, before, features, find_slots
+
+
+class Added(NamedTuple):
+    """What is added for the categories of a row's slots, at each position."""
+
+    values: tf.Tensor  # (batch, positions, length + 1) float32; the last 0, of a category that was not had
+    slots: Slots  # of categories
+    slot_of: tf.Tensor  # (batch, categories + 1) int32: the slot of each category; length: none
+
+    def of_slots(self, where: tf.Tensor) -> tf.Tensor:
+        """(pairs, 3) int64: row, position, slot of an item -> (pairs,): of the item's category."""
+        slot = tf.gather_nd(self.slots.of_event, tf.stack([where[:, 0], where[:, 2]], axis=1))
+        return tf.gather_nd(self.values, tf.concat([where[:, :2], tf.cast(slot[:, None], tf.int64)], axis=1))
+
+    def of_items(self, category_of: tf.Tensor) -> tf.Tensor:
+        """The categories of some items, (some,) int32 -> (batch, positions, some)."""
+        slot = tf.gather(self.slot_of, category_of, axis=1)  # (batch, some)
+        return tf.gather(self.values, slot, axis=2, batch_dims=1)
+
+    def of_targets(self, events: Events) -> tf.Tensor:
+        """Of each event as the target of the position before it: (batch, length)."""
+        return tf.gather_nd(self.values, before(events, self.slots.of_event))
+
+    def of_all(self, category_of: tf.Tensor) -> tf.Tensor:
+        """The categories of all items, (V,) int32 -> (batch, V), where only one position of each row was wanted."""
+        of_slots = tf.reduce_sum(self.values, axis=1)  # (batch, length + 1)
+        by_category = tf.gather(of_slots, self.slot_of, axis=1, batch_dims=1)  # (batch, categories + 1)
+        return tf.gather(by_category, category_of, axis=1)
+
+
+class CategoryRepeat(tf.Module):
+    """The learned function of a user's history with a category, which tells what `Repeat` tells of items.
+
+    category_of  (vocabulary_size,) int32, from 1; 0: none
+    """
+
+    def __init__(self, category_of: np.ndarray, width: int, hidden: int, seed: int):
+        super().__init__()
+        self.categories = int(category_of.max())
+        self.category_of = tf.Variable(category_of, dtype=tf.int32, trainable=False, name="category_of")
+        self.response = Response(FEATURES, width, hidden, seed)
+
+    def of(self, items: tf.Tensor) -> tf.Tensor:
+        """Of each item the category, of the same shape."""
+        return tf.gather(self.category_of, items)
+
+    def __call__(
+        self,
+        states: tf.Tensor,
+        events: Events,
+        ages: tf.Tensor,
+        wanted: tf.Tensor,
+        waited: tf.Tensor | None,
+    ) -> Added:
+        """At the positions that are wanted, (batch, positions) bool; ages (batch, positions) of sessions."""
+        categories = tf.where(events.positions == ABSENT, 0, self.of(events.items))  # (batch, length)
+        slots = find_slots(categories, events.positions, states.shape[1])
+        where = slots.had(wanted)
+        bonus = self.response(features(slots, ages, events.count, where, waited), states, where)
+        values = tf.scatter_nd(where, bonus, tf.shape(slots.held, tf.int64))
+        place = tf.where(slots.items > 0)  # (slots, 2): row, slot
+        at = tf.stack([tf.cast(place[:, 0], tf.int32), tf.gather_nd(slots.items, place)], axis=1)
+        batch, length = tf.unstack(tf.shape(events.items))
+        slot_of = tf.fill(tf.stack([batch, self.categories + 1]), length)
+        slot_of = tf.tensor_scatter_nd_update(slot_of, at, tf.cast(place[:, 1], tf.int32))
+        return Added(tf.pad(values, [[0, 0], [0, 0], [0, 1]]), slots, slot_of)

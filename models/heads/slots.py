@@ -1,0 +1,125 @@
+"""What a row's history tells of what is in it, its items or their categories: how often, how long ago, how regularly.
+
+A row's `slots` are its events; the slot of an item is its first event, and the other slots are empty.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from models.baskets import Events
+
+HALF_LIVES = (3.0, 7.0, 14.0, 30.0, 60.0, 120.0, 240.0)  # days
+FEATURES = len(HALF_LIVES) + 10
+LEAST_RATE = 3e-3  # added to a rate before its logarithm
+
+
+class Slots(NamedTuple):
+    """Which items a row has, or which categories, in which of its positions."""
+
+    items: tf.Tensor  # (batch, length) int32: the item of a slot; 0: empty
+    first: tf.Tensor  # (batch, length) int32: its first position
+    of_event: tf.Tensor  # (batch, length) int32: the slot of each event's item
+    held: tf.Tensor  # (batch, positions, length) float32: 1 where the position's basket holds the slot's item
+
+    def had(self, wanted: tf.Tensor, least: int = 1) -> tf.Tensor:
+        """Where a slot's item, from index `least` on, came up to a position: (batch, positions) bool -> (pairs, 3) int64."""
+        position = tf.range(tf.shape(wanted)[1])[None, :, None]
+        is_had = (self.items >= least)[:, None] & (self.first[:, None] <= position)
+        return tf.where(wanted[:, :, None] & is_had)
+
+
+def find_slots(items: tf.Tensor, positions_of_events: tf.Tensor, positions: int) -> Slots:
+    """(batch, length) int32 x 2, items 0 where there is no event -> the slots of each row.
+
+    items      7 5 7 9       slots    7 5 - 9        held  1 1 0 0
+    positions  0 0 1 1   ->  first    0 0 - 1   ->         1 0 0 1
+    """
+    shape = tf.shape(items)
+    row = tf.broadcast_to(tf.range(shape[0])[:, None], shape)
+    place = tf.broadcast_to(tf.range(shape[1])[None], shape)
+    size = tf.reduce_max(tf.concat([[0], tf.reshape(items, [-1])], axis=0)) + 1
+    key = tf.cast(row, tf.int64) * tf.cast(size, tf.int64) + tf.cast(items, tf.int64)
+    distinct, of_key = tf.unique(tf.reshape(key, [-1]))
+    first_place = tf.math.unsorted_segment_min(tf.reshape(place, [-1]), of_key, tf.size(distinct))
+    of_event = tf.reshape(tf.gather(first_place, of_key), shape)
+    is_first = (of_event == place) & (items > 0)
+    where = tf.stack([row, positions_of_events, of_event], axis=-1)[items > 0]  # (events, 3)
+    times = tf.scatter_nd(where, tf.ones(tf.shape(where)[0]), tf.stack([shape[0], positions, shape[1]]))
+    held = tf.ensure_shape(tf.minimum(times, 1.0), (None, positions, None))
+    first = tf.where(is_first, positions_of_events, positions)
+    return Slots(tf.where(is_first, items, 0), first, of_event, held)
+
+
+def before(events: Events, slot: tf.Tensor) -> tf.Tensor:
+    """Where the slot of each event, (batch, length) int32, is at the position before its own: (batch, length, 3) int32."""
+    row = tf.broadcast_to(tf.range(tf.shape(slot)[0])[:, None], tf.shape(slot))
+    return tf.stack([row, tf.maximum(events.positions - 1, 0), slot], axis=-1)
+
+
+def session_ages(ages: tf.Tensor, positions_of_events: tf.Tensor, positions: int) -> tf.Tensor:
+    """The age of each position's session, (batch, length) float32 of events -> (batch, positions), 0 where there is none."""
+    in_basket = tf.one_hot(positions_of_events, positions, axis=1)  # (batch, positions, event)
+    return tf.reduce_max(in_basket * ages[:, None], axis=2)
+
+
+def features(
+    slots: Slots, ages: tf.Tensor, count: tf.Tensor, where: tf.Tensor, waited: tf.Tensor | None = None
+) -> tf.Tensor:
+    """What is told of a user's history with what is in a slot, before the next session: (pairs, FEATURES) float32.
+
+    ages    (batch, positions) days, of sessions;  where  (pairs, 3): row, position, slot
+    waited  (batch, positions) float32: the share of the time to the next session that is over; none: all of it
+    After a row's last session it is told as of age 0, the moment of the question. All are logarithms, near 0:
+    the share of past sessions with the item, each decayed by a half-life; how many sessions, and how many with it; days and
+    sessions since the last; whether there were several and, of these, days and sessions against the usual interval, and that
+    interval; days since the last session of any kind.
+    """
+    positions = slots.held.shape[1]
+    row, at = where[:, 0], where[:, :2]
+    number = tf.range(positions)
+    is_last = number[None] >= count[:, None] - 1
+    now = tf.pad(ages[:, 1:], [[0, 0], [0, 1]])  # (batch, positions)
+    if waited is not None:
+        now += (1 - waited) * (ages - now)
+    now = tf.where(is_last, 0.0, now)
+    past = (
+        number[None, :, None] >= number[None, None] + tf.zeros_like(count)[:, None, None]
+    )  # (batch, at, of)
+    passed = tf.maximum(ages[:, None] - now[:, :, None], 0.0)  # (batch, at, of) days
+    told = []
+    for half_life in HALF_LIVES:
+        weights = tf.where(past, tf.pow(0.5, passed / half_life), 0.0)
+        rate = tf.matmul(weights, slots.held) / tf.maximum(
+            tf.reduce_sum(weights, axis=2, keepdims=True), 1e-6
+        )
+        told.append(tf.math.log(tf.gather_nd(rate, where) + LEAST_RATE))
+    times = tf.gather_nd(tf.cumsum(slots.held, axis=1), where)
+    last = tf.gather_nd(_latest(slots.held), where)  # (pairs,) int32: position of the last one
+    first = tf.gather_nd(slots.first, tf.stack([row, where[:, 2]], axis=1))
+    now, place = tf.gather_nd(now, at), tf.cast(where[:, 1], tf.int32)
+    age_of = [tf.gather_nd(ages, tf.stack([row, tf.cast(p, tf.int64)], axis=1)) for p in (last, first, place)]
+    days, sessions = tf.maximum(age_of[0] - now, 0.0), tf.cast(place - last, tf.float32)
+    several = tf.cast(times > 1, tf.float32)
+    usual_days = (age_of[1] - age_of[0]) / tf.maximum(times - 1, 1)
+    usual_sessions = tf.cast(last - first, tf.float32) / tf.maximum(times - 1, 1)
+    told += [tf.math.log1p(tf.cast(place, tf.float32)), tf.math.log(times)]
+    told += [tf.math.log1p(days), tf.math.log1p(sessions), several]
+    told += [several * (tf.math.log1p(days) - tf.math.log1p(usual_days)), several * tf.math.log1p(usual_days)]
+    told += [
+        several * (tf.math.log1p(sessions) - tf.math.log1p(usual_sessions)),
+        several * tf.math.log1p(usual_sessions),
+    ]
+    told.append(tf.math.log1p(tf.maximum(age_of[2] - now, 0.0)))
+    return tf.stack(told, axis=1) / 2
+
+
+def _latest(held: tf.Tensor) -> tf.Tensor:
+    """(batch, positions, length) -> int32 alike: the last position up to each that holds the slot; -1: none."""
+    positions = held.shape[1]
+    found = tf.where(held > 0, tf.range(positions)[None, :, None], -1)
+    reach = 1
+    while reach < positions:  # the maximum so far, over twice as many at each turn
+        earlier = tf.pad(found[:, :-reach], [[0, 0], [reach, 0], [0, 0]], constant_values=-1)
+        found, reach = tf.maximum(found, earlier), 2 * reach
+    return found
