@@ -149,6 +149,8 @@ AT_LEAST = {
     "search.least_epochs": 0,
     "model.consistency": 0,
     "model.repeat": 0,
+    "model.by_session": 0,
+    "model.by_gap": 0,
     "groups.least": 2,
     "groups.most": 2,
     "few_labels.stretch": 1,

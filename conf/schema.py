@@ -131,6 +131,8 @@ class Model:
     negatives: int = 1024  # items drawn a step, shared by all its positions
     sampling: str = "popularity"  # how they are drawn: popularity, uniform, or of the `batch`
     repeat: int = 0  # hidden units of what a user's history with an item adds to its score; 0: nothing
+    by_session: float = 0.0  # of an event: 1 / (events of its session) to this power is its weight
+    by_gap: float = 0.0  # likewise: days before its session to this power
     neighbours: int = 300  # of tifu_knn and up_cf: the nearest training rows that are asked
     most_neighbours: int = 50_000  # training rows among which these are found; the model holds them
     groups: int = 7  # of tifu_knn: into which a user's baskets are cut

@@ -107,7 +107,7 @@ def memory_plan(
         "gradients": gradients,
         "activations": rows * (task.length * model.width * COPIES["events"] + encoded),
         "logits of all items" if is_full else "logits": rows * task.positions * sampled * COPIES["logits"],
-        "histories": rows * task.positions * task.length * COPIES["history"] * bool(model.repeat),
+        "histories": rows * task.positions * task.length * COPIES["history"] * 2 * bool(model.repeat),
         "scores of validation": items * validation_batch(items) * COPIES["scores"],
     }
     terms = {name: FLOAT * count for name, count in numbers.items()}

@@ -14,6 +14,8 @@ from models.heads.masking import Masking, told_at_last, told_at_own
 from models.heads.negatives import Negatives, Sample
 from models.heads.next_item import Loss, NextItem
 from models.heads.repeat import Repeat
+from models.heads.slots import session_ages
+from models.heads.weights import of_events
 
 
 class NextItemModel(tf.Module):
@@ -33,6 +35,7 @@ class NextItemModel(tf.Module):
         self.full = model.loss == "softmax"
         self.is_masked, self.last_only = model.name == "bert4rec", model.targets == "last"
         self.is_timed = model.name == "hstu"
+        self.by_session, self.by_gap = model.by_session, model.by_gap
         self.gaps = GapVectors(model.width) if model.gaps else None
         # What is predicted takes a place of its own, which a prediction has no basket for.
         self.context = task.positions - (self.is_masked or self.last_only)
@@ -90,6 +93,9 @@ class NextItemModel(tf.Module):
         elif self.last_only:
             events, count = told_at_last(events), count - 1
         hidden = self._encode(baskets, filled(count, positions), noise, aged)
+        if ages is not None and (self.by_session or self.by_gap):
+            since = session_ages(ages, events.positions, positions)
+            weights = weights[:, None] * of_events(events, since, self.by_session, self.by_gap)
         if sample is None:
             return self.head.softmax(hidden, events, vectors, weights, is_twice=noise is not None)
         if self.repeat is not None and ages is not None:

@@ -64,7 +64,7 @@ class NextItem(tf.Module):
 
         hidden         (batch, positions, width): the encoder's output
         event_vectors  (batch, length, width): the vectors of `events.items`
-        rows           (batch,): the weight of each row; 0 for one that fills a batch up
+        rows           (batch,): the weight of each row, 0 for one that fills a batch up; or of each event, (batch, length)
         is_twice       with `consistency`: the second half of the batch are the rows of the first, of which other values are
                        dropped
         """
@@ -179,6 +179,7 @@ def at_previous(values: tf.Tensor, events: Events) -> tf.Tensor:
 
 
 def _sum(losses: tf.Tensor, events: Events, rows: tf.Tensor) -> Loss:
-    """Adds the losses of events that are targets: those of every position but the first."""
-    weights = tf.cast(events.positions > 0, tf.float32) * rows[:, None]  # (batch, length)
+    """Adds the losses of targets: events of every position but the first. rows: (batch,) or (batch, length)."""
+    rows = rows if rows.shape.rank == 2 else rows[:, None]
+    weights = tf.cast(events.positions > 0, tf.float32) * rows  # (batch, length)
     return Loss(tf.reduce_sum(losses * weights), tf.reduce_sum(weights))

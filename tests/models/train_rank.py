@@ -71,6 +71,7 @@ def main(path: str, out: str, case: Case) -> None:
         Task(event_types=["purchase"], length=12, positions=4),
         examples.counts("validation_sessions"),
         seed=1 + hvd.rank(),  # ranks that begin apart: only the broadcast brings them together
+        category_of=examples.category_of(),
     )
     tables = lazy_tables(model, settings)
     optimizer = LEGACY.SGD(0.5) if case.optimizer == "sgd" else RowAdam(0.01, tables, epsilon=1e-6)
