@@ -25,7 +25,7 @@ FIRST_LOAD = "2017-12-27"
 NIGHTS = ("2017-12-28", "2017-12-29", "2017-12-30", "2017-12-31", "2018-01-01")
 FIRST_HOLDOUT, LAST_HOLDOUT = 27, 5
 MODELS = {
-    "repeat": ("train.learning_rate=3e-3", "train.average=0.99", "train.epochs=10"),
+    "repeat": ("train.batch_size=16", "train.learning_rate=2e-3", "train.average=0.99", "train.epochs=8"),
     "sasrec": (),
 }
 """The encoders and how they are trained: chosen by the validation days of November, the test unseen."""
