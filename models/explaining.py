@@ -60,7 +60,7 @@ def explained_lists(
     in      as `models.scoring.top_k`
     events  the last ones, without each of which the score is made anew;  steps  of the integrated gradients
     out     EXPLAINED_SCHEMA, of users who have a history that can be read: `items` and `ages` of the last events, those
-            that are left out and any earlier one that the model looks at; `attributions`, null of a model without them;
+            that are left out and any earlier one that the model looks at; `attributions`, nulls of a model without them;
             `changes`, what the score loses without the event, null where it is not left out; `agreement`, the correlation of
             ranks of the two, null of fewer than LEAST_EVENTS or where one of them is the same for all; `gap`, by how much
             attributions do not add up to the score less that of a history of unknown items
@@ -103,6 +103,7 @@ def explained_answers(
     import tensorflow as tf
 
     model = loaded(model_path, threads)
+    names = [name.decode() for name in model.names.numpy()]
 
     def ask(inputs: Inputs, row: dict[str, Any]) -> Asked | None:
         if not all(is_told(row[name]) for name in INPUTS):
@@ -119,7 +120,7 @@ def explained_answers(
         answer = values([inputs])[0]
         if not np.isfinite(answer).all():
             return None
-        target = int(answer.argmax())
+        target = min(range(len(names)), key=lambda each: (-answer[each], names[each]))  # as they are ranked
 
         def attributions() -> Attributed:
             if "explain" not in model.signatures:
@@ -162,7 +163,7 @@ def explanation(asked: Asked, events: int) -> dict[str, Any]:
     return {
         "items": inputs["items"][first:],
         "ages": inputs["ages"][first:],
-        "attributions": None if attributions is None else attributions[first:],
+        "attributions": [None] * (count - first) if attributions is None else attributions[first:],
         "changes": [None if np.isnan(each) else each for each in changes[first:].tolist()],
         "agreement": None if attributions is None else agreement(attributions[left_out:], changes[left_out:]),
         "gap": gap,

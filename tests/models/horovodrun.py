@@ -36,4 +36,6 @@ def assert_ranks_learn_alike(examples: str, folder: Path, case: str) -> None:
     for rank in left[2]:
         for name in alone.files:
             np.testing.assert_allclose(alone[name], rank[name], rtol=1e-3, atol=1e-4)
-    assert alone["losses"][-1] < 0.97 * alone["losses"][0]  # ten steps of a question that chance answers at 0.69
+    assert (
+        alone["losses"][-1] < 0.97 * alone["losses"][0]
+    )  # ten steps of a question that chance answers at 0.69
