@@ -323,6 +323,7 @@ class Explained:
     users: int = 100  # of a night whose predictions are, with `explain=true`, picked by a hash
     events: int = 64  # the last ones of each: a score is made anew without each of them
     steps: int = 64  # of the integrated gradients
+    permutations: int = 5  # of each input, by which it is told what that is worth to a model; 0: none
 
 
 @dataclass

@@ -102,8 +102,8 @@ def ranked(conf: Config, lake: Lake, sequences: DataFrame, champion: Version, pa
     shelf, versions = shelf_as_of(conf, lake)
     answer = partial(top_k, model_path=path, k=conf.task.k, shelf=shelf)
     told = explained(conf, users, partial(explained_lists, model_path=path, shelf=shelf))
-    versions |= {"exclude": list(conf.score.exclude)}
-    return Scored(users, users.mapInArrow(answer, TOP_K_SCHEMA), NEXT_SESSION, versions, told)
+    facts = versions | {"exclude": list(conf.score.exclude)}
+    return Scored(users, users.mapInArrow(answer, TOP_K_SCHEMA), NEXT_SESSION, facts, told)
 
 
 def answered(conf: Config, lake: Lake, sequences: DataFrame, champion: Version, path: str) -> Scored:
