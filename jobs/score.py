@@ -67,10 +67,10 @@ def score(conf: Config, lake: Lake, alias: str = CHAMPION) -> dict[str, Any]:
         conf, lake, sequences, champion, registry.saved_model_path(champion)
     )
     name, number = champion.tags["model"], champion.version
-    if told:
+    if told is not None:
         scored = scored.join(named_events(told, lake.read(ITEMS)), "user_id", "left")
     rows = settled(to_predictions(scored, conf.ds, task, name, number, version, target))
-    counts = check_conserved(users, rows) | (agreement_of(told) if told else {})
+    counts = check_conserved(users, rows) | ({} if told is None else agreement_of(told))
     facts = {
         "job": "score" if alias == CHAMPION else "shadow",
         "ds": conf.ds,
