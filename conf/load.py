@@ -81,6 +81,9 @@ ABOVE_ZERO = (
     "promote.holdout_days",
     "promote.resamples",
     "score.neighbours",
+    "explained.users",
+    "explained.events",
+    "explained.steps",
     "groups.sampled",
     "groups.horizon_days",
     "publish.keep",
@@ -141,6 +144,7 @@ BELOW_ONE = (
 STAGES = ("view_types", "cart_types", "purchase_types")
 AT_LEAST = {
     "features.late_days": 0,
+    "explained.permutations": 0,
     "privacy.unread_days": 0,
     "serve.port": 0,
     "privacy.retention_hours": 0,

@@ -319,6 +319,16 @@ class Score:
 
 
 @dataclass
+class Explained:
+    """What is explained of predictions, and how finely (docs/explanations.md)."""
+
+    users: int = 100  # of a night whose predictions are, with `explain=true`, picked by a hash
+    events: int = 64  # the last ones of each: a score is made anew without each of them
+    steps: int = 64  # of the integrated gradients
+    permutations: int = 5  # of each input, by which it is told what that is worth to a model; 0: none
+
+
+@dataclass
 class Groups:
     """Groups of users that are alike to a model: `jobs/group_users.py`."""
 
@@ -507,6 +517,7 @@ class Config:
     artifacts: str = MISSING  # folder or URI of MLflow's artifacts
     report: str = MISSING  # folder of the report
     report_command: str = ""  # what was run, for the report's head
+    explain: bool = False  # of `jobs/score.py`: of some users also which past events a prediction came from
     step: str = "train"  # what is trained, which jobs say themselves: train, pretrain or finetune
     set_id: str | None = None  # an example set; none: that of `ds` and the rest of the configuration
     path: str = ""  # the file or folder that `jobs/check_source.py` looks at
@@ -535,6 +546,7 @@ class Config:
     few_labels: FewLabels = field(default_factory=FewLabels)
     promote: Promote = field(default_factory=Promote)
     score: Score = field(default_factory=Score)
+    explained: Explained = field(default_factory=Explained)
     groups: Groups = field(default_factory=Groups)
     publish: Publish = field(default_factory=Publish)
     simulate: Simulate = field(default_factory=Simulate)

@@ -7,6 +7,7 @@ one amount     28_days       null                                             am
 several        28_days       targets or classes, by probability (or amount)   null           null
 
 Of a task with labels `target` is the horizon of its question, and `ids` are the names of its targets or classes.
+`explained` says where the score of the first of `ids`, or the value, came from (docs/explanations.md).
 """
 
 from collections.abc import Sequence
@@ -48,6 +49,19 @@ PREDICTIONS = Table(
         Column(
             "sequences_version", "bigint", "version of the table that it saw; -1: made as of a past night"
         ),
+        Column(
+            "explained",
+            (
+                Column("item_id", "string", "with which item"),
+                Column("age", "float", "from the beginning of its session to the end of `ds`", unit="days"),
+                Column(
+                    "attribution", "float", "its part of the score, by integrated gradients", nullable=True
+                ),
+                Column("change", "float", "what the score loses without it", nullable=True),
+            ),
+            "past events that the score of the first id, or the value, came from, oldest first; null: not asked for",
+            nullable=True,
+        ),
     ),
     key=("ds", "task", "entity", "target"),
     partition_by=("ds", "task"),
@@ -69,11 +83,12 @@ def to_predictions(
     sequences_version: int,
     target: str = NEXT_SESSION,
 ) -> DataFrame:
-    """Scored users (`user_id`, `ids`, `scores`, `reason`, maybe `value`, `low`, `high`) as rows of `predictions`."""
+    """Scored users as rows of the table: `user_id`, `ids`, `scores`, `reason`, maybe `value`, `low`, `high`, `explained`."""
     numbers = [
         (f.col(name) if name in scored.columns else f.lit(None)).cast("double").alias(name)
         for name in ("value", "low", "high")
     ]
+    explained = f.col("explained") if "explained" in scored.columns else f.lit(None)
     return scored.select(
         f.lit(ds).cast("date").alias("ds"),
         f.lit(task).alias("task"),
@@ -86,6 +101,35 @@ def to_predictions(
         f.lit(model).alias("model"),
         f.lit(version).alias("model_version"),
         f.lit(sequences_version).cast("bigint").alias("sequences_version"),
+        explained.cast(PREDICTIONS.schema["explained"].dataType).alias("explained"),
+    )
+
+
+def named_events(told: DataFrame, items: DataFrame) -> DataFrame:
+    """Explanations by item_index (models.explaining.EXPLAINED_SCHEMA) as the column `explained`: `user_id`, `explained`.
+
+    before                                              items       after
+    user  items  ages     attributions  changes         milk  4     user  explained
+    ann   4 5    9.0 2.0  0.3 -0.1      null 0.2        jam   5     ann   (milk 9.0 0.3 null) (jam 2.0 -0.1 0.2)
+    """
+    columns = ("items", "ages", "attributions", "changes")
+    each = told.select("user_id", f.posexplode(f.arrays_zip(*columns)).alias("place", "event"))
+    known = each.withColumn("item_index", f.col("event.items")).join(
+        items.select("item_index", "item_id"), "item_index", "left"
+    )
+    event = f.struct(
+        "place",
+        "item_id",
+        *(
+            f.col(f"event.{name}").alias(of)
+            for name, of in zip(columns[1:], ("age", "attribution", "change"), strict=True)
+        ),
+    )
+    in_order = f.array_sort(f.collect_list(event))
+    return (
+        known.groupBy("user_id")
+        .agg(in_order.alias("_events"))
+        .select("user_id", f.transform("_events", lambda each: each.dropFields("place")).alias("explained"))
     )
 
 

@@ -77,6 +77,13 @@ def predictions_in_words(predictions: DataFrame, items: DataFrame, sequences: Da
     )
 
 
+def explained_in_words(predictions: DataFrame, items: DataFrame) -> DataFrame:
+    """One row an event that a prediction came from: `entity`, `item_id`, `title`, `age`, `attribution`, `change`."""
+    each = predictions.select("entity", f.posexplode("explained").alias("place", "event"))
+    known = each.select("entity", "place", "event.*").join(titles(items), "item_id")
+    return known.orderBy("entity", "place").drop("place")
+
+
 def titles(items: DataFrame) -> DataFrame:
     """`item_id` and what to call it: the catalogue's title, else its category, else its id."""
     named = f.coalesce(f.nullif("title", f.lit("")), "category", f.concat(f.lit("item "), "item_id"))

@@ -51,7 +51,8 @@ def demo() -> None:
         week.python(f"train_{model}", "train", *judged, f"model={model}", *settings)
     week.spark("promote", "promote", *judged)
     for ds in NIGHTS:
-        week.spark(f"night_{ds}", "nightly", f"ds={ds}")
+        explain = ("explain=true",) if ds == NIGHTS[-1] else ()
+        week.spark(f"night_{ds}", "nightly", f"ds={ds}", *explain)
     best = connect(conf.registry, conf.artifacts).by_alias(conf.task.name, CHALLENGER)
     assert best is not None, "the first judgement leaves a challenger"
     again = (f"ds={NIGHTS[-1]}", f"promote.holdout_days={LAST_HOLDOUT}")

@@ -1,7 +1,8 @@
 """Judge the models of a task with labels on days that none of them has seen.
 
 Reads the rows `test` of `examples/<set_id>` and every version that is registered for it; writes `<task>.json` into `report`:
-each metric of each model with its interval, and how far it lies from the baseline's, by a paired bootstrap over users.
+each metric of each model with its interval, and how far it lies from the baseline's, by a paired bootstrap over users; and
+how much worse the first metric of each gets where one of its inputs is shuffled.
 
     python jobs/judge_labels.py ds=2017-12-28 promote.holdout_days=28 task=churn report=var/tasks
 """
@@ -20,6 +21,7 @@ TEST = "test"
 
 
 def judge_labels(conf: Config) -> dict[str, Any]:
+    from models.importance import importances
     from models.judging_labels import exported, said_of
     from models.label_metrics import compared
 
@@ -33,18 +35,23 @@ def judge_labels(conf: Config) -> dict[str, Any]:
         raise InputError(
             f"no baseline of {conf.task.name} is registered for {set_id}: train model={NAIVE} first"
         )
-    said = {
-        model: said_of(exported(registry.saved_model_path(version)), examples, TEST)
+    say = {
+        model: exported(registry.saved_model_path(version))
         for model, version in sorted(
             versions.items(), key=lambda each: each[0] != NAIVE
         )  # the baseline first
     }
+    said = {model: said_of(each, examples, TEST) for model, each in say.items()}
     _, labels, weights = said[NAIVE]
     values = {model: each[0] for model, each in said.items()}
-    limits = conf.promote
+    limits, first, repeats = conf.promote, conf.task.label.metrics[0], conf.explained.permutations
     found = compared(
         conf.task.label.metrics, labels, weights, values, limits.resamples, limits.confidence, limits.seed
     )
+    worth = {
+        model: importances(each, examples, TEST, first, repeats, limits.seed) if repeats else {}
+        for model, each in say.items()
+    }
     told = {
         "task": conf.task.name,
         "set_id": set_id,
@@ -63,14 +70,24 @@ def judge_labels(conf: Config) -> dict[str, Any]:
             }
             for model, of_model in found.items()
         },
+        "importance": {
+            "metric": first,
+            "permutations": repeats,
+            "models": {m: {name: x._asdict() for name, x in each.items()} for m, each in worth.items()},
+        },
     }
     path = Path(conf.report) / f"{conf.task.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(told, indent=1) + "\n")
-    first = conf.task.label.metrics[0]
-    return {"task": conf.task.name, "users": len(labels), "file": str(path)} | {
-        f"{model}.{first}": round(of_model[first]["value"].mean, 4) for model, of_model in found.items()
-    }
+    return (
+        {"task": conf.task.name, "users": len(labels), "file": str(path)}
+        | {f"{model}.{first}": round(of_model[first]["value"].mean, 4) for model, of_model in found.items()}
+        | {
+            f"{model}.worth": ", ".join(f"{name} {each.mean:+.4f}" for name, each in of_model.items())
+            for model, of_model in worth.items()
+            if of_model
+        }
+    )
 
 
 def newest_by_model(versions: list[Version]) -> dict[str, Version]:

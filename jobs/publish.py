@@ -83,7 +83,7 @@ def night_of(conf: Config, lake: Lake, registry: Registry) -> Night:
         )
     said.pop("rows")
     own = (f.col("ds") == f.lit(conf.ds).cast("date")) & (f.col("task") == conf.task.name)
-    rows = settled(lake.read(PREDICTIONS).where(own))
+    rows = settled(lake.read(PREDICTIONS).where(own).drop("explained"))
     name, number = rows.select("model", "model_version").first()  # type: ignore[misc]
     uri = registry.client.get_model_version_download_uri(conf.task.name, str(number)).rstrip("/")
     sequences = (

@@ -9,7 +9,7 @@ Reads every table and the registry; writes `report.html`, `facts.json` (what the
 import json
 import os
 import platform
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from pyspark.sql import functions as f
 
 from conf.schema import Config
 from features.events import EVENTS
-from features.examples import rows_table
+from features.examples import end_of, rows_table
 from features.ingested_files import INGESTED_FILES
 from features.items import ITEMS
 from features.lake import Lake
@@ -28,7 +28,7 @@ from features.quality import QUALITY
 from features.quarantine import QUARANTINE
 from features.sequences import SEQUENCES
 from features.sessions import SESSIONS
-from features.summaries import binned, gaps, predictions_in_words, recent_baskets
+from features.summaries import binned, explained_in_words, gaps, predictions_in_words, recent_baskets
 from features.table import Table
 from features.users import USERS
 from jobs.job import reader, run
@@ -187,18 +187,23 @@ def metrics(conf: Config, lake: Lake) -> list[dict[str, Any]]:
 
 
 def users(conf: Config, lake: Lake) -> list[dict[str, Any]]:
-    """A few users with a long history, picked by a hash: their newest baskets beside tonight's predictions."""
+    """A few users with a long history, picked by a hash: their newest baskets beside tonight's predictions.
+
+    First come those of whom it is told where their predictions came from.
+    """
     tonight = lake.read(PREDICTIONS).where((f.col("ds") == conf.ds) & (f.col("task") == conf.task.name))
     loyal = (
         lake.read(USERS)
         .where("session_count >= 20")
-        .join(tonight, f.col("entity") == f.col("user_id"), "left_semi")
+        .join(tonight.select("entity", "explained"), f.col("entity") == f.col("user_id"))
+        .orderBy(f.col("explained").isNull(), f.xxhash64("user_id"))
     )
-    picked = [row.user_id for row in loyal.orderBy(f.xxhash64("user_id")).limit(USERS_SHOWN).collect()]
+    picked = [row.user_id for row in loyal.limit(USERS_SHOWN).collect()]
     items = lake.read(ITEMS)
     baskets = recent_baskets(lake.read(SESSIONS), items, picked, BASKETS_SHOWN).collect()
     of_picked = tonight.where(f.col("entity").isin(picked) & f.col("ids").isNotNull())
     told = predictions_in_words(of_picked, items, lake.read(SEQUENCES)).collect()
+    came_from = explained_in_words(of_picked, items).collect()
     model = of_picked.select("model", "model_version").first()
     return [
         {
@@ -222,6 +227,17 @@ def users(conf: Config, lake: Lake) -> list[dict[str, Any]]:
                     "bought_before": row.bought_before,
                 }
                 for row in told
+                if row.entity == user
+            ],
+            "explained": [
+                {
+                    "date": (end_of(conf.ds) - timedelta(days=row.age)).date().isoformat(),
+                    "item_id": row.item_id,
+                    "words": row.title,
+                    "attribution": row.attribution,
+                    "change": row.change,
+                }
+                for row in came_from
                 if row.entity == user
             ],
             "model": f"{model.model} v{model.model_version}" if model else "",

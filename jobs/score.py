@@ -4,12 +4,14 @@ Reads `sequences` as of `ds` (the table for the newest night, the function of th
 and `rules`, replaces the partition `ds`, `task` of `predictions`. Not shown is what `score.exclude` says, and what a rule
 blocks; who has no history gets what is best for everyone, and `reason` says so. A task with labels reads `sessions` beside,
 for the features of users as of the end of `ds`. Without a champion there is nothing to score with, and it says so. Nothing
-is scored after a check (jobs/quality.py) that found what must not be.
+is scored after a check (jobs/quality.py) that found what must not be. With `explain=true` it is also said of
+`explained.users` users which past events their prediction came from (docs/explanations.md).
 
     spark-submit jobs/score.py ds=2017-12-28 task=next_item 'score.exclude=[out_of_stock]'
-    spark-submit jobs/score.py ds=2017-12-28 task=churn
+    spark-submit jobs/score.py ds=2017-12-28 task=churn explain=true
 """
 
+from collections.abc import Callable
 from datetime import date
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,7 +26,14 @@ from features.examples import end_of
 from features.items import ITEMS
 from features.lake import Lake
 from features.leases import scoring
-from features.predictions import NEXT_SESSION, PREDICTIONS, of_answers, task_of, to_predictions
+from features.predictions import (
+    NEXT_SESSION,
+    PREDICTIONS,
+    named_events,
+    of_answers,
+    task_of,
+    to_predictions,
+)
 from features.quality import QUALITY
 from features.questions import active_sequences
 from features.rules import RULES, shown
@@ -35,6 +44,7 @@ from jobs.labelled import as_trained, ask, inputs_of, seen_as_of, spec_of_set
 from jobs.ledger import settle_at_start
 from jobs.people import has_logins_since, sessions_as_of
 from jobs.trust import trusted
+from models.explaining import EXPLAINED_SCHEMA, explained_answers, explained_lists
 from models.label_scoring import ANSWERS_SCHEMA, answers
 from models.registry import CHAMPION, Version, connect
 from models.scoring import TOP_K_SCHEMA, top_k
@@ -53,12 +63,14 @@ def score(conf: Config, lake: Lake, alias: str = CHAMPION) -> dict[str, Any]:
         }
     sequences, version = sequences_as_of(conf, lake)
     scored_by = answered if conf.task.label else ranked
-    users, scored, target, versions = scored_by(
+    users, scored, target, versions, told = scored_by(
         conf, lake, sequences, champion, registry.saved_model_path(champion)
     )
     name, number = champion.tags["model"], champion.version
+    if told is not None:
+        scored = scored.join(named_events(told, lake.read(ITEMS)), "user_id", "left")
     rows = settled(to_predictions(scored, conf.ds, task, name, number, version, target))
-    counts = check_conserved(users, rows)
+    counts = check_conserved(users, rows) | ({} if told is None else agreement_of(told))
     facts = {
         "job": "score" if alias == CHAMPION else "shadow",
         "ds": conf.ds,
@@ -74,12 +86,13 @@ def score(conf: Config, lake: Lake, alias: str = CHAMPION) -> dict[str, Any]:
 
 
 class Scored(NamedTuple):
-    """Users, what a model says of each, for which target, and by which versions of tables."""
+    """Users, what a model says of each, for which target, and by which versions of tables; and what is explained of it."""
 
     users: DataFrame
     rows: DataFrame
     target: str
     versions: dict[str, Any]
+    told: DataFrame | None  # EXPLAINED_SCHEMA; none: it is not asked for
 
 
 def ranked(conf: Config, lake: Lake, sequences: DataFrame, champion: Version, path: str) -> Scored:
@@ -88,8 +101,9 @@ def ranked(conf: Config, lake: Lake, sequences: DataFrame, champion: Version, pa
     users = settled(as_model_input(sequences, conf.task.event_types, end_of(conf.ds), bought))
     shelf, versions = shelf_as_of(conf, lake)
     answer = partial(top_k, model_path=path, k=conf.task.k, shelf=shelf)
-    told = versions | {"exclude": list(conf.score.exclude)}
-    return Scored(users, users.mapInArrow(answer, TOP_K_SCHEMA), NEXT_SESSION, told)
+    told = explained(conf, users, partial(explained_lists, model_path=path, shelf=shelf))
+    facts = versions | {"exclude": list(conf.score.exclude)}
+    return Scored(users, users.mapInArrow(answer, TOP_K_SCHEMA), NEXT_SESSION, facts, told)
 
 
 def answered(conf: Config, lake: Lake, sequences: DataFrame, champion: Version, path: str) -> Scored:
@@ -101,9 +115,31 @@ def answered(conf: Config, lake: Lake, sequences: DataFrame, champion: Version, 
     asked = ask(conf, "", as_of, seen_as_of(conf, lake, as_of))
     inputs = inputs_of(conf, spec, asked, users)
     found = settled(inputs.mapInArrow(partial(answers, models={conf.task.name: path}), ANSWERS_SCHEMA))
+    told = explained(conf, inputs, partial(explained_answers, model_path=path))
     asked.unpersist()
     horizon = f"{spec['label']['horizon_days']}_days"
-    return Scored(users, of_answers(found, spec["label"]["names"]), horizon, versions)
+    return Scored(users, of_answers(found, spec["label"]["names"]), horizon, versions, told)
+
+
+def explained(conf: Config, inputs: DataFrame, explain: Callable[..., Any]) -> DataFrame | None:
+    """What `explain` says of some of the users with a history, where that is asked for."""
+    if not conf.explain:
+        return None
+    settings, order = conf.explained, (f.xxhash64("user_id"), "user_id")
+    few = inputs.where(f.size("items") > 0).orderBy(*order).limit(settings.users)
+    spread = few.repartition(conf.spark.shuffle_partitions, "user_id")
+    how = partial(explain, events=settings.events, steps=settings.steps)
+    return settled(spread.mapInArrow(how, EXPLAINED_SCHEMA))
+
+
+def agreement_of(told: DataFrame) -> dict[str, Any]:
+    """How many are explained, how far both ways agree, and the most that attributions do not add up to."""
+    row = told.agg(
+        f.count("*").alias("n"), f.avg("agreement").alias("mean"), f.max("gap").alias("gap")
+    ).first()
+    assert row is not None
+    found = {"explained": row.n, "explained_agreement": row["mean"], "explained_gap": row.gap}
+    return {name: round(each, 4) if isinstance(each, float) else each for name, each in found.items()}
 
 
 def own_partition(conf: Config) -> list[str]:

@@ -7,15 +7,19 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from models.integrated_gradients import integrated_gradients
+
 PADDING, UNKNOWN, FIRST_ITEM = 0, 1, 3
 
 ITEMS = tf.TensorSpec([None, None], tf.int32, "items")
 ITEM_IDS = tf.TensorSpec([None, None], tf.string, "item_ids")
 SESSIONS = tf.TensorSpec([None, None], tf.int32, "sessions")
 AGES = tf.TensorSpec([None, None], tf.float32, "ages")
+TARGET = tf.TensorSpec([None], tf.int32, "target")
+STEPS = tf.TensorSpec([], tf.int32, "steps")
 
 SIGNATURES = ("by_id", "by_index", "scores")
-QUERIES = "queries"  # one more of a VectorRanker
+OF_VECTORS = ("queries", "explain")  # further ones of a VectorRanker
 
 
 class Ranker(Protocol):
@@ -42,8 +46,13 @@ class VectorRanker(Ranker, Protocol):
     item_bias: tf.Variable  # (vocabulary_size,) float32
     is_known: tf.Tensor
 
-    def query(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
-        """(batch, length) int32, int32, float32 -> (batch, width) float32."""
+    def query(
+        self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, presence: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """(batch, length) int32, int32, float32 -> (batch, width) float32.
+
+        presence  (batch, length) float32: what the vector of each event is multiplied by; none: 1
+        """
 
     def read_by_category(self, category_of: np.ndarray, categories: int) -> None:
         """From now on the item -1 - c reads as the mean vector of the category c, and so do its items that are not known.
@@ -70,6 +79,8 @@ def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> No
     `scores`    items, sessions, ages -> scores float32 (batch, vocabulary_size)
     Of a `VectorRanker` also
     `queries`   items, sessions, ages -> queries float32 (batch, width)
+    `explain`   items, sessions, ages, target int32 (batch,): an item each, steps int32 () -> attributions float32
+                (batch, length) of its score, score, baseline float32 (batch,): see `integrated_gradients`
     and the attributes `item_vectors`, `item_bias`, `is_known` and `categories`, string (categories,): those of the
     vocabulary's column `category`, if it has one. The item -1 - c is any of the category c.
     An id or an index outside the vocabulary reads as unknown. Among equal scores the lower index comes
@@ -93,7 +104,7 @@ def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> No
     model = _with_signatures(ranker, indices, ids, categories, k)
     signatures = {
         name: getattr(model, name).get_concrete_function()
-        for name in (*SIGNATURES, QUERIES)
+        for name in (*SIGNATURES, *OF_VECTORS)
         if hasattr(model, name)
     }
     model.weights = [variable for signature in signatures.values() for variable in signature.graph.variables]
@@ -214,5 +225,18 @@ def _with_signatures(
         def queries(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"queries": query(read(items), sessions, ages)}
 
-        module.queries = queries
+        def of_target(
+            items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, target: tf.Tensor, presence: tf.Tensor
+        ) -> tf.Tensor:
+            place = tf.where(tf.gather(module.is_known, target), target, UNKNOWN)
+            vectors, bias = (tf.gather(x, place) for x in (module.item_vectors, module.item_bias))
+            return tf.reduce_sum(query(items, sessions, ages, presence) * vectors, axis=1) + bias  # (batch,)
+
+        @tf.function(input_signature=[ITEMS, SESSIONS, AGES, TARGET, STEPS])
+        def explain(
+            items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, target: tf.Tensor, steps: tf.Tensor
+        ) -> dict[str, tf.Tensor]:
+            return integrated_gradients(of_target, (read(items), sessions, ages, target), steps)._asdict()
+
+        module.queries, module.explain = queries, explain
     return module

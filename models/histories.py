@@ -1,6 +1,6 @@
 """Histories of users as Arrow batches have them: which can be scored, and how they become what a model takes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -86,3 +86,23 @@ def padded(lists: pa.ListArray, length: int, dtype: type) -> np.ndarray:
     matrix: np.ndarray = np.zeros((len(lists), length), dtype)
     matrix[np.arange(length) < lengths_of(lists)[:, None]] = lists.flatten().to_numpy(zero_copy_only=False)
     return matrix
+
+
+def together(users: Sequence[Mapping[str, np.ndarray]], sizes: Sequence[int]) -> dict[str, np.ndarray]:
+    """Some users' histories as one batch: filled up with rows of zeros to a size, and with columns to a power of two.
+
+    users  `items`, `sessions`, `ages`, (events,) each, and maybe `excluded`, (any,) int32
+    """
+    size = next(each for each in sizes if each >= len(users))
+    batch = {}
+    for name, dtype in (SEQUENCE | {"excluded": np.int32}).items():
+        if name not in users[0]:
+            continue
+        length = max(len(user[name]) for user in users)
+        if name != "excluded":
+            length = max(SHORTEST, 1 << (length - 1).bit_length()) if length else SHORTEST
+        matrix: np.ndarray = np.zeros((size, length), dtype)
+        for row, user in zip(matrix, users, strict=False):
+            row[: len(user[name])] = user[name]
+        batch[name] = matrix
+    return batch

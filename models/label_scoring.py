@@ -60,7 +60,7 @@ def _answers(batch: pa.RecordBatch, name: str, model: Any, max_bytes: int) -> pa
     reasons = [NOT_ASKED if reason == NO_HISTORY else reason for reason in unusable(batch)]
     numbers = {column: batch.column(column).to_pylist() for column in INPUTS}
     for place, reason in enumerate(reasons):
-        if reason is None and not all(_is_told(values[place]) for values in numbers.values()):
+        if reason is None and not all(is_told(values[place]) for values in numbers.values()):
             reasons[place] = NO_INPUTS
     found: dict[str, list[Any]] = {column: [None] * len(batch) for column in (*NUMBERS, "seconds")}
     for rows in chunks(batch, reasons, 0, max_bytes):
@@ -91,5 +91,5 @@ def _said(model: Any, rows: Rows, numbers: Mapping[str, list[list[float]]]) -> d
     return {name: each.numpy() for name, each in model.signatures["by_index"](**tensors).items()}
 
 
-def _is_told(values: list[float] | None) -> bool:
+def is_told(values: list[float] | None) -> bool:
     return values is not None and None not in values and bool(np.isfinite(values).all())

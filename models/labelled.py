@@ -93,21 +93,39 @@ class LabelledModel(tf.Module):
         return Loss(tf.reduce_sum(losses * weights), tf.reduce_sum(weights))
 
     def outputs(
-        self, items: tf.Tensor, sessions: tf.Tensor, features: tf.Tensor, noise: Noise | None
+        self,
+        items: tf.Tensor,
+        sessions: tf.Tensor,
+        features: tf.Tensor,
+        noise: Noise | None,
+        presence: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """(batch, any length) int32 x 2, (batch, features) -> (batch, the head's outputs)."""
-        items, sessions, _ = last_events(items, sessions, tf.zeros_like(items, tf.float32), self.length)
+        """(batch, any length) int32 x 2, (batch, features) -> (batch, the head's outputs).
+
+        presence  (batch, any length) float32: what the vector of each event is multiplied by; none: 1
+        """
+        presence = tf.ones_like(items, tf.float32) if presence is None else presence
+        items, sessions, presence = last_events(items, sessions, presence, self.length)
         events = number_positions(self.vectors.read(items), sessions, self.positions)
-        baskets = basket_means(self.vectors(events.items), events.positions, self.positions)
+        vectors = self.vectors(events.items) * presence[:, :, None]  # (batch, length, width)
+        baskets = basket_means(vectors, events.positions, self.positions)
         states = self.encoder(baskets, filled(events.count, self.positions), noise=noise)
         state = tf.gather(states, tf.maximum(events.count - 1, 0), batch_dims=1)  # (batch, width)
         return self.last(tf.concat([state, self.tower(features, noise)], axis=1))
 
     def predict(
-        self, items: tf.Tensor, sessions: tf.Tensor, features: tf.Tensor, naive: tf.Tensor
+        self,
+        items: tf.Tensor,
+        sessions: tf.Tensor,
+        features: tf.Tensor,
+        naive: tf.Tensor,
+        presence: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
-        """What the head predicts, calibrated where a calibration was fitted. What a baseline knows does not matter."""
-        outputs = self.outputs(items, sessions, features, None)
+        """What the head predicts, calibrated where a calibration was fitted. What a baseline knows does not matter.
+
+        presence  as in `outputs`
+        """
+        outputs = self.outputs(items, sessions, features, None, presence)
         if self.calibration is None:
             return self.head.predict(outputs)
         return {"value": self.calibration(outputs)}

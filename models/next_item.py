@@ -114,18 +114,28 @@ class NextItemModel(tf.Module):
         whose = tf.where(inside & (events.positions >= 0), whose, 0)
         return self.repeat.scores(scores, hidden, events._replace(items=whose), ages)
 
-    def query(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
-        """What item vectors are multiplied with: (batch, any length) x 3 -> (batch, width)."""
-        return self.head.asking(self._encoded(items, sessions, ages)[1])
+    def query(
+        self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, presence: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """What item vectors are multiplied with: (batch, any length) x 3 -> (batch, width).
+
+        presence  (batch, any length) float32: what the vector of each event is multiplied by; none: 1
+        """
+        return self.head.asking(self._encoded(items, sessions, ages, presence)[1])
 
     def _encoded(
-        self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor
+        self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, presence: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor, Events]:
         """The encoder's output, (batch, positions, width), its last, (batch, width), and the events as they were read."""
+        if presence is not None:
+            *_, presence = last_events(items, sessions, presence, self.length)
         items, sessions, ages = last_events(items, sessions, ages, self.length)
         events = number_positions(self.vectors.read(items), sessions, self.context)
         positions, count = self.positions if self.is_masked else self.context, events.count
-        baskets, aged = self._baskets(self.vectors(events.items), events, positions, ages)
+        vectors = self.vectors(events.items)  # (batch, length, width)
+        if presence is not None:
+            vectors *= presence[:, :, None]
+        baskets, aged = self._baskets(vectors, events, positions, ages)
         if self.is_masked:
             next_one = tf.one_hot(count, positions, True, False, dtype=tf.bool)
             baskets = tf.where(next_one[:, :, None], self.vectors(tf.constant(MASK)), baskets)

@@ -57,6 +57,7 @@ class Model(NamedTuple):
     bias: np.ndarray  # (size,) float32; -inf: never recommended. Zeros where there are no vectors
     ids: np.ndarray  # (size,) str: index -> id; "": an index of no item
     categories: dict[str, int]  # category -> the index, below 0, that reads as the mean of its items
+    explain: Callable[..., dict[str, np.ndarray]] | None = None  # the signature of this name, if it has one
 
 
 class Scorer(NamedTuple):
@@ -83,7 +84,7 @@ def best_items(
     A user whose scores are not numbers has NaN for all of them.
     """
     model, excluded = scorer.model, inputs.get("excluded")
-    histories = {name: inputs[name] for name in SEQUENCE} | {"items": _read(scorer.reads_as, inputs["items"])}
+    histories = {name: inputs[name] for name in SEQUENCE} | {"items": read(scorer.reads_as, inputs["items"])}
     if model.queries is not None:
         queries = model.queries(histories)  # (users, width)
         is_number = np.isfinite(queries).all(axis=1)
@@ -104,7 +105,7 @@ def scores_of(scorer: Scorer, inputs: dict[str, np.ndarray], indices: np.ndarray
     inputs as there; indices (items,) int
     """
     model = scorer.model
-    histories = {name: inputs[name] for name in SEQUENCE} | {"items": _read(scorer.reads_as, inputs["items"])}
+    histories = {name: inputs[name] for name in SEQUENCE} | {"items": read(scorer.reads_as, inputs["items"])}
     if model.queries is None:
         return model.scores(histories)[:, indices] + scorer.bias[indices]
     assert model.vectors is not None, "a model with queries has vectors"
@@ -127,7 +128,7 @@ def on_shelf(model: Model, shelf: Shelf) -> Scorer:
     return Scorer(model, bias, reads_as)
 
 
-def _read(reads_as: np.ndarray, items: np.ndarray) -> np.ndarray:
+def read(reads_as: np.ndarray, items: np.ndarray) -> np.ndarray:
     """What a model is given for item indices, of the same shape, int32."""
     inside = (items >= 0) & (items < len(reads_as))
     return np.where(inside, reads_as[np.where(inside, items, UNKNOWN)], np.int32(UNKNOWN))
@@ -272,6 +273,10 @@ def load(path: str, threads: int = 1) -> Model:
 
         return run
 
+    def explain(**inputs: np.ndarray) -> dict[str, np.ndarray]:
+        tensors = {name: tf.constant(values) for name, values in inputs.items()}
+        return {name: each.numpy() for name, each in model.signatures["explain"](**tensors).items()}
+
     ids = np.array([item_id.decode() for item_id in model.item_ids.numpy()], object)
     if "queries" not in model.signatures:
         return Model(call("scores"), None, None, np.zeros(len(ids), np.float32), ids, {})
@@ -284,4 +289,7 @@ def load(path: str, threads: int = 1) -> Model:
             f"the model in {path} is broken: not all of its item vectors are numbers, train it anew"
         )
     categories = {name.decode(): -1 - place for place, name in enumerate(model.categories.numpy())}
-    return Model(call("scores"), call("queries"), vectors, bias, ids, categories)
+    can_explain = "explain" in model.signatures  # those of an earlier release cannot
+    return Model(
+        call("scores"), call("queries"), vectors, bias, ids, categories, explain if can_explain else None
+    )

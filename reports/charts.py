@@ -1,6 +1,7 @@
 """The charts of a page: columns, lines, dots with whiskers. Colours are the style sheet's, light or dark."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from itertools import pairwise
 from typing import Any
 
@@ -8,7 +9,8 @@ from markupsafe import Markup
 
 from reports.facts import number
 from reports.svg import drawing, line, tag, text, tick_labels, ticks
-from reports.words import count, decimals, metric_name, share
+from reports.words import count, decimals, metric_name, share, signed
+from reports.words import day as day_of
 
 WIDTH = 420.0
 LETTER = 7.0  # mean width of a character of the axis, in units of the drawing
@@ -73,6 +75,29 @@ def curve(
             parts.append(text(x, y - 11, decimals(value), "value strong", "middle"))
     parts += [text(0, 12, name, "name left"), text((left + right) / 2, floor + 38, "epoch", "name", "middle")]
     return drawing(WIDTH, height, f"{name} by epoch", parts)
+
+
+def timeline(days: Sequence[tuple[date, float]]) -> Markup:
+    """A bar a day at its place in time, oldest first: above the line what adds, below it what takes away."""
+    width, height, top, floor = 2 * WIDTH, 150.0, 8.0, 122.0
+    places = [day.toordinal() for day, _ in days]
+    first, span = min(places), max(1, max(places) - min(places))
+    most = max(0.0, *(value for _, value in days))
+    least = min(0.0, *(value for _, value in days))
+    unit = (floor - top) / ((most - least) or 1)
+    zero, wide = top + unit * most, min(10.0, max(2.0, 0.7 * width / (span + 1)))
+    parts = [line(0, zero, width, zero, "axis")]
+    for (day, value), place in zip(days, places, strict=True):
+        x, tall = (width - wide) * (place - first) / span, unit * abs(value)
+        kind = "bar" if value >= 0 else "bar less"
+        bar = tag(
+            "rect", x=x, y=zero - tall if value >= 0 else zero, width=wide, height=tall, rx=1, class_=kind
+        )
+        parts.append(tag("g", bar, tag("title", f"{day_of(day.isoformat())}: {signed(value)}")))
+    parts.append(text(0, height - 8, day_of(days[0][0].isoformat()), "tick"))
+    if len(days) > 1:
+        parts.append(text(width, height - 8, day_of(days[-1][0].isoformat()), "tick", "end"))
+    return drawing(width, height, "What each day's events add to the score", parts)
 
 
 def whiskers(models: Sequence[Mapping[str, Any]], metric: str) -> Markup:

@@ -152,12 +152,23 @@ class Prediction(TypedDict, total=False):
     bought_before: bool
 
 
+class Cause(TypedDict, total=False):
+    """A past event, and what the first prediction's score has of it."""
+
+    date: str  # of its session
+    item_id: str
+    words: str
+    attribution: float  # by integrated gradients; none: the model looks at no vectors
+    change: float  # what the score loses without it; none: it was not left out
+
+
 class User(TypedDict, total=False):
-    """One user's recent baskets (newest first) beside what is predicted to follow."""
+    """One user's recent baskets (newest first) beside what is predicted to follow, and where the first of that came from."""
 
     user_id: str
     baskets: list[Basket]
     predictions: list[Prediction]
+    explained: list[Cause]  # oldest first; empty: not asked for
     model: str
 
 

@@ -8,6 +8,7 @@ from jinja2 import ChainableUndefined, Environment, PackageLoader
 from markupsafe import Markup
 
 from reports import charts, words
+from reports.causes import causes
 from reports.facts import at, number, rows
 from reports.flow import UPRIGHT, WIDE, flow
 from reports.svg import ticks
@@ -201,7 +202,8 @@ def user(row: Mapping[str, Any]) -> dict[str, Any]:
     predictions = rows(row, "predictions")
     again = sum(bool(prediction.get("bought_before")) for prediction in predictions)
     name = words.short(str(row.get("user_id", "")))
-    return {**row, "name": name, "baskets": baskets, "predictions": predictions, "again": again}
+    found = {"name": name, "baskets": baskets, "predictions": predictions, "again": again}
+    return {**row, **found, "causes": causes(rows(row, "explained"))}
 
 
 def quality(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -72,13 +72,13 @@ def duration(seconds: Any) -> str:
 
 def day(text: Any) -> str:
     """2017-12-01T00:00:00Z as "1 Dec 2017"; what is no date as it came."""
-    moment = _parsed(text)
+    moment = parsed(text)
     return f"{moment.day} {moment:%b %Y}" if moment else str(text or NOTHING)
 
 
 def minute(text: Any) -> str:
     """2017-12-01T10:30:00Z as "1 Dec 2017, 10:30"; what is no time as it came."""
-    moment = _parsed(text)
+    moment = parsed(text)
     return f"{day(text)}, {moment:%H:%M}" if moment else str(text or NOTHING)
 
 
@@ -131,7 +131,8 @@ def _said(standing: str, name: str, what: str, metric: str) -> dict[str, str]:
     return {"standing": standing, "name": name, "what": what, "metric": metric}
 
 
-def _parsed(text: Any) -> datetime | None:
+def parsed(text: Any) -> datetime | None:
+    """The moment that a text in ISO 8601 says, if it says one."""
     try:
         return datetime.fromisoformat(str(text))
     except ValueError:

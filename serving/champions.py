@@ -7,17 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from conf.schema import Task
-from models.histories import NO_HISTORY, SHORTEST
+from models.attributions import Inputs
+from models.histories import NO_HISTORY, together
 from models.scoring import Scorer, best_items, scores_of
-
-Inputs = dict[str, np.ndarray]
-"""Of one user `items`, `sessions`, `ages`, (shown,) each, and `excluded`, (any,) int32: see `models.scoring.best_items`."""
 
 
 class Asked(NamedTuple):
     """A user's history and how many items are wanted."""
 
-    inputs: Inputs
+    inputs: Inputs  # with `excluded`, (any,) int32: see `models.scoring.best_items`
     k: int
 
 
@@ -81,26 +79,6 @@ def nobody() -> Inputs:
         "ages": np.zeros(0, np.float32),
         "excluded": np.zeros(0, np.int32),
     }
-
-
-def together(users: Sequence[Inputs], sizes: Sequence[int]) -> Inputs:
-    """Some users' inputs as one batch: filled up with rows of zeros to a size, and with columns to a power of two."""
-    size = next(each for each in sizes if each >= len(users))
-    batch = {}
-    for name, dtype in (
-        ("items", np.int32),
-        ("sessions", np.int32),
-        ("ages", np.float32),
-        ("excluded", np.int32),
-    ):
-        length = max(len(user[name]) for user in users)
-        if name != "excluded":
-            length = max(SHORTEST, 1 << (length - 1).bit_length()) if length else SHORTEST
-        matrix: np.ndarray = np.zeros((size, length), dtype)
-        for row, user in zip(matrix, users, strict=False):
-            row[: len(user[name])] = user[name]
-        batch[name] = matrix
-    return batch
 
 
 def batch_sizes(largest: int) -> tuple[int, ...]:

@@ -4,14 +4,16 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from features.keyed_ids import Keys, keyed_id
+from models.attributions import Inputs, leave_one_out
 from serving import wire
 from serving.batcher import Batcher
-from serving.champions import Asked, Champion, Inputs
+from serving.champions import Asked, Champion
 from serving.guard import Refused
 from serving.histories import EMPTY, Event, History, continued, model_input
 from serving.metrics import Metrics
@@ -120,15 +122,14 @@ class Service:
         inputs, places = self._inputs(champion, whom)
         indices = self._indices(champion, doubt, inputs)
         first = max(0, len(places) - self.rules.explained)
-        left_out = [inputs] + [without(inputs, place) for place in range(first, len(places))]
-        scores = champion.scores_of(left_out, np.array(indices, np.int64))  # (1 + events, items)
-        changes = scores[0] - scores[1:]
+        scored = partial(champion.scores_of, indices=np.array(indices, np.int64))
+        scores, changes = leave_one_out(scored, inputs, first)  # (items,), (events, items)
         ids = champion.scorer.model.ids
         return Explanation(
             task=champion.task.name,
             events=self._past(champion, whom.history, places[first:]),
             items=[
-                Explained(item_id=ids[index], score=float(scores[0, n]), changes=changes[:, n].tolist())
+                Explained(item_id=ids[index], score=float(scores[n]), changes=changes[:, n].tolist())
                 for n, index in enumerate(indices)
             ],
             model=champion.name,
@@ -287,8 +288,3 @@ class Service:
             )
             for place in map(int, places)
         ]
-
-
-def without(inputs: Inputs, place: int) -> Inputs:
-    """A user's inputs without one event. What was bought stays excluded: the question is about the score alone."""
-    return inputs | {name: np.delete(inputs[name], place) for name in ("items", "sessions", "ages")}

@@ -106,7 +106,7 @@ def season(spark, tmp_path_factory):
     promoted, again = promote(conf, lake), promote(conf, lake)
     champion = registry.by_alias("churn", CHAMPION)
     past = replace(conf, ds=EARLIER)
-    scored = score(past, lake)
+    scored = score(replace(past, explain=True), lake)
     rows = rows_of(lake.read(PREDICTIONS).drop("ds", "task"))
     lake.update(SEQUENCES, "user_id = 'user 3'", {"sessions": "array(1, 2, 3)"}, lake.facts(SEQUENCES))
     tonight = score(replace(conf, ds=LATER), lake)
@@ -186,6 +186,20 @@ def test_a_night_s_answers_are_those_of_the_model_to_the_example_rows_of_its_end
     assert (one["target"], one["ids"], one["low"], one["reason"]) == ("7_days", None, None, None)
     assert (one["model"], one["model_version"]) == ("gru", season.champion.version)
     assert (season.scored["users"], season.scored["predictions"]) == (USERS, USERS)
+
+
+def test_answers_are_explained_by_the_purchases_before_them(season):
+    names = season.lake.read(PREDICTIONS).drop("ds", "task").columns
+    found = {row["entity"]: row for row in (dict(zip(names, row, strict=True)) for row in season.rows)}
+    assert season.scored["explained"] == USERS and season.scored["explained_gap"] < 0.02
+    for user in range(USERS):
+        days = [day for day in days_of(user) if bought_at(user, day) < MOMENT]
+        events = found[f"user {user}"]["explained"]
+        assert [each.item_id for each in events] == ["milk" if d.day % 2 else f"tea {user}" for d in days]
+        assert events[-1].age == pytest.approx(days_away(user), abs=1e-3)
+        kept = [each.attribution != 0 for each in events]
+        assert not any(kept[:-4]) and all(kept[-4:]), "the model looks at four sessions"
+        assert all(each.change is not None for each in events)
 
 
 def test_before_there_is_a_champion_nothing_is_scored(season):

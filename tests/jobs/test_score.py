@@ -123,8 +123,34 @@ def shopped(spark, tmp_path_factory, postgresql):  # noqa: F811
     columns = ("entity", "ids", "scores", "reason")
     rows = {row[0]: row[1:] for row in rows_of(lake.read(PREDICTIONS), *columns)}
     similar = similar_items(conf, lake)
+    told = explain(conf, lake)
     published = publish(conf, lake)
     return SimpleNamespace(**locals())
+
+
+def explain(conf, lake):
+    """The night again, with where three users' predictions came from: what is said, and by user."""
+    of_three = replace(conf, explain=True, explained=replace(conf.explained, users=3, events=1))
+    said = score(of_three, lake)
+    rows = {row.entity: row for row in lake.read(PREDICTIONS).collect()}
+    score(conf, lake)
+    return said, rows
+
+
+def test_a_night_says_of_some_users_where_their_predictions_came_from(shopped):
+    """Of the first three by a hash who have a history: dan's row is broken, and cleo has none."""
+    said, rows = shopped.told
+    explained = {user: row.explained for user, row in rows.items() if row.explained is not None}
+    assert said["explained"] == len(explained) == 3
+    assert said["explained_gap"] < 0.01
+    for user, events in explained.items():
+        bought = BOUGHT[user]
+        assert [each.item_id for each in events] == bought, "oldest first, with what is newer than the model"
+        assert all(each.attribution is not None for each in events)
+        assert [each.change is not None for each in events] == [False] * (len(bought) - 1) + [True]
+        assert 0 < events[-1].age < 1
+        assert rows[user].ids == shopped.rows[user][0], "predictions are the same"
+    assert all(row.explained is None for row in shopped.lake.read(PREDICTIONS).collect()), "not asked for"
 
 
 def test_every_user_gets_a_row_and_what_became_of_them_is_counted(shopped):

@@ -96,6 +96,15 @@ def user(user_id: str, first: int) -> dict:
     return {
         "user_id": user_id,
         "model": "frequency_decay v3",
+        "explained": [
+            {
+                "date": f"2017-{1 + i // 2:02}-{9 + i:02}",
+                **items[i % 7],
+                "attribution": None,
+                "change": math.cos(i + first),
+            }
+            for i in range(18)
+        ],
         "baskets": [
             {"date": "2017-12-29", "items": items[:5]},
             {"date": "2017-12-22", "items": items[5:17]},

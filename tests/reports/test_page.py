@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from reports import render
+from reports.causes import causes
 from reports.flow import HAIR, UPRIGHT, WIDE, flow
 from reports.svg import ticks
 from tests.reports.sample_facts import FACTS
@@ -121,7 +122,7 @@ def test_every_drawing_is_well_formed_and_says_what_it_shows():
     told = [
         ElementTree.fromstring(drawing).get("aria-label") for drawing in drawings if "aria-label" in drawing
     ]
-    assert len(told) == 2 + 4 + 2 * len(FACTS["training"]) + 2 * len(FACTS["metrics"])
+    assert len(told) == 2 + 4 + 2 * len(FACTS["training"]) + 2 * len(FACTS["metrics"]) + len(FACTS["users"])
     assert all(told)
 
 
@@ -166,6 +167,41 @@ def test_predictions_say_which_are_new():
     }
     text = read({"users": [one]}).text["users"]
     assert "Next, best first Milk 2 new 1 of 2 were bought before." in re.sub(" +", " ", text)
+
+
+def event(date: str, words: str, attribution: float | None, change: float | None) -> dict:
+    return {"date": date, "words": words, "attribution": attribution, "change": change}
+
+
+def test_where_a_prediction_comes_from_is_a_bar_a_day_and_items_by_what_they_come_to():
+    events = [
+        event("2017-11-01", "Milk", 0.5, None),
+        event("2017-11-01", "Jam", -0.2, 0.3),
+        event("2017-12-01", "Milk", 0.25, 9.0),
+    ]
+    found = causes(events)
+    assert found["by"] == "by integrated gradients"
+    assert found["items"] == [("Milk", 0.75, 2, 100), ("Jam", -0.2, 1, pytest.approx(100 * 0.2 / 0.75))]
+    drawn = ElementTree.fromstring(found["timeline"])
+    bars = [bar for bar in drawn.iter("rect")]
+    assert [title.text for title in drawn.iter("title")] == ["1 Nov 2017: +0.300", "1 Dec 2017: +0.250"]
+    heights, places = ([float(bar.get(name, "")) for bar in bars] for name in ("height", "x"))
+    assert heights[1] / heights[0] == pytest.approx(0.25 / 0.3, abs=0.01)
+    assert places[0] == 0 < places[1]
+    text = read({"users": [{"user_id": "1", "explained": events}]}).text["users"]
+    assert "Milk 2 times" in re.sub(" +", " ", text)
+
+
+def test_a_model_without_vectors_is_told_by_what_is_lost_and_what_is_not_known_is_left_out():
+    events = [event("2017-11-01", "Milk", None, None), event("2017-11-02", "Jam", None, -1.0)]
+    found = causes(events)
+    assert found["by"] == "by what the score loses without each"
+    assert found["items"] == [("Jam", -1, 1, 100)]
+    assert [bar.get("class") for bar in ElementTree.fromstring(found["timeline"]).iter("rect")] == [
+        "bar less"
+    ]
+    assert causes([]) == causes([event("2017-11-01", "Milk", 0.0, None)]) == {}
+    assert "Where the first" not in render({"users": [{"user_id": "1", "explained": []}]})
 
 
 def test_a_long_basket_is_cut_and_says_so():
