@@ -251,8 +251,8 @@ def test_a_published_folder_says_what_it_holds_and_its_users_are_found_by_statis
 
 def current_of(dsn, what="predictions", columns="entity, ids"):
     with psycopg.connect(dsn) as connection:
-        found = connection.execute(f"select {columns} from footfall_current_{what} order by 1").fetchall()
-    return [tuple(row) for row in found]
+        found = connection.execute(f"select {columns} from footfall_current_{what}").fetchall()
+    return sorted((tuple(row) for row in found), key=lambda row: [str(each) for each in row[:2]])
 
 
 def test_a_published_database_shows_the_current_night(shopped):
