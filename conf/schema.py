@@ -284,9 +284,7 @@ class Guards:
 
     least_users: int = 200  # of a segment; smaller ones are not guarded
     segment_loss: float = 0.05  # share of the champion's mean that a segment may lose
-    gap_rise: float = (
-        0.02  # by which a segment's distance to the rest may grow; of amounts, in champion's errors
-    )
+    gap_rise: float = 0.02  # by which its distance to the rest may grow; of amounts a share of the error
     coverage_share: float = 0.5  # least of the items shown to somebody, against the champion's
     gini_rise: float = 0.1  # by which it may grow of how often items are shown: 0 alike, 1 one takes all
     tail_loss: float = 0.2  # share of what is shown that the long tail may lose
@@ -306,9 +304,7 @@ class Promote:
     confidence: float = 0.95  # of the intervals, and of a promotion
     margin: float = 0.02  # share of the champion's mean that a refresh of its own configuration may lose
     guards: Guards = field(default_factory=Guards)
-    groups: dict[str, str] = field(
-        default_factory=dict
-    )  # further groups of users: name -> SQL that gives `user_id`, `user_group` (docs/fairness.md)
+    groups: dict[str, str] = field(default_factory=dict)  # more groups of users, by SQL (docs/fairness.md)
     seed: int = 7  # of the bootstrap
     requested_by: str = "manual"  # who or what asks, for the ledger
 
