@@ -286,8 +286,10 @@ class Guards:
 
     least_users: int = 200  # of a segment; smaller ones are not guarded
     segment_loss: float = 0.05  # share of the champion's mean that a segment may lose
-    gap_rise: float = 0.02  # by which a segment's distance to everybody else may grow, in the metric's unit
+    gap_rise: float = 0.02  # by which its distance to the rest may grow; of amounts a share of the error
     coverage_share: float = 0.5  # least of the items shown to somebody, against the champion's
+    gini_rise: float = 0.1  # by which it may grow of how often items are shown: 0 alike, 1 one takes all
+    tail_loss: float = 0.2  # share of what is shown that the long tail may lose
     answered_share: float = 0.99  # of a task with labels: least of the users asked who are answered
     calibration_rise: float = 0.02  # of a binary one: most the calibration error may be above the champion's
     seconds_a_user: float = 0.05  # most that scoring may take on one core
@@ -304,6 +306,7 @@ class Promote:
     confidence: float = 0.95  # of the intervals, and of a promotion
     margin: float = 0.02  # share of the champion's mean that a refresh of its own configuration may lose
     guards: Guards = field(default_factory=Guards)
+    groups: dict[str, str] = field(default_factory=dict)  # more groups of users, by SQL (docs/fairness.md)
     seed: int = 7  # of the bootstrap
     requested_by: str = "manual"  # who or what asks, for the ledger
 

@@ -41,13 +41,21 @@ def views(
     until = as_of + timedelta(days=conf.task.label.horizon_days)
     now, end = f.lit(as_of).cast("timestamp"), f.lit(until).cast("timestamp")
     behind = sessions.where((f.col("end_ts") >= now) & (f.col("start_ts") < end))
-    before = sessions.where(f.col("start_ts") < now)
     within = (f.col("event_ts") >= now) & (f.col("event_ts") < end)
+    outcomes = happenings(behind, passive, items, conf.source).where(within)
+    return {"outcomes": outcomes} | past_views(sessions, passive, items, as_of, conf)
+
+
+def past_views(
+    sessions: DataFrame, passive: DataFrame, items: DataFrame, as_of: datetime, conf: Config
+) -> dict[str, DataFrame]:
+    """Those of them that know nothing of what came at the moment or after it."""
+    now = f.lit(as_of).cast("timestamp")
+    before = sessions.where(f.col("start_ts") < now)
     days_ago = (f.unix_micros(now) - f.unix_micros("event_ts")) / MICROS_A_DAY
     history = happenings(before, passive, items, conf.source).where(f.col("event_ts") < now)
     kept = f.filter("events", lambda event: event["event_ts"] < now)
     return {
-        "outcomes": happenings(behind, passive, items, conf.source).where(within),
         "history": history.withColumn("days_ago", days_ago),
         "sessions": before.select("user_id", "session_id", "start_ts", kept.alias("events")),
         "users": users(before, as_of, conf.features.user_buckets).drop("user_bucket"),
@@ -78,7 +86,7 @@ def labels(views: Mapping[str, DataFrame], label: Label) -> DataFrame:
     `label` is text where the head is of classes, else a double.
     """
     kind = "string" if label.head == "classes" else "double"
-    found = _selected(label.sql, "sql", "label", views)
+    found = _selected(label.sql, "task.label.sql", "label", views)
     weight = f.col("weight") if "weight" in found.columns else f.lit(1.0)
     return (
         found.select("user_id", "target", f.col("label").cast(kind), weight.cast("double").alias("weight"))
@@ -93,12 +101,21 @@ def naive(views: Mapping[str, DataFrame], label: Label) -> DataFrame | None:
         return None
     kind = "string" if label.head == "classes" else "double"
     before = {name: frame for name, frame in views.items() if name != "outcomes"}
-    found = _selected(label.naive, "naive", "naive", before)
+    found = _selected(label.naive, "task.label.naive", "naive", before)
     return found.select("user_id", "target", f.col("naive").cast(kind))
 
 
+def groups_of(views: Mapping[str, DataFrame], name: str, sql: str) -> DataFrame:
+    """In which group of `name` each user is: `user_id`, `user_group`, text; of several the first in the alphabet.
+
+    views  those of what was before
+    """
+    found = _selected(sql, f"promote.groups.{name}", "user_group", views)
+    return found.groupBy("user_id").agg(f.min(f.col("user_group").cast("string")).alias("user_group"))
+
+
 def _selected(sql: str, key: str, value: str, views: Mapping[str, DataFrame]) -> DataFrame:
-    """What a task's SQL gives, with a `target`."""
+    """What the SQL of a key gives, with a `target`."""
     spark = next(iter(views.values())).sparkSession
     for name, frame in views.items():
         frame.createOrReplaceTempView(name)
@@ -106,15 +123,13 @@ def _selected(sql: str, key: str, value: str, views: Mapping[str, DataFrame]) ->
         found = spark.sql(sql)
     except (AnalysisException, ParseException) as error:
         said = str(error).strip().splitlines()[0]
-        raise LabelError(
-            f"task.label.{key} cannot be run over {', '.join(views)}: {said}: set task.label.{key}"
-        ) from None
+        raise LabelError(f"{key} cannot be run over {', '.join(views)}: {said}: set {key}") from None
     finally:
         for name in views:
             spark.catalog.dropTempView(name)
     if missing := {"user_id", value} - set(found.columns):
         raise LabelError(
-            f"task.label.{key} gives {', '.join(found.columns)}, expected user_id and {value} "
-            f"(missing: {', '.join(sorted(missing))}): set task.label.{key}"
+            f"{key} gives {', '.join(found.columns)}, expected user_id and {value} "
+            f"(missing: {', '.join(sorted(missing))}): set {key}"
         )
     return found if "target" in found.columns else found.withColumn("target", f.lit(ALL))

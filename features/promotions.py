@@ -40,6 +40,20 @@ JUDGED = (
     Column("difference_high", "double", "upper end of its interval", nullable=True),
 )
 
+GROUPS = (
+    Column("model", "string", "name of the model"),
+    Column("version", "int", "its version in the registry"),
+    Column("metric", "string", "that of the gate"),
+    Column("user_group", "string", "new, rare, or a label of promote.groups"),
+    Column("users", "bigint", "in the group", unit="users"),
+    Column("mean", "double", "of the group"),
+    Column("low", "double", "lower end of its interval"),
+    Column("high", "double", "upper end of its interval"),
+    Column("gap", "double", "the group less everybody else, paired by resample"),
+    Column("gap_low", "double", "lower end of its interval"),
+    Column("gap_high", "double", "upper end of its interval"),
+)
+
 PROMOTIONS = Table(
     name="promotions",
     meaning="One decision of the gate, promoted or not.",
@@ -71,6 +85,12 @@ PROMOTIONS = Table(
         Column("state", "string", "pending, done or lost; null: of an earlier release, done", nullable=True),
         Column(
             "guards", GUARDS, "what the challenger may not lose; null: of an earlier release", nullable=True
+        ),
+        Column(
+            "groups",
+            GROUPS,
+            "the metric by group of users, on the held-out days; null: of an earlier release",
+            nullable=True,
         ),
     ),
     key=("request_id", "state"),

@@ -12,24 +12,26 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as f
 
 from conf.schema import Config
 from features.examples import Cut, end_of, vocabulary_table
-from features.items import ITEMS
 from features.lake import Lake
 from features.questions import ask
+from jobs.groups import segments
 from jobs.job import InputError, settled
-from jobs.people import sessions_as_of
+from jobs.labelled import seen_as_of
 from models.card import Line
-from models.guards import Guard, coverage_guard, gap_guards, segment_guards
-from models.metrics import Sampled, by_part, mean_and_interval, per_user, sampled_means
+from models.fairness import Split, split_means
+from models.guards import Guard, coverage_guard, exposure_guards, gap_guards, segment_guards
+from models.label_metrics import LEAST_IS_BEST
+from models.metrics import Sampled, by_part, per_user, sampled_means
 from models.registry import Registry, Version
 from models.scoring import RANK_FACTS_SCHEMA, rank_facts
 
-NEW_DAYS = 28
+TEST = "test"
+"""The question that decides, and is told by group of users."""
+AMOUNTS = ("mae", "mse")
+"""Metrics whose unit is that of the amounts."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,48 @@ class Judgement(ABC):
     until: datetime
     users: list[str]
     metrics: dict[str, dict[str, Sampled]]  # model -> metric -> it, sampled alike
+    splits: dict[
+        str, dict[str, Split]
+    ]  # model -> group of users -> the metric of the gate, of it and of the rest
     seconds: dict[str, np.ndarray]  # model -> what scoring a user took, (users,)
 
     @abstractmethod
     def guards(self, conf: Config, challenger: str, champion: str) -> list[Guard]:
         """What the challenger may not lose to the champion, beside the metric."""
 
+    def group_guards(self, conf: Config, challenger: str, champion: str) -> list[Guard]:
+        """What no group may lose, and how far none may fall behind."""
+        limits, metric = conf.promote.guards, metric_of(conf)
+        ours, theirs, confidence = self.splits[challenger], self.splits[champion], conf.promote.confidence
+        unit = self.metrics[champion][metric].value if metric in AMOUNTS else 1.0
+        return [
+            *segment_guards(
+                ours,
+                theirs,
+                loss=limits.segment_loss,
+                least_users=limits.least_users,
+                confidence=confidence,
+                least_is_best=metric in LEAST_IS_BEST,
+            ),
+            *gap_guards(
+                ours,
+                theirs,
+                rise=limits.gap_rise * unit,
+                least_users=limits.least_users,
+                confidence=confidence,
+            ),
+        ]
+
     def groups(self, conf: Config, model: str) -> list[Line]:
         """The metric of the gate by group of users, where there are groups."""
-        return []
+        metric, found = metric_of(conf), []
+        for name, split in self.splits[model].items():
+            for which, users, each in (
+                (name, split.users, split.inside),
+                (f"not {name}", split.others, split.outside),
+            ):
+                found.append(Line(f"{metric}, {which}", users, *each.interval(conf.promote.confidence)))
+        return found
 
 
 @dataclass(frozen=True)
@@ -60,35 +95,32 @@ class Ranked(Judgement):
         str, dict[str, np.ndarray]
     ]  # model -> metric -> (users,); `ndcg@10/first`: NaN without such targets
     shown: dict[str, list[np.ndarray]]  # model -> each user's first items, (k,) item indices
-    segments: dict[str, np.ndarray]  # group of users -> who is in it, bool (users,)
-    candidates: int  # items that were ranked
+    sessions: np.ndarray  # (any,) int by item index: sessions with each item that was ranked; 0: it was not
 
     def guards(self, conf: Config, challenger: str, champion: str) -> list[Guard]:
-        limits, metric = conf.promote.guards, conf.promote.metric
-        ours, theirs = (self.values[name][metric] for name in (challenger, champion))
-        least = limits.least_users
+        limits, confidence = conf.promote.guards, conf.promote.confidence
+        ours, theirs, many = (
+            self.shown[challenger],
+            self.shown[champion],
+            int(np.count_nonzero(self.sessions)),
+        )
         return [
-            *segment_guards(
-                ours, theirs, self.segments, loss=limits.segment_loss, least_users=least, **how(conf)
-            ),
-            *gap_guards(ours, theirs, self.segments, rise=limits.gap_rise, least_users=least, **how(conf)),
-            coverage_guard(
-                self.shown[challenger],
-                self.shown[champion],
-                self.candidates,
-                share=limits.coverage_share,
-                confidence=conf.promote.confidence,
+            *self.group_guards(conf, challenger, champion),
+            coverage_guard(ours, theirs, many, share=limits.coverage_share, confidence=confidence),
+            *exposure_guards(
+                ours,
+                theirs,
+                self.sessions,
+                gini_rise=limits.gini_rise,
+                tail_loss=limits.tail_loss,
+                **how(conf),
             ),
         ]
 
-    def groups(self, conf: Config, model: str) -> list[Line]:
-        metric = conf.promote.metric
-        values = self.values[model][metric]
-        return [
-            Line(f"{metric}, {name}", int(member.sum()), *mean_and_interval(values[member], **how(conf)))
-            for name, member in self.segments.items()
-            if member.any()
-        ]
+
+def metric_of(conf: Config) -> str:
+    """What decides."""
+    return conf.task.label.metrics[0] if conf.task.label else conf.promote.metric
 
 
 def how(conf: Config) -> dict[str, Any]:
@@ -109,21 +141,29 @@ def on_validation_days(conf: Config, lake: Lake, registry: Registry, trained: Se
         name_of(v): registry.run_artifact_path(v, "as_of_validation") or registry.saved_model_path(v)
         for v in trained
     }
-    seen = words.filter(pc.field("validation_sessions") > 0)["item_index"].to_numpy()
-    return judge(conf, lake, "validation", paths, seen, cut.validation_from, cut.as_of)
+    sessions = by_index(words, "validation_sessions")
+    return judge(conf, lake, "validation", paths, sessions, cut.validation_from, cut.as_of)
 
 
 def on_held_out_days(conf: Config, lake: Lake, registry: Registry, versions: Sequence[Version]) -> Judgement:
     paths = {name_of(v): registry.saved_model_path(v) for v in versions}
-    seen = vocabulary(conf, lake)["item_index"].to_numpy()
-    return judge(conf, lake, "test", paths, seen, Cut.of(conf).as_of, end_of(conf.ds))
+    sessions = by_index(vocabulary(conf, lake), "sessions")
+    return judge(conf, lake, TEST, paths, sessions, Cut.of(conf).as_of, end_of(conf.ds))
 
 
 def vocabulary(conf: Config, lake: Lake) -> pa.Table:
-    """The items seen before the held-out days, `item_index`, and in how many sessions before the validation days."""
+    """The items seen before the held-out days, `item_index`, and in how many sessions, also before the validation days."""
     assert conf.set_id is not None
     words = lake.written(vocabulary_table(conf.set_id))  # an earlier release wrote other columns
-    return words.select("item_index", "validation_sessions").toArrow()
+    return words.select("item_index", "sessions", "validation_sessions").toArrow()
+
+
+def by_index(words: pa.Table, column: str) -> np.ndarray:
+    """A number of each item, (any,) int by item index, 0 where there is none."""
+    index = words["item_index"].to_numpy()
+    found = np.zeros(index.max(initial=-1) + 1, np.int64)
+    found[index] = words[column].to_numpy()
+    return found
 
 
 def judge(
@@ -131,18 +171,19 @@ def judge(
     lake: Lake,
     question: str,
     models: Mapping[str, str],
-    candidates: np.ndarray,
+    popularity: np.ndarray,
     as_of: datetime,
     until: datetime,
 ) -> Ranked:
-    """Ranks `candidates` with each model (name -> folder of its SavedModel), for users who come back after `as_of`.
+    """Ranks candidates with each model (name -> folder of its SavedModel), for users who come back after `as_of`.
 
-    `candidates` are item indices, of those seen before `as_of`. The driver holds them, and a few numbers for each user and
-    model; scores stay with the workers. Raises `InputError` where nobody came back.
+    popularity  (any,) int by item index: sessions before `as_of` with each item, which is a candidate where there are some
+    The driver holds it, and a few numbers for each user and model; scores stay with the workers. Raises `InputError` where
+    nobody came back.
     """
-    sessions, known = sessions_as_of(conf, lake, as_of), lake.read(ITEMS)
-    asked = settled(ask(sessions, known, as_of, until, conf).where("targets is not null"))
-    rank = partial(rank_facts, models=dict(models), candidates=candidates)
+    seen = seen_as_of(conf, lake, as_of)
+    asked = settled(ask(seen.sessions, seen.items, as_of, until, conf).where("targets is not null"))
+    rank = partial(rank_facts, models=dict(models), candidates=np.flatnonzero(popularity))
     spread = asked.repartition(conf.spark.shuffle_partitions, "user_id")
     # Sorted here: Spark would rank everything once more, to see between which users to cut.
     facts = spread.mapInArrow(rank, RANK_FACTS_SCHEMA).toArrow().to_pandas().sort_values("user_id")
@@ -165,9 +206,11 @@ def judge(
     shown = {name: rows["first"].tolist() for name, rows in of_models.items()}
     seconds = {name: rows["seconds"].to_numpy(np.float64) for name, rows in of_models.items()}
     users = sorted(set(facts["user_id"]))
+    groups = segments(conf, asked, users, as_of, seen) if question == TEST else {}
+    of_gate = {name: of_model[conf.promote.metric] for name, of_model in values.items()}
+    splits = split_means(of_gate, groups, conf.promote.resamples, conf.promote.seed)
     metrics = sampled(conf, values)
-    groups = segments(asked, users)
-    return Ranked(question, as_of, until, users, metrics, seconds, values, shown, groups, len(candidates))
+    return Ranked(question, as_of, until, users, metrics, splits, seconds, values, shown, popularity)
 
 
 def sampled(conf: Config, values: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, Sampled]]:
@@ -175,21 +218,3 @@ def sampled(conf: Config, values: dict[str, dict[str, np.ndarray]]) -> dict[str,
     columns = [each for of_model in values.values() for each in of_model.values()]
     found = iter(sampled_means(np.column_stack(columns), conf.promote.resamples, conf.promote.seed))
     return {model: {metric: next(found) for metric in of_model} for model, of_model in values.items()}
-
-
-def segments(asked: DataFrame, users: list[str]) -> dict[str, np.ndarray]:
-    """Groups of `users` by what is known of them before the question: bool (users,) each, in their order.
-
-    new   first seen within NEW_DAYS before it;  rare  with fewer sessions than half of the users
-    """
-    known = asked.select(
-        "user_id", f.array_max("sessions").alias("sessions"), f.array_max("ages").alias("age")
-    )
-    by_user = known.toArrow().to_pandas().set_index("user_id").loc[users]
-    sessions = by_user["sessions"].to_numpy()
-    groups = {"new": by_user["age"].to_numpy() <= NEW_DAYS, "rare": sessions < np.median(sessions)}
-    return {
-        name: each
-        for group, member in groups.items()
-        for name, each in ((group, member), (f"not {group}", ~member))
-    }

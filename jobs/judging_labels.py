@@ -18,9 +18,11 @@ from conf.schema import Config
 from features.examples import Cut
 from features.lake import Lake
 from features.questions import histories
+from jobs.groups import segments
 from jobs.job import InputError, settled
-from jobs.judging import Judgement, how, name_of
+from jobs.judging import TEST, Judgement, how, name_of
 from jobs.labelled import Asked, Seen, as_trained, ask, inputs_of, rows_of, seen_as_of, spec_of_set
+from models.fairness import split_answers
 from models.guards import Guard, answered_guard, calibration_guard
 from models.label_metrics import aligned, sampled
 from models.label_scoring import ANSWERS_SCHEMA, answers
@@ -37,7 +39,10 @@ class Answered(Judgement):
 
     def guards(self, conf: Config, challenger: str, champion: str) -> list[Guard]:
         limits = conf.promote.guards
-        found = [answered_guard(self.answered[challenger], share=limits.answered_share, **how(conf))]
+        found = [
+            *self.group_guards(conf, challenger, champion),
+            answered_guard(self.answered[challenger], share=limits.answered_share, **how(conf)),
+        ]
         if CALIBRATION in self.metrics[challenger]:
             ours, theirs = (self.metrics[name][CALIBRATION] for name in (challenger, champion))
             difference = (ours - theirs).interval(conf.promote.confidence)
@@ -58,7 +63,7 @@ def on_validation_days(conf: Config, lake: Lake, registry: Registry, trained: Se
 
 
 def on_held_out_days(conf: Config, lake: Lake, registry: Registry, versions: Sequence[Version]) -> Judgement:
-    return judge(conf, lake, "test", paths_by_set(registry, versions), Cut.of(conf).as_of)
+    return judge(conf, lake, TEST, paths_by_set(registry, versions), Cut.of(conf).as_of)
 
 
 def paths_by_set(registry: Registry, versions: Sequence[Version]) -> dict[str, dict[str, str]]:
@@ -82,6 +87,10 @@ def judge(
     asked = ask(conf, question, as_of, seen)
     told = settled(rows_of(conf, spec, asked, seen).select("user_id", "labels", "label_weights"))
     rows = told.toArrow().to_pandas().sort_values("user_id")
+    groups = {}
+    if question == TEST:
+        known = histories(seen.sessions, seen.items, as_of, conf)
+        groups = segments(conf, known, rows["user_id"].tolist(), as_of, seen)
     said = {}
     for set_id, paths in models.items():
         own = spec_of_set(lake, set_id)
@@ -95,7 +104,7 @@ def judge(
             values = aligned(_stacked(there["value"], len(names)), names, spec["label"]["names"], label.head)
             said[name] = Said(values, there["seconds"].to_numpy(np.float64))
     asked.unpersist()
-    return measured(conf, question, as_of, rows, said)
+    return measured(conf, question, as_of, rows, groups, said)
 
 
 def check_head(conf: Config, spec: Mapping[str, Any], models: Iterable[str]) -> None:
@@ -129,11 +138,16 @@ def answered_by(
 
 
 def measured(
-    conf: Config, question: str, as_of: datetime, rows: pd.DataFrame, said: Mapping[str, Said]
+    conf: Config,
+    question: str,
+    as_of: datetime,
+    rows: pd.DataFrame,
+    groups: Mapping[str, np.ndarray],
+    said: Mapping[str, Said],
 ) -> Answered:
     """The judgement, of the users whom all have answered and of the targets that all know.
 
-    rows  `user_id`, `labels` and `label_weights`, in the order of what was said
+    rows  `user_id`, `labels` and `label_weights`, in the order of what was said, and of `groups`, bool (asked,)
     """
     label, limits = conf.task.label, conf.promote
     assert label is not None
@@ -150,9 +164,11 @@ def measured(
         weights = weights * np.all([~np.isnan(each).all(axis=0) for each in values.values()], axis=0)
     names = list(dict.fromkeys([*label.metrics, *([CALIBRATION] if label.head == "binary" else [])]))
     metrics = sampled(names, labels, weights, values, limits.resamples, limits.seed)
+    groups = {name: member[kept] for name, member in groups.items()}
+    splits = split_answers(names[0], labels, weights, values, groups, limits.resamples, limits.seed)
     seconds = {name: each.seconds[kept] for name, each in said.items()}
     users, until = rows["user_id"].to_numpy()[kept].tolist(), as_of + timedelta(days=label.horizon_days)
-    return Answered(question, as_of, until, users, metrics, seconds, answered)
+    return Answered(question, as_of, until, users, metrics, splits, seconds, answered)
 
 
 def _stacked(values: pd.Series, width: int) -> np.ndarray:

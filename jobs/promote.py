@@ -14,6 +14,7 @@ jobs/judging.py, answers of tasks with labels by jobs/judging_labels.py. A guard
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from features.quality import QUALITY
 from features.sessions import SESSIONS
 from jobs import judging, judging_labels
 from jobs.job import InputError, run
-from jobs.judging import Judgement, how, name_of
+from jobs.judging import Judgement, how, metric_of, name_of
 from jobs.labelled import spec_of_set
 from jobs.ledger import Entry, decisions, record, settle
 from jobs.trust import trusted
@@ -60,7 +61,10 @@ def promote(conf: Config, lake: Lake) -> dict[str, Any]:
     everyone = list({v.version: v for v in (*standing, *trained)}.values())
     test = judged_by.on_held_out_days(conf, lake, registry, everyone)
     known = {name_of(v): v for v in (*standing, *trained)}
-    judged = judged_rows(conf, known, validation) + judged_rows(conf, known, test)
+    judged = {
+        "judged": judged_rows(conf, known, validation) + judged_rows(conf, known, test),
+        "groups": group_rows(conf, known, test),
+    }
     entries = []
     champion = registry.by_alias(conf.task.name, CHAMPION)
     if champion is None and (baselines := of_kind(trained, "baseline")):
@@ -130,11 +134,6 @@ def chosen(conf: Config, validation: Judgement, versions: Sequence[Version]) -> 
     return by_name[best(values, metric in LEAST_IS_BEST)]
 
 
-def metric_of(conf: Config) -> str:
-    """What decides."""
-    return conf.task.label.metrics[0] if conf.task.label else conf.promote.metric
-
-
 def gate(
     conf: Config, test: Judgement, challenger: Version, champion: Version | None, guards: Sequence[Guard] = ()
 ) -> Decision:
@@ -196,6 +195,18 @@ def judged_rows(conf: Config, versions: dict[str, Version], judgement: Judgement
     return rows
 
 
+def group_rows(conf: Config, versions: dict[str, Version], judgement: Judgement) -> list[tuple[Any, ...]]:
+    """The metric of the gate of each model by group of users, and the group's gap to everybody else."""
+    confidence, rows = conf.promote.confidence, []
+    for name, splits in judgement.splits.items():
+        head = (versions[name].tags["model"], versions[name].version, metric_of(conf))
+        for group, split in splits.items():
+            if not isnan(split.gap.value):
+                inside, gap = split.inside.interval(confidence), split.gap.interval(confidence)
+                rows.append((*head, group, split.users, *inside, *gap))
+    return rows
+
+
 def entry_of(
     conf: Config,
     lake: Lake,
@@ -203,9 +214,9 @@ def entry_of(
     decision: Decision,
     challenger: Version,
     champion: Version | None,
-    judged: list[tuple[Any, ...]],
+    judged: dict[str, list[tuple[Any, ...]]],
 ) -> Entry:
-    """One decision as the ledger has it."""
+    """One decision as the ledger has it; `judged`: its columns `judged` and `groups`."""
     interval = decision.difference
     return {
         "request_id": request_id,
@@ -225,7 +236,7 @@ def entry_of(
         "high": interval and interval.high,
         "users": decision.users,
         "reason": decision.reason,
-        "judged": judged,
+        **judged,
         "tables": {table.name: lake.version(table) for table in (SESSIONS, ITEMS)},
         "git_commit": git_commit(),
         "requested_by": conf.promote.requested_by,

@@ -31,6 +31,7 @@ from features.sessions import SESSIONS
 from features.summaries import binned, explained_in_words, gaps, predictions_in_words, recent_baskets
 from features.table import Table
 from features.users import USERS
+from jobs.fairness import fairness
 from jobs.job import reader, run
 from models.registry import CHAMPION, Registry, connect
 from reports import render
@@ -59,6 +60,7 @@ def report(conf: Config, lake: Lake) -> dict[str, Any]:
         "training": training(conf, registry),
         "metrics": metrics(conf, lake),
         "users": users(conf, lake),
+        "fairness": fairness(conf, lake),
         "promotions": promotions(lake),
         "nights": nights(lake, seconds),
         "quality": quality(lake),

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student_t
 
-from models.metrics import PADDING, Interval, mean_and_interval, sampled_means
+from models.fairness import Split
+from models.metrics import PADDING, Interval, mean_and_interval, padded
+from models.metrics.lists import gini_of, long_tail, tail_share
 
 GROUPS = 20
 """Of users, one of which the jackknife leaves out at a time."""
@@ -41,59 +43,52 @@ class Guard:
 
 
 def segment_guards(
-    challenger: np.ndarray,
-    champion: np.ndarray,
-    segments: Mapping[str, np.ndarray],
+    challenger: Mapping[str, Split],
+    champion: Mapping[str, Split],
     *,
     loss: float,
     least_users: int,
-    resamples: int,
     confidence: float,
-    seed: int,
+    least_is_best: bool = False,
 ) -> list[Guard]:
-    """In each segment of enough users the challenger may lose a share `loss` of the champion's mean, paired by user.
+    """In each group of enough users, and among everybody outside it, a share `loss` of the champion's metric may be lost.
 
-    challenger, champion  the metric of each user, float (users,);  segments  name -> bool (users,)
+    challenger, champion  group of users -> the metric, sampled alike;  least_is_best  of the metric
     """
     found = []
-    for name, member in segments.items():
-        if np.count_nonzero(member) < least_users:
-            continue
-        difference = mean_and_interval(challenger[member] - champion[member], resamples, confidence, seed)
-        limit = -loss * float(champion[member].mean())
-        found.append(Guard(f"segment {name}", *difference, limit, None))
+    for name, theirs in champion.items():
+        ours = challenger[name]
+        sides = (
+            (name, theirs.users, ours.inside, theirs.inside),
+            (f"not {name}", theirs.others, ours.outside, theirs.outside),
+        )
+        for which, users, one, other in sides:
+            difference = (one - other).interval(confidence)
+            if users < least_users or np.isnan(difference.mean):
+                continue
+            limit = loss * abs(other.value)
+            least, most = (None, limit) if least_is_best else (-limit, None)
+            found.append(Guard(f"segment {which}", *difference, least, most))
     return found
 
 
 def gap_guards(
-    challenger: np.ndarray,
-    champion: np.ndarray,
-    segments: Mapping[str, np.ndarray],
+    challenger: Mapping[str, Split],
+    champion: Mapping[str, Split],
     *,
     rise: float,
     least_users: int,
-    resamples: int,
     confidence: float,
-    seed: int,
 ) -> list[Guard]:
-    """The distance between the means inside and outside a segment may grow by `rise` at most, in the metric's unit.
+    """The distance between the metric inside and outside a group may grow by `rise` at most.
 
-    Arrays as in `segment_guards`. A resample draws users, each with both its values. A segment and what is left of all users
-    have the same distance: of two such segments the first one is guarded.
+    challenger, champion  as in `segment_guards`. Both sides are of enough users.
     """
-    found: list[Guard] = []
-    guarded: list[np.ndarray] = []
-    values = np.column_stack([challenger, champion]).astype(np.float64)
-    for name, member in segments.items():
-        inside = np.count_nonzero(member)
-        is_rest = any(np.array_equal(member, ~other) for other in guarded)
-        if is_rest or min(inside, len(member) - inside) < least_users:
-            continue
-        guarded.append(member)
-        in_and_out = np.where(member[:, None], values, np.nan), np.where(member[:, None], np.nan, values)
-        ours, theirs, ours_outside, theirs_outside = sampled_means(np.hstack(in_and_out), resamples, seed)
-        growth = abs(ours - ours_outside) - abs(theirs - theirs_outside)
-        found.append(Guard(f"gap {name}", *growth.interval(confidence), None, rise))
+    found = []
+    for name, theirs in champion.items():
+        growth = (abs(challenger[name].gap) - abs(theirs.gap)).interval(confidence)
+        if min(theirs.users, theirs.others) >= least_users and not np.isnan(growth.mean):
+            found.append(Guard(f"gap {name}", *growth, None, rise))
     return found
 
 
@@ -115,10 +110,48 @@ def coverage_guard(
     group = np.arange(len(challenger)) % groups
     seen, without = zip(*(_covered(lists, group, groups) for lists in (challenger, champion)), strict=True)
     quotient, left = seen[0] / max(1, seen[1]), without[0] / np.maximum(1, without[1])
-    variance = (groups - 1) / groups * float(np.square(left - left.mean()).sum())
-    wide = float(student_t.ppf((1 + confidence) / 2, groups - 1)) * variance**0.5 if variance else 0.0
+    wide = _half_width(left, confidence)
     name = f"coverage ({seen[0] / candidates:.1%} of the items, the champion {seen[1] / candidates:.1%})"
     return Guard(name, quotient, quotient - wide, quotient + wide, share, None)
+
+
+def exposure_guards(
+    challenger: Sequence[np.ndarray],
+    champion: Sequence[np.ndarray],
+    sessions: np.ndarray,
+    *,
+    gini_rise: float,
+    tail_loss: float,
+    resamples: int,
+    confidence: float,
+    seed: int,
+) -> list[Guard]:
+    """How unequally candidates are shown, by Gini's coefficient, and the share of what is shown that is of the long tail.
+
+    challenger, champion  as in `coverage_guard`;  sessions  (V,) int by item index, of each candidate; 0: it is none
+    Both are differences, challenger less champion; that of the coefficients has the interval of a jackknife.
+    """
+    lists = [padded(each, PADDING) for each in (challenger, champion)]
+    is_candidate = sessions > 0
+    groups = min(GROUPS, len(challenger))
+    group = np.arange(len(challenger)) % groups
+    times = [
+        np.stack([_times(each[group == one], len(sessions))[is_candidate] for one in range(groups)])
+        for each in lists
+    ]  # (groups, candidates), twice
+    ours, theirs = (gini_of(each.sum(axis=0)) for each in times)
+    left = np.array([[gini_of(each.sum(axis=0) - one) for one in each] for each in times])
+    more, wide = ours - theirs, _half_width(left[0] - left[1], confidence)
+    shares = [tail_share(each, long_tail(sessions)) for each in lists]
+    name = f"gini ({ours:.3f}, the champion {theirs:.3f})"
+    of_tail = (
+        f"long tail ({np.nanmean(shares[0]):.1%} of what is shown, the champion {np.nanmean(shares[1]):.1%})"
+    )
+    less = mean_and_interval(shares[0] - shares[1], resamples, confidence, seed)
+    return [
+        Guard(name, more, more - wide, more + wide, None, gini_rise),
+        Guard(of_tail, *less, -tail_loss, None),
+    ]
 
 
 def answered_guard(
@@ -158,3 +191,15 @@ def _covered(lists: Sequence[np.ndarray], group: np.ndarray, groups: int) -> tup
     items, first, shown_to = np.unique(pairs[:, 0], return_index=True, return_counts=True)
     only_here = np.bincount(pairs[first, 1][shown_to == 1], minlength=groups)
     return len(items), len(items) - only_here
+
+
+def _half_width(left: np.ndarray, confidence: float) -> float:
+    """Of the interval of a jackknife, by what is left without each group, (groups,)."""
+    groups = len(left)
+    variance = (groups - 1) / groups * float(np.square(left - left.mean()).sum())
+    return float(student_t.ppf((1 + confidence) / 2, groups - 1)) * variance**0.5 if variance else 0.0
+
+
+def _times(lists: np.ndarray, size: int) -> np.ndarray:
+    """How often each item is in lists, (size,) by item index."""
+    return np.bincount(lists[lists > PADDING], minlength=size)[:size]

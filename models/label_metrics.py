@@ -111,9 +111,13 @@ METRICS = {
 
 
 def measured(
-    names: Sequence[str], labels: np.ndarray, values: np.ndarray, weights: np.ndarray
+    names: Sequence[str],
+    labels: np.ndarray,
+    values: np.ndarray,
+    weights: np.ndarray,
+    absent: float = 0.0,
 ) -> dict[str, float]:
-    """Each metric of a task's rows; 0 where it has none at all.
+    """Each metric of a task's rows; `absent` where it has none at all.
 
     labels, weights  (rows, targets);  values  likewise, or (rows, classes). A weight of 0: there is no answer.
     """
@@ -126,7 +130,7 @@ def measured(
     found = {}
     for name in names:
         each = np.array([METRICS[name](*column) for column in columns])
-        found[name] = float(each[~np.isnan(each)].mean()) if (~np.isnan(each)).any() else 0.0
+        found[name] = float(each[~np.isnan(each)].mean()) if (~np.isnan(each)).any() else absent
     return found
 
 

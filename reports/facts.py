@@ -172,6 +172,73 @@ class User(TypedDict, total=False):
     model: str
 
 
+class Group(TypedDict, total=False):
+    """The gate's metric of one model in a group of users, and its gap to everybody else."""
+
+    user_group: str
+    users: int
+    mean: float
+    low: float
+    high: float
+    gap: float
+    gap_low: float
+    gap_high: float
+
+
+class Guard(TypedDict, total=False):
+    """What a challenger may not lose."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    least: float
+    most: float
+    passed: bool
+
+
+class TaskGroups(TypedDict, total=False):
+    """The champion of a task by group of users, and the guards of the newest decision."""
+
+    task: str
+    model: str
+    metric: str
+    as_of: str  # the night of the decision
+    groups: list[Group]
+    guards: list[Guard]
+
+
+class Spread(TypedDict, total=False):
+    """How a night's scores are spread in a group: quantiles of 10%, 50% and 90%."""
+
+    task: str
+    user_group: str
+    users: int
+    low: float
+    median: float
+    high: float
+
+
+class Exposure(TypedDict, total=False):
+    """Which items a night shows."""
+
+    task: str
+    items: int  # that are known
+    shown: int  # of them, to somebody
+    gini: float  # of how often: 0 alike, towards 1 few take all
+    tail_items: int  # the less popular ones, with a fifth of all sessions
+    tail_share: float  # of what is shown
+    tail_share_of_sessions: float
+
+
+class Fairness(TypedDict, total=False):
+    """What predictions are to groups of users, and of items."""
+
+    tasks: list[TaskGroups]
+    scores: list[Spread]
+    exposure: Exposure
+
+
 class Promotion(TypedDict, total=False):
     """One decision of the gate."""
 
@@ -241,6 +308,7 @@ class Facts(TypedDict, total=False):
     promotions: list[Promotion]
     nights: list[Night]
     quality: Quality
+    fairness: Fairness
     seconds: dict[str, float]  # by step, in the order in which they ran
 
 

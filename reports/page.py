@@ -10,6 +10,7 @@ from markupsafe import Markup
 from reports import charts, words
 from reports.causes import causes
 from reports.facts import at, number, rows
+from reports.fairness import fairness
 from reports.flow import UPRIGHT, WIDE, flow
 from reports.svg import ticks
 
@@ -41,6 +42,7 @@ def render(facts: Mapping[str, Any]) -> str:
         trainings=trainings(facts),
         questions=[question(row) for row in rows(facts, "metrics")],
         users=[user(row) for row in rows(facts, "users")],
+        fairness=fairness(facts),
         promotions=rows(facts, "promotions"),
         nights=rows(facts, "nights"),
         quality=quality(facts),

@@ -9,6 +9,8 @@ import scipy.sparse as sparse
 
 from models.metrics.ranking import PADDING
 
+HEAD = 0.8  # share of all sessions that the most popular items have
+
 
 def coverage(lists: np.ndarray, candidates: np.ndarray) -> float:
     """Share of the candidates, (any length,) bool by index, that are in any list (Ge et al., 2010, "Beyond Accuracy")."""
@@ -24,10 +26,33 @@ def gini(lists: np.ndarray, candidates: np.ndarray) -> float:
     With n candidates shown x_1 <= … <= x_n times: sum_i (2i - n - 1) x_i / (n sum_i x_i) (Fleder and Hosanagar, 2009).
     NaN where nothing is shown.
     """
-    times = np.sort(np.bincount(lists.ravel(), minlength=len(candidates))[: len(candidates)][candidates])
+    return gini_of(np.bincount(lists.ravel(), minlength=len(candidates))[: len(candidates)][candidates])
+
+
+def gini_of(times: np.ndarray) -> float:
+    """The same of how often each is shown, (n,)."""
+    times = np.sort(times)
     rank = 2 * np.arange(1, len(times) + 1) - len(times) - 1
     total = len(times) * times.sum()
     return float((rank * times).sum() / total) if total else float("nan")
+
+
+def long_tail(sessions: np.ndarray) -> np.ndarray:
+    """The long tail, bool (V,): items beyond the most popular ones that have HEAD of all `sessions`, (V,), together
+    (Abdollahpouri, Burke and Mobasher, 2017, "Controlling Popularity Bias in Learning-to-Rank Recommendation").
+
+    Equally popular ones lie on one side, that of the first of them. Items of no session are no part of it.
+    """
+    sessions = np.asarray(sessions, float)
+    sizes, count = np.unique(sessions, return_counts=True)
+    above = np.cumsum((sizes * count)[::-1])[::-1] - sizes * count  # sessions of all that are more popular
+    edge = sizes[above >= HEAD * sessions.sum()].max(initial=0.0)
+    return (sessions > 0) & (sessions <= edge)
+
+
+def tail_share(lists: np.ndarray, is_tail: np.ndarray) -> np.ndarray:
+    """(users,): the share of each list that is of the long tail."""
+    return _mean(is_tail[lists].astype(float), lists > PADDING)
 
 
 def novelty(lists: np.ndarray, users_with: np.ndarray, users: int) -> np.ndarray:

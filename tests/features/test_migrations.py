@@ -44,7 +44,7 @@ OF_SECOND = OF_FIRST | {"rules": "1ab2af6c", "promotions": "fbd26daa", "monitori
 SHAPES = {
     1: OF_FIRST,
     2: OF_SECOND,
-    3: OF_SECOND | {"predictions": "d7698c94"},
+    3: OF_SECOND | {"predictions": "d7698c94", "promotions": "d7cac7c6"},
 }
 """Number of the format -> table that is made from no other -> digest of its columns and its layout."""
 

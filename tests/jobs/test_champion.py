@@ -231,7 +231,7 @@ def test_a_challenger_that_does_not_beat_the_champion_is_written_down_and_not_pr
 def test_where_nobody_came_back_there_is_nothing_to_judge_on(season):
     nobody = (at("00:00:00", date(2026, 11, 25)), at("00:00:00", date(2026, 11, 28)))
     with pytest.raises(InputError, match=r"no user has a session from 2026-11-25 to 2026-11-28"):
-        judge(season.friday, season.lake, "test", {}, np.array([3]), *nobody)
+        judge(season.friday, season.lake, "test", {}, np.array([0, 0, 0, 1]), *nobody)
 
 
 def test_a_set_is_judged_on_the_days_that_it_was_held_out_of(season):

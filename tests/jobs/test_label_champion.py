@@ -17,6 +17,7 @@ from features.predictions import PREDICTIONS
 from features.promotions import PROMOTIONS, newest
 from features.sequences import SEQUENCES
 from jobs.examples import examples
+from jobs.fairness import fairness
 from jobs.job import InputError
 from jobs.judge_labels import judge_labels
 from jobs.promote import promote
@@ -46,6 +47,7 @@ SETTINGS = [
     "promote.holdout_days=7",
     "promote.resamples=200",
     "promote.guards.seconds_a_user=10",  # few users share the first call
+    "promote.guards.least_users=3",
     "features.late_days=90",
     "model=gru",
     "model.width=8",
@@ -56,6 +58,10 @@ SETTINGS = [
     "train.learning_rate=2e-2",
     "train.warmup_steps=2",
 ]
+
+HALVES = (
+    "select user_id, if(cast(substring(user_id, 6) as int) < 6, 'first', 'second') as user_group from users"
+)
 
 
 def days_of(user: int) -> list[date]:
@@ -95,6 +101,7 @@ def season(spark, tmp_path_factory):
     """A load of two months; a judgement of the 17th to the 23rd, scores of two nights, and a judgement a week later."""
     folder = tmp_path_factory.mktemp("labels")
     conf = shop(folder, "2026-11-23", *SETTINGS, f"report={folder / 'report'}")
+    conf = replace(conf, promote=replace(conf.promote, groups={"half": HALVES}))
     lake, registry = Lake(spark, conf.lake), connect(conf.registry, conf.artifacts)
     write_log(folder / "raw", LATER, *purchases())
     night(spark, replace(conf, ds=LATER))
@@ -108,6 +115,7 @@ def season(spark, tmp_path_factory):
     past = replace(conf, ds=EARLIER)
     scored = score(replace(past, explain=True), lake)
     rows = rows_of(lake.read(PREDICTIONS).drop("ds", "task"))
+    fair = fairness(past, lake)
     lake.update(SEQUENCES, "user_id = 'user 3'", {"sessions": "array(1, 2, 3)"}, lake.facts(SEQUENCES))
     tonight = score(replace(conf, ds=LATER), lake)
     later = replace(
@@ -147,11 +155,42 @@ def test_the_baseline_is_promoted_first_and_an_encoder_that_beats_it_then(season
     assert (first.users, second.users, second.state) == (USERS, USERS, "done")
     assert 0 < second.low <= second.difference <= second.high
     assert {guard.name: guard.passed for guard in second.guards} == dict.fromkeys(
-        ("users answered", "calibration error", "seconds a user", "megabytes of the model"), True
-    )
+        (
+            *(f"segment {which}half: {half}" for half in ("first", "second") for which in ("", "not ")),
+            *(f"gap half: {half}" for half in ("first", "second")),
+            "users answered",
+            "calibration error",
+            "seconds a user",
+            "megabytes of the model",
+        ),
+        True,
+    ), "of rare users all stay away: there is no pair to rank"
     assert (season.champion.version, season.champion.tags["model"]) == (second.challenger_version, "gru")
     card = season.registry.client.get_model_version("churn", str(season.champion.version)).description
     assert "## Judged on held-out days" in card and "| roc_auc |" in card and "`features`" in card
+
+
+def test_the_ledger_and_the_report_have_the_metric_of_each_group_and_its_gap(season):
+    groups = {(each.model, each.user_group): each for each in decision(season, season.conf.ds, 1).groups}
+    assert groups.keys() == {(m, f"half: {half}") for m in ("gru", "naive") for half in ("first", "second")}
+    first, second = (groups["gru", f"half: {half}"] for half in ("first", "second"))
+    assert (first.metric, first.users, second.users) == ("roc_auc", USERS // 2, USERS // 2)
+    assert first.gap == pytest.approx(first.mean - second.mean) == pytest.approx(-second.gap)
+    assert first.low <= first.mean <= first.high and first.gap_low <= first.gap <= first.gap_high
+    assert groups["naive", "half: first"].mean == 0.5
+    card = season.registry.client.get_model_version("churn", str(season.champion.version)).description
+    assert "| roc_auc, not half: first |" in card
+    (told,) = season.fair["tasks"]
+    assert (told["task"], told["model"]) == ("churn", f"gru v{season.champion.version}")
+    assert {each["user_group"] for each in told["groups"]} == {"half: first", "half: second"}
+    assert len(told["guards"]) == 10
+    spread = {each["user_group"]: each for each in season.fair["scores"]}
+    assert spread.keys() == {"half: first", "half: second", "not new", "not rare", "rare"}
+    assert spread["rare"]["users"] == USERS // 2
+    assert spread["rare"]["median"] > spread["not rare"]["median"], (
+        "who stays away has the higher probability"
+    )
+    assert season.fair["exposure"] == {}, "churn shows nothing"
 
 
 def test_a_request_is_decided_once(season):

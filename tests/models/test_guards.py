@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from models.fairness import Split, split_answers, split_means
 from models.guards import (
     Guard,
     answered_guard,
     calibration_guard,
     coverage_guard,
+    exposure_guards,
     gap_guards,
     latency_guard,
     segment_guards,
@@ -37,33 +39,76 @@ def test_a_breach_says_what_was_seen_and_expected():
     assert str(guard) == "segment new: -0.2 (-0.3 to -0.15), expected at least -0.1"
 
 
+def split(challenger: np.ndarray, champion: np.ndarray, **groups: np.ndarray) -> list[dict[str, Split]]:
+    """Of the two models the means by group, sampled alike."""
+    found = split_means({"challenger": challenger, "champion": champion}, groups, resamples=300, seed=7)
+    return [found["challenger"], found["champion"]]
+
+
 def test_a_group_that_loses_what_all_gain_is_seen():
     champion = 1 + metric(1)
     challenger = champion + np.where(FEW, -0.3, 0.2)
-    few, many = segment_guards(
-        challenger, champion, {"few": FEW, "many": MANY}, loss=0.05, least_users=100, **RULE
-    )
-    assert (few.name, few.passed, many.passed) == ("segment few", False, True)
+    both = split(challenger, champion, few=FEW)
+    few, others = segment_guards(*both, loss=0.05, least_users=100, confidence=0.95)
+    assert (few.name, few.passed) == ("segment few", False)
+    assert (others.name, others.passed) == ("segment not few", True)
     assert few.value == pytest.approx(-0.3)
     assert few.least == pytest.approx(-0.05 * champion[FEW].mean())
 
 
+def test_of_an_error_the_group_that_gains_is_what_is_seen():
+    champion = 1 + metric(1)
+    both = split(champion + np.where(FEW, 0.3, -0.2), champion, few=FEW)
+    few, others = segment_guards(*both, loss=0.05, least_users=100, confidence=0.95, least_is_best=True)
+    assert (few.least, few.passed, others.passed) == (None, False, True)
+    assert few.most == pytest.approx(0.05 * champion[FEW].mean())
+
+
 def test_small_groups_are_not_guarded():
-    groups = {"few": FEW, "many": MANY}
-    assert segment_guards(metric(1), metric(2), groups, loss=0, least_users=301, **RULE) == []
-    assert gap_guards(metric(1), metric(2), groups, rise=0, least_users=101, **RULE) == []
+    both = split(metric(1), metric(2), few=FEW, nobody=np.zeros(400, bool), everybody=np.ones(400, bool))
+    assert segment_guards(*both, loss=0, least_users=301, confidence=0.95) == []
+    (others,) = segment_guards(*both, loss=0, least_users=101, confidence=0.95)
+    assert others.name == "segment not few"
+    assert gap_guards(*both, rise=0, least_users=101, confidence=0.95) == []
+
+
+def test_a_group_of_whom_a_metric_says_nothing_is_not_guarded():
+    """Of the few nobody has what the others have: there is no pair to rank."""
+    labels, values = np.where(FEW, 0.0, np.arange(400) % 2)[:, None], {"a": metric(3)[:, None]}
+    found = split_answers("roc_auc", labels, np.ones((400, 1)), values, {"few": FEW}, 20, seed=1)["a"]
+    (others,) = segment_guards(found, found, loss=0, least_users=1, confidence=0.95)
+    assert others.name == "segment not few"
+    assert gap_guards(found, found, rise=0, least_users=1, confidence=0.95) == []
 
 
 def test_a_distance_between_groups_that_grows_is_seen():
     champion = metric(1)
     challenger = champion + np.where(FEW, 0.0, 0.3)
-    (gap,) = gap_guards(challenger, champion, {"few": FEW}, rise=0.02, least_users=100, **RULE)
+    rule = {"rise": 0.02, "least_users": 100, "confidence": 0.95}
+    (gap,) = gap_guards(*split(challenger, champion, few=FEW), **rule)
     assert not gap.passed
     assert gap.value == pytest.approx(0.3, abs=0.1)
-    (same,) = gap_guards(champion, champion, {"few": FEW}, rise=0.02, least_users=100, **RULE)
+    (same,) = gap_guards(*split(champion, champion, few=FEW), **rule)
     assert (same.value, same.passed) == (0, True)
-    both = gap_guards(challenger, champion, {"few": FEW, "many": MANY}, rise=0.02, least_users=100, **RULE)
-    assert both == [gap], "the rest of the users is as far from them as they are from it"
+    (other,) = gap_guards(*split(challenger, champion, many=MANY), **rule)
+    assert other.value == pytest.approx(gap.value), "the rest of the users is as far from them"
+
+
+def test_a_model_that_shows_a_few_popular_items_is_seen_in_both_kinds_of_exposure():
+    """Items 1 and 2 have four fifths of the sessions; 101 to 104 are no candidates."""
+    sessions = np.concatenate([[0, 400, 400], np.full(100, 2), np.zeros(4, int)])
+    own = [np.array([3 + user % 100, 3 + (user + 1) % 100]) for user in range(400)]
+    head = [np.array([1, 2])] * 400
+    limits = {"gini_rise": 0.1, "tail_loss": 0.2} | RULE
+    gini, tail = exposure_guards(head, own, sessions, **limits)
+    assert (gini.passed, tail.passed, tail.value, tail.least) == (False, False, -1, -0.2)
+    assert gini.value == pytest.approx((1 - 2 / 102) - 2 / 102, abs=1e-9)
+    assert tail.name == "long tail (0.0% of what is shown, the champion 100.0%)"
+    assert all(each.passed for each in exposure_guards(own, head, sessions, **limits))
+    assert all(each.value == 0 for each in exposure_guards(own, own, sessions, **limits))
+    mixed = [np.array([1, 3 + user % 100]) for user in range(400)]
+    gini, tail = exposure_guards(mixed, own, sessions, **limits)
+    assert (tail.value, gini.low < gini.value < gini.high or gini.low == gini.high) == (-0.5, True)
 
 
 def test_a_model_that_shows_everybody_the_same_covers_little():

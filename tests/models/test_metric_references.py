@@ -82,6 +82,16 @@ def test_coverage_and_gini_of_typed_in_lists():
     assert np.isnan(of_lists.gini(np.zeros((2, 2), int), candidates))
 
 
+def test_the_long_tail_is_what_is_left_below_the_items_with_four_fifths_of_the_sessions():
+    """10 + 6 of 20 are four fifths: 2 and 3 are the head. Of equal ones all are in it, or none is."""
+    sessions = np.array([0, 0, 10, 6, 2, 1, 1])
+    assert np.flatnonzero(of_lists.long_tail(sessions)).tolist() == [4, 5, 6]
+    assert np.flatnonzero(of_lists.long_tail(np.array([0, 5, 5, 5, 5]))).tolist() == []
+    assert np.flatnonzero(of_lists.long_tail(np.array([0, 8, 2, 2]))).tolist() == [], "8 of 12 are less"
+    lists = np.array([[2, 4, 0], [3, 2, 2], [0, 0, 0]])
+    np.testing.assert_array_equal(of_lists.tail_share(lists, of_lists.long_tail(sessions)), [0.5, 0, np.nan])
+
+
 def test_an_empty_list_has_no_novelty_and_one_item_no_diversity():
     traits = sparse.identity(5, format="csr")
     assert np.isnan(of_lists.novelty(np.array([[0, 0]]), np.ones(5), 3)).all()

@@ -221,6 +221,55 @@ FACTS = {
         }
         for i in range(5)
     ],
+    "fairness": {
+        "tasks": [
+            {
+                "task": "next_item",
+                "model": "frequency_decay v3",
+                "metric": "ndcg@10",
+                "as_of": "2018-01-01",
+                "groups": [
+                    {"user_group": "new", "users": 240, **interval(0.141, 0.02)}
+                    | {"gap": -0.09, "gap_low": -0.11, "gap_high": -0.07},
+                    {"user_group": "rare", "users": 1008, **interval(0.221, 0.01)}
+                    | {"gap": -0.008, "gap_low": -0.02, "gap_high": 0.004},
+                ],
+                "guards": [
+                    {
+                        "name": "gap new",
+                        "value": 0.031,
+                        "low": 0.024,
+                        "high": 0.04,
+                        "least": None,
+                        "most": 0.02,
+                    }
+                    | {"passed": False},
+                    {"name": "gini (0.912, the champion 0.874)", "value": 0.038, "low": 0.03, "high": 0.046}
+                    | {"least": None, "most": 0.1, "passed": True},
+                ],
+            }
+        ],
+        "scores": [
+            {"task": "next_item", "user_group": "new", "users": 240, "low": 0.4, "median": 1.2, "high": 3.1},
+            {
+                "task": "next_item",
+                "user_group": "rare",
+                "users": 1234,
+                "low": 0.3,
+                "median": 1.1,
+                "high": 2.2,
+            },
+        ],
+        "exposure": {
+            "task": "next_item",
+            "items": 60_000,
+            "shown": 9_012,
+            "gini": 0.874,
+            "tail_items": 51_234,
+            "tail_share": 0.123,
+            "tail_share_of_sessions": 0.2,
+        },
+    },
     "quality": {
         "ds": "2018-01-01",
         "overridden": False,

@@ -15,7 +15,18 @@ from reports.flow import HAIR, UPRIGHT, WIDE, flow
 from reports.svg import ticks
 from tests.reports.sample_facts import FACTS
 
-SECTIONS = ["flow", "sessions", "training", "metrics", "users", "promotions", "nights", "quality", "seconds"]
+SECTIONS = [
+    "flow",
+    "sessions",
+    "training",
+    "metrics",
+    "users",
+    "fairness",
+    "promotions",
+    "nights",
+    "quality",
+    "seconds",
+]
 HOSTILE = "</style></title><script>alert('x')</script><img src=x onerror=\"x\" y='z'>{{ 7 * 7 }}&"
 
 
@@ -152,7 +163,7 @@ def test_expectations_say_what_was_seen_what_was_expected_and_how_they_stand():
     assert "money of an event drift_amount0.123at most 0.124,886warn" in text
     assert "0.1310.1 to 528passed" in text
     assert "item_index_least–at least 30nothing to judge" in text
-    assert page.count('class="breach"') == 1
+    assert page.count('class="breach"') == 1 + 1, "of a guard"
     assert "in spite of" not in text
 
 
@@ -167,6 +178,18 @@ def test_predictions_say_which_are_new():
     }
     text = read({"users": [one]}).text["users"]
     assert "Next, best first Milk 2 new 1 of 2 were bought before." in re.sub(" +", " ", text)
+
+
+def test_groups_say_how_far_they_are_from_the_rest_and_which_gaps_are_told_from_none():
+    page = render(FACTS)
+    text = re.sub(" +", " ", Page(page).text["fairness"])
+    assert "new2400.1410.121 to 0.161−0.090 −0.110 to −0.070" in text.replace("0.141 0.121", "0.1410.121")
+    assert "<b>−0.090</b>" in page and "<b>−0.008</b>" not in page
+    assert "gap new0.031 0.024 to 0.04–0.02breached" in text
+    assert "Gini 0.874" in text and "9,012 of 60,000 items" in text and "0.123 of what is shown" in text
+    assert (
+        read({"fairness": {"tasks": [], "scores": [], "exposure": {}}}).text["fairness"].count("not run") == 1
+    )
 
 
 def event(date: str, words: str, attribution: float | None, change: float | None) -> dict:
