@@ -288,8 +288,8 @@ class Guards:
     segment_loss: float = 0.05  # share of the champion's mean that a segment may lose
     gap_rise: float = 0.02  # by which its distance to the rest may grow; of amounts a share of the error
     coverage_share: float = 0.5  # least of the items shown to somebody, against the champion's
-    gini_rise: float = 0.1  # by which it may grow of how often items are shown: 0 alike, 1 one takes all
-    tail_loss: float = 0.2  # share of what is shown that the long tail may lose
+    gini_rise: float = 1.0  # by which Gini's coefficient of what is shown may grow; 1: any
+    tail_loss: float = 1.0  # share of what is shown that the long tail may lose; 1: all
     answered_share: float = 0.99  # of a task with labels: least of the users asked who are answered
     calibration_rise: float = 0.02  # of a binary one: most the calibration error may be above the champion's
     seconds_a_user: float = 0.05  # most that scoring may take on one core
