@@ -57,6 +57,8 @@ def ranked(conf) -> Ranked:
 def test_lists_are_guarded_by_group_and_by_what_they_show():
     conf = conf_of("next_item")
     test = ranked(conf)
+    strict = replace(conf.promote.guards, gini_rise=0.1, tail_loss=0.2)
+    conf.promote = replace(conf.promote, guards=strict)
     guards = {each.name.partition(" (")[0]: each for each in test.guards(conf, "gru v2", "old v1")}
     assert {name: each.passed for name, each in guards.items()} == {
         "segment rare": True,
@@ -68,7 +70,7 @@ def test_lists_are_guarded_by_group_and_by_what_they_show():
     }
     assert guards["gap rare"].value == pytest.approx(0.1, abs=0.02) and guards["gap rare"].most == 0.02
     assert (guards["gini"].most, guards["long tail"].least) == (0.1, -0.2)
-    lenient = replace(conf.promote.guards, gini_rise=1.0, tail_loss=1.0, gap_rise=0.5, coverage_share=0.0)
+    lenient = replace(strict, gini_rise=1.0, tail_loss=1.0, gap_rise=0.5, coverage_share=0.0)
     conf.promote = replace(conf.promote, guards=lenient)
     assert all(each.passed for each in test.guards(conf, "gru v2", "old v1"))
 
