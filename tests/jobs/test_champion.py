@@ -221,6 +221,8 @@ def test_a_challenger_that_does_not_beat_the_champion_is_written_down_and_not_pr
     assert registry.by_alias("next_item", CHALLENGER).version == row.challenger_version
     assert {guard.name.split(" (")[0] for guard in row.guards} == {
         "coverage",
+        "gini",
+        "long tail",
         "seconds a user",
         "megabytes of the model",
     }
