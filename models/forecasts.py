@@ -33,8 +33,8 @@ def smoothing(units: np.ndarray, origins: int) -> np.ndarray:
 
     first = len(units) - origins + 1  # weeks before the first origin
     rate, level = np.empty(units.shape[1]), np.empty(units.shape[1])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # of series that are all the same
+    with warnings.catch_warnings(), np.errstate(divide="ignore"):  # of series that are all the same
+        warnings.simplefilter("ignore", ConvergenceWarning)
         for series, values in enumerate(units[:first].T):
             fitted = SimpleExpSmoothing(values, initialization_method="estimated").fit()
             rate[series], level[series] = fitted.params["smoothing_level"], fitted.level[-1]
