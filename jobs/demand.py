@@ -103,7 +103,7 @@ def sold_until(conf: Config, lake: Lake, spec: Mapping[str, Any], moments: list[
             f"the lake has {weeks} whole weeks of {days} days up to {conf.ds}, expected {needed} or more: set ds later"
         )
     rows = weekly_units(past, seen.items, days, conf.demand.most_pieces)
-    found = rows.where(f.col("target").isin(known) & (f.col("weeks_ago") < weeks)).toPandas()
+    found = rows.where(f.col("target").isin(known) & (f.col("weeks_ago") < weeks)).toArrow().to_pandas()
     units, buyers = (
         found.pivot(index="weeks_ago", columns="target", values=value)
         .reindex(index=range(weeks)[::-1], columns=known)
@@ -134,7 +134,10 @@ def expected_buyers(
         users = histories(seen.sessions, seen.items, moment, then)
         said = answers_of(paths, then, spec, asked, users).select("model", f.posexplode("value"))
         total = (
-            said.groupBy("model", "pos").agg(f.sum(f.col("col").cast("double")).alias("buyers")).toPandas()
+            said.groupBy("model", "pos")
+            .agg(f.sum(f.col("col").cast("double")).alias("buyers"))
+            .toArrow()
+            .to_pandas()
         )
         asked.unpersist()
         found.append(total.pivot(index="model", columns="pos", values="buyers")[places])
