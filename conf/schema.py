@@ -343,6 +343,15 @@ class Groups:
 
 
 @dataclass
+class Demand:
+    """How much is sold in the week to come: `jobs/demand.py`."""
+
+    items: int = 500  # the largest, by units before the cut
+    first_weeks: int = 4  # behind the cut, whose errors make the first intervals; those after them are judged
+    most_pieces: float = 100  # of a line of the logs; more were measured in something else, and are one unit
+
+
+@dataclass
 class Publish:
     """Where what a shop needs goes each night: into a folder, a PostgreSQL database, or both (docs/predictions.md)."""
 
@@ -551,6 +560,7 @@ class Config:
     score: Score = field(default_factory=Score)
     explained: Explained = field(default_factory=Explained)
     groups: Groups = field(default_factory=Groups)
+    demand: Demand = field(default_factory=Demand)
     publish: Publish = field(default_factory=Publish)
     simulate: Simulate = field(default_factory=Simulate)
     selection: Selection = field(default_factory=Selection)

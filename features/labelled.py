@@ -142,11 +142,12 @@ def _in_places(column: str, absent: Expression, label: Label, names: Sequence[st
         found = f.array_position(f.array(*map(f.lit, names)), value)
         return f.when(value.isNotNull(), f.when(found > 0, found - 1).otherwise(len(names) - 1))
 
-    values = [f.try_element_at(f.col(column), f.lit(name)) for name in targets]
-    values = [f.coalesce(value.cast("string"), absent) for value in values]
-    if is_classes and column != "weight":
-        values = [place(value) for value in values]
-    return f.array(*(f.coalesce(value.cast("float"), f.lit(0.0).cast("float")) for value in values))
+    def number(name: Expression) -> Expression:
+        value = f.coalesce(f.try_element_at(f.col(column), name).cast("string"), absent)
+        value = place(value) if is_classes and column != "weight" else value
+        return f.coalesce(value.cast("float"), f.lit(0.0).cast("float"))
+
+    return f.transform(f.array(*map(f.lit, targets)), number)
 
 
 def packed(rows: DataFrame, spec: dict[str, Any]) -> DataFrame:

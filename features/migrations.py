@@ -17,6 +17,7 @@ from enum import StrEnum
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
+from features.demand import DEMAND
 from features.events import EVENTS
 from features.ingested_files import INGESTED_FILES
 from features.item_features import ITEM_FEATURES
@@ -53,6 +54,7 @@ MADE_BY = {
     ),
     SIMILAR_ITEMS.name: "jobs/similar_items.py",
     USER_GROUPS.name: "jobs/group_users.py for each night that is wanted",
+    DEMAND.name: "jobs/demand.py for each night that is wanted",
 }
 """The tables that are made from others, and what makes them."""
 VALUES = {

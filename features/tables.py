@@ -1,5 +1,6 @@
 """Every table of a lake that is written again and again. Example sets are none: they are written once, and go as a whole."""
 
+from features.demand import DEMAND
 from features.erased_users import ERASED_USERS
 from features.events import EVENTS
 from features.identities import IDENTITIES, IDENTITY_FILES
@@ -35,6 +36,7 @@ TABLES = (
     ITEM_FEATURES.table,
     USER_ITEM_FEATURES.table,
     USER_GROUPS,
+    DEMAND,
     QUALITY,
     RULES,
     PREDICTIONS,

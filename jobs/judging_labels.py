@@ -129,12 +129,19 @@ def answered_by(
     """What models trained on a set with this spec, and as `conf` says, answer of the users in `told`."""
     users = histories(seen.sessions, seen.items, asked.moment, conf)
     users = users.join(told.select("user_id"), "user_id", "left_semi")
-    spread = inputs_of(conf, spec, asked, users).repartition(conf.spark.shuffle_partitions, "user_id")
-    found = spread.mapInArrow(partial(answers, models=dict(models)), ANSWERS_SCHEMA).toArrow().to_pandas()
+    found = answers_of(models, conf, spec, asked, users).toArrow().to_pandas()
     unanswered = found[found["reason"].notna()]
     if len(unanswered):
         print(f"judge: {unanswered['user_id'].nunique()} users left out, e.g. {unanswered['reason'].iloc[0]}")
     return found
+
+
+def answers_of(
+    models: Mapping[str, str], conf: Config, spec: dict[str, Any], asked: Asked, users: DataFrame
+) -> DataFrame:
+    """What models trained on a set with this spec, and as `conf` says, answer of users who come with their histories."""
+    spread = inputs_of(conf, spec, asked, users).repartition(conf.spark.shuffle_partitions, "user_id")
+    return spread.mapInArrow(partial(answers, models=dict(models)), ANSWERS_SCHEMA)
 
 
 def measured(

@@ -1,5 +1,6 @@
 """The tasks with labels, one after the other: examples, the baseline, an encoder, how they compare on held-out days, which
-of them the gate makes champion, and what that says of every user on the night `ds`.
+of them the gate makes champion, and what that says of every user on the night `ds`. Of `demand`, which adds its answers up
+over users, it is what is sold that is judged.
 
 Works on a lake that is there, as `make demo` leaves one. Writes one JSON a task and `summary.json` into `report`, whose
 entries are `<task>.<metric>`, `<task>.baseline.<metric>` and `<task>.difference.<metric>`: mean, low, high. What is made,
@@ -18,7 +19,10 @@ from jobs.demo import PLAIN, Week
 from jobs.job import stop
 from jobs.train import NAIVE
 
-TASKS = ("churn", "spend", "next_event", "purchase", "promotion")
+TASKS = ("churn", "spend", "next_event", "purchase", "promotion", "demand")
+OWN = {"demand": ("promote.holdout_days=56",)}
+"""Settings of a task alone: four weeks make its first intervals, and four judge."""
+
 ENCODER = "gru"
 SETTINGS = (
     "model.width=32",
@@ -40,12 +44,16 @@ def tasks(arguments: list[str]) -> None:
     week = Week(folder, [PLAIN, *rest])
     for name in chosen:
         of_task = f"task={name}"
+        week.overrides = [PLAIN, *rest, *OWN.get(name, ())]
         week.spark(f"{name}_examples", "examples", of_task)
         week.python(f"{name}_baseline", "train", of_task, f"model={NAIVE}")
         week.python(f"{name}_{ENCODER}", "train", of_task, f"model={ENCODER}", *SETTINGS)
-        week.python(f"{name}_judged", "judge_labels", of_task)
-        week.spark(f"{name}_promoted", "promote", of_task)
-        week.spark(f"{name}_scored", "score", of_task)
+        if name == "demand":
+            week.spark(name, name, of_task)
+        else:
+            week.python(f"{name}_judged", "judge_labels", of_task)
+            week.spark(f"{name}_promoted", "promote", of_task)
+            week.spark(f"{name}_scored", "score", of_task)
         told = json.loads((folder / f"{name}.json").read_text())
         summary = (
             json.loads((folder / "summary.json").read_text()) if (folder / "summary.json").exists() else {}
@@ -56,10 +64,11 @@ def tasks(arguments: list[str]) -> None:
 def summed(told: dict[str, Any]) -> dict[str, Any]:
     """What one task's JSON comes to: the encoder, where there is one, beside the baseline."""
     task, models = told["task"], told["models"]
-    found: dict[str, Any] = {f"{task}.users": told["users"]}
+    found: dict[str, Any] = {f"{task}.users": told["users"]} if "users" in told else {}
     for metric, of_encoder in models[ENCODER].items():
+        baseline = of_encoder.get("baseline", NAIVE)
         found[f"{task}.{metric}"] = of_encoder["value"]["mean"]
-        found[f"{task}.baseline.{metric}"] = models[NAIVE][metric]["value"]["mean"]
+        found[f"{task}.baseline.{metric}"] = models[baseline][metric]["value"]["mean"]
         found[f"{task}.difference.{metric}"] = [
             of_encoder["difference"][end] for end in ("mean", "low", "high")
         ]
