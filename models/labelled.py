@@ -104,10 +104,12 @@ class LabelledModel(tf.Module):
 
         presence  (batch, any length) float32: what the vector of each event is multiplied by; none: 1
         """
-        presence = tf.ones_like(items, tf.float32) if presence is None else presence
+        is_whole = presence is None
+        presence = tf.zeros_like(items, tf.float32) if is_whole else presence
         items, sessions, presence = last_events(items, sessions, presence, self.length)
         events = number_positions(self.vectors.read(items), sessions, self.positions)
-        vectors = self.vectors(events.items) * presence[:, :, None]  # (batch, length, width)
+        vectors = self.vectors(events.items)  # (batch, length, width)
+        vectors = vectors if is_whole else vectors * presence[:, :, None]
         baskets = basket_means(vectors, events.positions, self.positions)
         states = self.encoder(baskets, filled(events.count, self.positions), noise=noise)
         state = tf.gather(states, tf.maximum(events.count - 1, 0), batch_dims=1)  # (batch, width)

@@ -93,13 +93,13 @@ class NextItemModel(tf.Module):
         elif self.last_only:
             events, count = told_at_last(events), count - 1
         hidden = self._encode(baskets, filled(count, positions), noise, aged)
-        if ages is not None and (self.by_session or self.by_gap):
-            since = session_ages(ages, events.positions, positions)
+        since = None if ages is None else session_ages(ages, events.positions, positions)
+        if since is not None and (self.by_session or self.by_gap):
             weights = weights[:, None] * of_events(events, since, self.by_session, self.by_gap)
         if sample is None:
             return self.head.softmax(hidden, events, vectors, weights, is_twice=noise is not None)
-        if self.repeat is not None and ages is not None:
-            return self.repeat.sampled_softmax(hidden, events, ages, vectors, weights, sample, noise)
+        if self.repeat is not None and since is not None:
+            return self.repeat.sampled_softmax(hidden, events, since, vectors, weights, sample, noise)
         return self.head.sampled_softmax(hidden, events, vectors, weights, sample)
 
     def score(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,6 @@ of the other objectives are left behind.
 from dataclasses import asdict, replace
 
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from conf.schema import Model, Pretrain, Task
@@ -85,19 +84,17 @@ def passes(settings: Pretrain) -> int:
 
 def facts_of(examples: ExampleSet, settings: Pretrain) -> Facts:
     """What objectives are made of; raises `ExampleSetError` where the examples lack what one of them asks for."""
-    wanted, words = asked(settings), examples.vocabulary
-    category_of = np.full(examples.vocabulary_size, -1, np.int32)
-    places, categories = pd.factorize(words["category"].to_pandas(), sort=True)
-    category_of[words["item_index"].to_numpy()] = places
+    wanted, category_of = asked(settings), examples.category_of() - 1
+    categories = int(category_of.max()) + 1
     types = examples.spec.get("configuration", {}).get("task", {}).get("event_types", [])
     if "next_type" in wanted and not ("types" in examples.spec["columns"] and len(types) > 1):
         raise ExampleSetError(
             f"{examples.path} tells of no types of events, expected two at least: make examples with task.types=true and "
             "task.event_types of several, or set pretrain.objectives.next_type=0"
         )
-    if "next_category" in wanted and len(categories) < 2:
+    if "next_category" in wanted and categories < 2:
         raise ExampleSetError(
-            f"{examples.path} has items of {len(categories)} categories, expected two at least: set "
+            f"{examples.path} has items of {categories} categories, expected two at least: set "
             "pretrain.objectives.next_category=0"
         )
     return Facts(settings, category_of, len(types))

@@ -63,12 +63,11 @@ class Repeat(tf.Module):
         sample: Sample,
         noise: Noise | None,
     ) -> Loss:
-        """The loss of `NextItem.sampled_softmax`, with what histories add; ages (batch, length) of events.
+        """The loss of `NextItem.sampled_softmax`, with what histories add; ages (batch, positions) of sessions.
 
         The items a user had are each there in the sum over others, for certain; the sample stands for those never had.
         """
         positions = hidden.shape[1]
-        ages = session_ages(ages, events.positions, positions)
         following = tf.range(positions)[None] + 1 < events.count[:, None]  # (batch, positions)
         waited = self._waited(noise, positions)
         slots = find_slots(events.items, events.positions, positions)
