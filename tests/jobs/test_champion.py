@@ -30,6 +30,7 @@ from tests.shop import at, line, rows_of, write_log
 FRIDAY, SATURDAY = "2026-11-13", "2026-11-14"
 SETTINGS = ["promote.holdout_days=2", "task.validation_days=3", "promote.resamples=200", "task.length=32"]
 USERS = 6
+HALVES = "select user_id, if(user_id < 'user 3', 'first', 'second') as user_group from users"
 ANSWERS = ("entity", "ids", "scores", "reason", "model", "model_version")
 
 
@@ -208,6 +209,7 @@ def test_a_past_night_is_scored_as_it_was_and_other_partitions_stay(season):
 
 def test_a_challenger_that_does_not_beat_the_champion_is_written_down_and_not_promoted(season):
     conf, lake = season.saturday, season.lake
+    conf = replace(conf, promote=replace(conf.promote, groups={"half": HALVES}))
     examples(conf, lake)
     train(of_model(conf, "popularity", None))
     said = promote(conf, lake)
@@ -227,7 +229,7 @@ def test_a_challenger_that_does_not_beat_the_champion_is_written_down_and_not_pr
         "megabytes of the model",
     }
     card = registry.client.get_model_version("next_item", str(row.challenger_version)).description
-    assert "## Judged on held-out days" in card and "| ndcg@10, new |" in card
+    assert "## Judged on held-out days" in card and "| ndcg@10, half: first |" in card
 
 
 def test_where_nobody_came_back_there_is_nothing_to_judge_on(season):

@@ -12,7 +12,7 @@ from features.events import EVENTS
 from features.items import ITEMS
 from features.keyed_ids import keyed_id
 from features.lake import Lake
-from features.predictions import PREDICTIONS
+from features.predictions import PREDICTIONS, to_predictions
 from features.quarantine import QUARANTINE
 from features.sequences import SEQUENCES
 from features.sessions import SESSIONS
@@ -58,16 +58,13 @@ OF_ANN = {
 ASKED = ("source.id_attributes=[login]",)
 
 
-def predicted(lake: Lake, *entities: str) -> None:
-    rows = [(each, "2026-11-03") for each in entities]
-    given = {
-        "task": "'next_item'", "target": "'next_session'", "ids": "array('milk')", "scores": "array(cast(1 as float))",
-        "model": "'frequency'", "model_version": "1", "sequences_version": "1L",
-    } | dict.fromkeys(("value", "low", "high"), "cast(null as double)") | {"reason": "cast(null as string)"}  # fmt: skip
-    frame = lake.spark.createDataFrame(rows, "entity string, ds string").selectExpr(
-        "cast(ds as date) as ds", "entity", *(f"{sql} as {name}" for name, sql in given.items())
+def predicted(lake: Lake, *users: str) -> None:
+    """A night's predictions of the users: milk for each."""
+    scored = lake.spark.createDataFrame([(user,) for user in users], "user_id string").selectExpr(
+        "user_id", "array('milk') as ids", "array(cast(1 as float)) as scores", "cast(null as string) as reason"
     )
-    lake.replace_where(PREDICTIONS, frame, "ds = '2026-11-03'", {"predictions": len(rows)})
+    rows = to_predictions(scored, "2026-11-03", "next_item", "frequency", 1, 1)
+    lake.replace_where(PREDICTIONS, rows, "ds = '2026-11-03'", {"predictions": len(users)})
 
 
 @pytest.fixture(params=["keyed", pytest.param("plain", marks=pytest.mark.long)])
