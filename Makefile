@@ -93,7 +93,7 @@ ui: setup  ## MLflow's pages on the demo's runs and models
 	@echo "MLflow: http://127.0.0.1:5000 (Ctrl-C stops it)"
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false .venv/bin/mlflow server --backend-store-uri sqlite:///var/demo/mlflow.db --host 127.0.0.1 --port 5000 --workers 1
 
-airflow: setup  ## Airflow on a small simulated shop, until Ctrl-C: its address and password are printed
+airflow: setup  ## Airflow on the year of the demo, until Ctrl-C: its address and password are printed
 	@$(PYTHON) -m tools.airflow_service
 
 airflow-demo: setup  ## three nights, a training and a score by Airflow, unattended; a table and a picture in var/airflow

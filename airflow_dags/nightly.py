@@ -1,4 +1,4 @@
-"""The night: per source ingest, sessionize, sequence, check; then the event that trainings and scores wait for."""
+"""The night: per source ingest, gate, sessionize, sequence, check; then the event that trainings and scores wait for."""
 
 from airflow.sdk import DAG, Param, TaskGroup, chain
 
@@ -11,13 +11,23 @@ from airflow_dags.steps import SparkStep
 
 DOC = """
 What has arrived up to the end of the day `ds` becomes events, sessions, sequences, items and users, and is held against what
-is expected of it. A check that finds what must not be ends the run red (`QualityStop`): nothing is trained or scored on it.
+is expected of it: the events before anything is made of them (`gate`), and all tables at the end (`quality`). A check that
+finds what must not be ends the run red (`QualityStop`): nothing behind it runs, and nothing is trained or scored on it.
 
 Logs that are late are waited for. A night of no data is green, and says so. Backfills and re-runs are safe; a backfill
 announces no night.
 
 - `ds`: the night, YYYY-MM-DD; empty: the first day of the run's interval
 """
+
+STEPS = {
+    "ingest": "ingest",
+    "gate": "quality",
+    "sessionize": "sessionize",
+    "sequence": "sequence",
+    "quality": "quality",
+}
+"""Task -> its job, in their order."""
 
 with DAG(
     "footfall_nightly",
@@ -32,8 +42,5 @@ with DAG(
         told = arguments(source, ds=OF_INTERVAL)
         with TaskGroup(source):
             logs = LogsSensor(task_id="logs", source=source, raw=place("raw"), ds=OF_INTERVAL)
-            steps = [
-                SparkStep(task_id=job, job=job, arguments=told)
-                for job in ("ingest", "sessionize", "sequence", "quality")
-            ]
+            steps = [SparkStep(task_id=name, job=job, arguments=told) for name, job in STEPS.items()]
             chain(logs, *steps, announce)

@@ -1,6 +1,6 @@
 """Three nights, a training and a score by Airflow, unattended: what `make airflow-demo` does.
 
-Starts from nothing but the logs of a small simulated shop: a backfill of footfall_nightly over its last three nights, then
+Loads the demo's logs up to 2017-12-27 into a lake of its own; then a backfill of footfall_nightly over three nights,
 footfall_retrain and footfall_score by hand. Prints every task as it ends and the table of runs, and leaves
 var/airflow/runs.json and a picture of the grid, var/airflow/grid.png.
 
@@ -23,7 +23,7 @@ from tools.airflow_api import Airflow, night_of
 from tools.airflow_service import HOME, PORT, SHOP, environment, make_shop, ready, running
 from tools.chromium import BROWSERS
 
-FIRST, LAST, NIGHTS = "2026-02-26", "2026-02-28", 3
+FIRST, LAST, NIGHTS = "2017-12-28", "2017-12-30", 3
 HOUR = 3600
 OUT = HOME.parent
 LOADING = 180  # seconds that the page is given
@@ -32,8 +32,8 @@ SHOWN = "document.body?.innerText.includes('announce')"  # the grid has the name
 
 
 def main() -> None:
-    make_shop()
     clear()
+    make_shop()
     told = environment(
         HOME, int(os.environ.get("AIRFLOW_PORT", PORT)), os.environ.get("FOOTFALL_AIRFLOW", "demo")
     )
@@ -59,11 +59,9 @@ def say(line: str) -> None:
 
 def clear() -> None:
     """Removes what an earlier demo made; the raw logs stay."""
-    for path in (HOME, *(each for each in SHOP.glob("*") if each.name != "raw")):
-        if path.is_dir():
+    for path in (HOME, SHOP):
+        if path.exists():
             shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def print_runs(airflow: Airflow, runs: list[dict[str, Any]]) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from airflow_dags.settings import PLACES, load
 from jobs.rank import at_parents_end
 from tools.airflow_api import Airflow
 
@@ -31,14 +32,8 @@ OTHERS = ("scheduler --skip-serve-logs", "dag-processor", "triggerer --skip-serv
 PATIENCE = 600  # seconds for a component to answer, on a slow machine
 SPARK = {"conn_type": "spark", "host": "local[2]"}
 SHOP = ROOT / "var" / "airflow" / "shop"
-SIMULATED = (
-    "simulate.events=15000",
-    "simulate.days=24",
-    "simulate.first_day=2026-02-05",
-    "simulate.items=300",
-    "simulate.categories=8",
-    "simulate.bots=1",
-    "simulate.bot_views_per_day=200",
+FIRST_LOAD = (
+    "2017-12-27"  # what arrived up to the end of this day is loaded; the nights behind it are Airflow's
 )
 
 
@@ -157,14 +152,22 @@ def ready(airflow: Airflow) -> None:
 
 
 def make_shop() -> None:
-    """Writes the raw logs of a small simulated shop, where they are not there yet."""
-    if (SHOP / "raw" / "_simulated.json").exists() and (SHOP / "raw" / "truth").exists():
+    """Lands the demo's logs, and loads those before the first night into a lake of its own, where that is not done yet."""
+    loaded = SHOP / "loaded"
+    if loaded.exists():
         return
-    print("a small shop is simulated, once: about a minute", flush=True)
-    submit = str(ROOT / ".venv" / "bin" / "spark-submit")
-    command = [submit, "jobs/simulate.py", f"raw={SHOP / 'raw'}", *SIMULATED]
+    print("a year of logs is landed and loaded, once: some minutes", flush=True)
     environment = os.environ | {"SPARK_LOCAL_IP": "127.0.0.1", "PYTHONPATH": str(ROOT)}
-    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    shop = load("demo")
+    places = [f"{name}={getattr(shop, name)}" for name in PLACES]
+    for program, job, *arguments in (
+        ("python", "land_complete_journey", f"raw={shop.raw}"),
+        ("spark-submit", "nightly", f"ds={FIRST_LOAD}", *places, *shop.arguments),
+    ):
+        command = [ROOT / ".venv" / "bin" / program, f"jobs/{job}.py", *arguments]
+        subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    SHOP.mkdir(parents=True, exist_ok=True)
+    loaded.touch()
 
 
 def main() -> None:
@@ -177,8 +180,8 @@ def main() -> None:
         ready(airflow)
         print(
             f"Airflow: {airflow.url}, user {USER}, password {secret_of(HOME / 'password')} (Ctrl-C stops it)\n"
-            "The logs of the shop end with 2026-02-28: switch footfall_nightly on, and trigger it with "
-            "ds=2026-02-28, or give it a backfill from 2026-02-26 to 2026-02-28.",
+            f"All up to {FIRST_LOAD} is loaded: switch footfall_nightly on, and trigger it with ds=2017-12-28, or give it a "
+            "backfill from 2017-12-28 to 2017-12-30. Then footfall_retrain and footfall_score, with ds=2017-12-30.",
             flush=True,
         )
         signal.pause()

@@ -12,7 +12,8 @@ NAMES = ("nightly", "retrain", "score", "backfill", "maintenance")
 EDGES = {
     "footfall_nightly": {
         "complete_journey.logs": ["complete_journey.ingest"],
-        "complete_journey.ingest": ["complete_journey.sessionize"],
+        "complete_journey.ingest": ["complete_journey.gate"],
+        "complete_journey.gate": ["complete_journey.sessionize"],
         "complete_journey.sessionize": ["complete_journey.sequence"],
         "complete_journey.sequence": ["complete_journey.quality"],
         "complete_journey.quality": ["announce"],

@@ -9,11 +9,20 @@ from deltalake import DeltaTable
 from tests.airflow_dags.airflows import database, settings_file, tried
 from tests.jobs.standalone import cluster
 from tests.shop import line, write_log
-from tools.airflow_service import ROOT, SIMULATED
+from tools.airflow_service import ROOT
 
 FIRST, SECOND = "2026-11-02", "2026-11-03"
-STEPS = ("logs", "ingest", "sessionize", "sequence", "quality")
+STEPS = ("logs", "ingest", "gate", "sessionize", "sequence", "quality")
 PLAIN = "arguments: [privacy.ids=plain, spark.shuffle_partitions=2]"
+SIMULATED = (
+    "simulate.events=15000",
+    "simulate.days=24",
+    "simulate.first_day=2026-02-05",
+    "simulate.items=300",
+    "simulate.categories=8",
+    "simulate.bots=1",
+    "simulate.bot_views_per_day=200",
+)
 SIMULATED_SHOP = (
     "sources: [simulated]",
     "model: gru",
@@ -74,7 +83,19 @@ def test_the_connection_takes_a_night_to_a_cluster(tmp_path):
         connection = {"conn_type": "spark", "host": host, "port": int(port)}
         run = tried(tmp_path / "home", settings, "footfall_nightly", connection, ds=FIRST)
     assert run["state"] == "success"
-    assert len(list(tmp_path.glob("worker-0/app-*"))) == 4, "each of the four jobs had executors there"
+    assert len(list(tmp_path.glob("worker-0/app-*"))) == len(STEPS) - 1, "each job had executors there"
+
+
+def test_a_gate_that_finds_what_must_not_be_keeps_the_night_from_going_on(tmp_path):
+    write_log(tmp_path / "raw", FIRST, bought("ann", FIRST), "{", "{{", "{{{")
+    settings = settings_file(tmp_path, "sources: [plain]", "retries: 0", PLAIN)
+    database(tmp_path / "home", settings)
+    run = tried(tmp_path / "home", settings, "footfall_nightly", ds=FIRST)
+    states = {name: run["tasks"][f"plain.{name}"] for name in STEPS}
+    behind = dict.fromkeys(("sessionize", "sequence", "quality"), "upstream_failed")
+    assert states == {"logs": "success", "ingest": "success", "gate": "failed"} | behind
+    assert (run["state"], run["tasks"]["announce"], run["events"]) == ("failed", "upstream_failed", [])
+    assert not (tmp_path / "lake" / "sessions").exists()
 
 
 def test_a_backfill_takes_in_its_days_and_announces_nothing(shop, night):
