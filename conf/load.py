@@ -126,6 +126,7 @@ ABOVE_ZERO = (
     "monitor.new_days",
     "monitor.shadow_nights",
 )
+WARM_STARTS = re.compile(r"none|champion|pretrained|([\w.-]+/)?\d+")
 SHARES = (
     "selection.correlation",
     "selection.variance",
@@ -222,9 +223,10 @@ def check(config: Config) -> None:
         if not 0 <= (value := _get(config, key) or 0) < 1:
             raise ConfigurationError(f"{key} must lie in [0, 1), got {value}: set {key}")
     warm_start = config.train.warm_start
-    if warm_start not in ("none", "champion") and not warm_start.isdecimal():
+    if not WARM_STARTS.fullmatch(warm_start):
         raise ConfigurationError(
-            f"train.warm_start must be none, champion or the number of a version, got {warm_start!r}"
+            "train.warm_start must be none, champion, pretrained, the number of a version, or MODEL/NUMBER of another "
+            f"registered model, got {warm_start!r}"
         )
     if config.model.width % config.model.heads:
         raise ConfigurationError(

@@ -27,9 +27,9 @@ from jobs.job import InputError, configure
 from jobs.pretrain import pretrain
 from jobs.train import attempt, registered_as, set_id_of
 from models.example_set import ExampleSet, open_example_set
-from models.pretrained import NEWEST, encoders_of
+from models.pretrained import NEWEST
 from models.registry import Registry, Version, connect
-from models.warm_start import NONE
+from models.warm_start import NONE, encoders_of
 from reports.few_labels import render
 
 TEST, SCRATCH = "test", "scratch"

@@ -31,11 +31,11 @@ from jobs.trust import trusted
 from models.commits import newest_facts
 from models.example_set import TRAIN, VALIDATION, ExampleSet, ExampleSetError, open_example_set
 from models.guard import KerasError, guard
-from models.pretrained import NEWEST, encoders_of
+from models.pretrained import NEWEST
 from models.registry import Registry, Version, configuration_hash, connect
 from models.registry_down import RegistryDown, RegistryElsewhere
 from models.shards import plan
-from models.warm_start import NONE, WarmStartError, fitting, resolve
+from models.warm_start import NONE, WarmStartError, encoders_of, fitting, resolve
 
 NAIVE = "naive"
 """The model that is the baseline which a task with labels names."""
@@ -93,14 +93,15 @@ def trained(conf: Config, registry: Registry) -> dict[str, Any]:
 
 
 def with_version_to_begin_from(conf: Config, registry: Registry) -> Config:
-    """The configuration with the number of the version that `train.warm_start` means today, or none."""
+    """The configuration with the version that `train.warm_start` means today, or none."""
     if conf.model.name not in ENCODERS or conf.train.warm_start == NONE:
         return replace(conf, train=replace(conf.train, warm_start=NONE))
     assert conf.set_id is not None
-    number, said = resolve(registry, conf.task.name, conf.train.warm_start, conf.set_id)
+    begun = conf.train.warm_start
+    version, said = resolve(registry, conf.task.name, begun, conf.set_id, conf.model.name)
     if said:
         print(f"train: {said}", flush=True)
-    return replace(conf, train=replace(conf.train, warm_start=number))
+    return replace(conf, train=replace(conf.train, warm_start=version))
 
 
 def in_spite_of(conf: Config) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from conf.schema import Model
 from models.example_set import ExampleSet
 from models.registry import Registry, Version
-from models.warm_start import FROM_SCRATCH, WarmStartError, check_alike, check_moments
+from models.warm_start import FROM_SCRATCH, WarmStartError, check_alike, check_moments, encoders_of
 
 NEWEST = "newest"
 SHAPED_BY = (
@@ -18,11 +18,6 @@ SHAPED_BY = (
     "filter_frequencies",
 )
 """Keys of `model` that an encoder and what begins from it have alike."""
-
-
-def encoders_of(pretext: str) -> str:
-    """The registered model of the encoders that are pretrained on the examples of this task."""
-    return f"{pretext}.encoder"
 
 
 def encoder_of(registry: Registry, pretext: str, asked: str, model: Model, examples: ExampleSet) -> Version:

@@ -10,7 +10,7 @@ from conf.schema import Model
 from models.example_set import ExampleSet
 from models.registry import CHAMPION, Registry, Version
 
-NONE = "none"
+NONE, PRETRAINED = "none", "pretrained"
 ANYWAY = f"or begin without: train.warm_start={NONE}"
 FROM_SCRATCH = f"or begin without: finetune.encoder={NONE}"
 
@@ -19,13 +19,29 @@ class WarmStartError(ValueError):
     """Weights that a training cannot begin from; the text says which, what was expected and what to do."""
 
 
-def resolve(registry: Registry, task: str, asked: str, set_id: str) -> tuple[str, str]:
-    """What `train.warm_start` comes to now: the number of a version or `none`; and what is to be said of it, or "".
+def encoders_of(task: str) -> str:
+    """The registered model of the encoders that are pretrained on the examples of this task."""
+    return f"{task}.encoder"
+
+
+def resolve(registry: Registry, task: str, asked: str, set_id: str, model: str) -> tuple[str, str]:
+    """What `train.warm_start` comes to now: a version, as 7 or next_item.encoder/7, or `none`; and what is to be said of it.
+
+    `pretrained` is the newest encoder of this `model` that jobs/pretrain.py registered.
 
     Without a champion, or with a baseline as champion, it is a cold start: so is the first of any shop. A champion of the
     same examples stands for what it began from itself: a training that is asked for again is found, and not made from its
     own result.
     """
+    if asked == PRETRAINED:
+        encoders = registry.versions(encoders_of(task))
+        numbers = [version.version for version in encoders if version.tags["model"] == model]
+        if not numbers:
+            raise WarmStartError(
+                f"train.warm_start is {PRETRAINED}, and {encoders_of(task)} has no version of model={model}: "
+                f"pretrain one (jobs/pretrain.py task={task} model={model}), {ANYWAY}"
+            )
+        return f"{encoders_of(task)}/{numbers[-1]}", ""
     if asked != CHAMPION:
         return asked, ""
     champion = registry.by_alias(task, CHAMPION)
@@ -41,13 +57,15 @@ def resolve(registry: Registry, task: str, asked: str, set_id: str) -> tuple[str
     return str(champion.version), ""
 
 
-def fitting(registry: Registry, task: str, number: str, model: Model, examples: ExampleSet) -> Version:
-    """The version of that number; raises `WarmStartError` where `model` on `examples` cannot begin from it."""
-    versions = {str(version.version): version for version in registry.versions(task)}
+def fitting(registry: Registry, task: str, given: str, model: Model, examples: ExampleSet) -> Version:
+    """The version that is given, as `resolve` says it; raises `WarmStartError` where `model` cannot begin from it."""
+    of_another, _, number = given.rpartition("/")
+    name = of_another or task
+    versions = {str(version.version): version for version in registry.versions(name)}
     if number not in versions:
         known = ", ".join(versions) or "none"
         raise WarmStartError(
-            f"train.warm_start is {number}, and {task} has no such version (there are: {known})"
+            f"train.warm_start is {given}, and {name} has no such version (there are: {known})"
         )
     version = versions[number]
     if not _is_encoder(version):

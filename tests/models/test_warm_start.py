@@ -14,7 +14,7 @@ from models.example_set import ExampleSet, open_example_set
 from models.export import export
 from models.next_item import NextItemModel
 from models.registry import CHAMPION, Registry, Version, connect
-from models.warm_start import NONE, WarmStartError, fitting, resolve
+from models.warm_start import NONE, PRETRAINED, WarmStartError, fitting, resolve
 from models.warm_weights import Begun, begin
 from tests.models.example_sets import LENGTH, POSITIONS, random_example_set
 
@@ -231,18 +231,18 @@ def examples(tmp_path_factory) -> ExampleSet:
 def test_the_champion_is_the_version_that_has_the_alias_when_it_is_asked_for(registry, register):
     first, second = register("changing"), register("changing")
     registry.set_alias(first, CHAMPION)
-    assert resolve(registry, "changing", "champion", "set") == ("1", "")
+    assert resolve(registry, "changing", "champion", "set", "gru") == ("1", "")
     registry.set_alias(second, CHAMPION)
-    assert resolve(registry, "changing", "champion", "set") == ("2", "")
-    assert resolve(registry, "changing", "1", "set") == ("1", "")
-    assert resolve(registry, "changing", NONE, "set") == (NONE, "")
+    assert resolve(registry, "changing", "champion", "set", "gru") == ("2", "")
+    assert resolve(registry, "changing", "1", "set", "gru") == ("1", "")
+    assert resolve(registry, "changing", NONE, "set", "gru") == (NONE, "")
 
 
 def test_without_an_encoder_as_champion_it_is_a_cold_start_and_that_is_said(registry, register):
-    number, note = resolve(registry, "first", "champion", "set")
+    number, note = resolve(registry, "first", "champion", "set", "gru")
     assert (number, note) == (NONE, "first has no champion yet to begin from: a cold start")
     registry.set_alias(register("first", model="popularity", kind="baseline"), CHAMPION)
-    number, note = resolve(registry, "first", "champion", "set")
+    number, note = resolve(registry, "first", "champion", "set", "gru")
     assert number == NONE
     assert (
         note
@@ -253,13 +253,23 @@ def test_without_an_encoder_as_champion_it_is_a_cold_start_and_that_is_said(regi
 def test_a_champion_of_the_same_examples_stands_for_what_it_began_from(registry, register):
     register("again")
     registry.set_alias(register("again", set_id="set", warm_start="1"), CHAMPION)
-    assert resolve(registry, "again", "champion", "set") == ("1", "")
-    assert resolve(registry, "again", "champion", "next set") == ("2", "")
+    assert resolve(registry, "again", "champion", "set", "gru") == ("1", "")
+    assert resolve(registry, "again", "champion", "next set", "gru") == ("2", "")
 
 
 def test_a_version_that_fits_is_found_by_its_number(registry, register, examples):
     version = register("fits")
     assert fitting(registry, "fits", "1", GRU, examples) == version
+
+
+def test_a_pretrained_encoder_is_the_newest_of_the_model(registry, register, examples):
+    with pytest.raises(WarmStartError, match=r"tuned\.encoder has no version of model=gru: pretrain one"):
+        resolve(registry, "tuned", PRETRAINED, "set", "gru")
+    register("tuned.encoder")
+    newest = register("tuned.encoder")
+    register("tuned.encoder", model="sasrec")
+    assert resolve(registry, "tuned", PRETRAINED, "set", "gru") == ("tuned.encoder/2", "")
+    assert fitting(registry, "tuned", "tuned.encoder/2", GRU, examples) == newest
 
 
 @pytest.mark.parametrize(
