@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from models.attributions import Inputs, leave_one_out
 from models.histories import SEQUENCE, together, unusable
-from models.label_metrics import spearman
 from models.label_scoring import INPUTS, is_told, loaded
+from models.metrics.answers import of_all, spearman
 from models.scoring import Scorer, best_items, load, on_shelf, read, scores_of
 from models.shelf import EMPTY, Shelf
 
@@ -174,7 +174,7 @@ def agreement(attributions: np.ndarray, changes: np.ndarray) -> float | None:
     """The correlation of ranks of what events are given and what is lost without them, (events,) x 2, where there is one."""
     if len(changes) < LEAST_EVENTS or np.ptp(attributions) == 0 or np.ptp(changes) == 0:
         return None
-    return spearman(attributions, changes)
+    return of_all(spearman, attributions, changes)
 
 
 def _in_parts(scored: Callable[[Sequence[Inputs]], np.ndarray], users: Sequence[Inputs]) -> np.ndarray:

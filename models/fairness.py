@@ -1,11 +1,12 @@
 """A metric by group of users: of those inside and of everybody else, sampled together, so that their gap has an interval."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
-from models.label_metrics import measured
+from models.label_metrics import Answered, draws, of_draws
 from models.metrics import Sampled, sampled_means
 
 Groups = Mapping[str, np.ndarray]
@@ -56,22 +57,20 @@ def split_answers(
 ) -> dict[str, dict[str, Split]]:
     """The same of a metric of answers, which is no mean: see `models.label_metrics.sampled`. NaN where it has none."""
     told, users = _told(groups), len(labels)
-    rng = np.random.default_rng(seed)
-    draws = [np.arange(users), *(rng.integers(users, size=users) for _ in range(resamples))]
-
-    def sampled(of_model: np.ndarray, member: np.ndarray) -> Sampled:
-        each = []
-        for drawn in draws:
-            mine = drawn[member[drawn]]
-            each.append(measured([metric], labels[mine], of_model[mine], weights[mine], np.nan)[metric])
-        return Sampled(users, each[0], np.array(each[1:]))
-
+    answered = {model: Answered(labels, each, weights) for model, each in values.items()}
+    found: dict[tuple[str, str, bool], list[np.ndarray]] = {}
+    for counts in draws(users, resamples, seed):
+        for (model, each), (name, member), inside in product(answered.items(), told.items(), (True, False)):
+            of_part = each.measured(metric, counts * (member == inside), np.nan)
+            found.setdefault((model, name, inside), []).append(of_part)
     return {
         model: {
-            name: Split(sampled(of_model, member), sampled(of_model, ~member), *_sizes(member))
+            name: Split(
+                *(of_draws(users, found[model, name, side]) for side in (True, False)), *_sizes(member)
+            )
             for name, member in told.items()
         }
-        for model, of_model in values.items()
+        for model in values
     }
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from models.fairness import by_label, split_answers, split_means
-from models.label_metrics import roc_auc
 from models.metrics import mean_and_interval
+from models.metrics.answers import of_all, roc_auc
 
 USERS = 60
 RNG = np.random.default_rng(5)
@@ -42,8 +42,8 @@ def test_a_metric_of_answers_is_that_of_the_users_of_the_group():
     found = split_answers("roc_auc", labels, weights, values, {"few": FEW}, 100, seed=1)
     for name, of_model in values.items():
         split = found[name]["few"]
-        assert split.inside.value == roc_auc(labels[FEW, 0], of_model[FEW, 0])
-        assert split.outside.value == roc_auc(labels[~FEW, 0], of_model[~FEW, 0])
+        assert split.inside.value == of_all(roc_auc, labels[FEW, 0], of_model[FEW, 0])
+        assert split.outside.value == of_all(roc_auc, labels[~FEW, 0], of_model[~FEW, 0])
         assert len(split.gap.drawn) == 100 and np.ptp(split.gap.drawn) > 0
     same = split_answers(
         "roc_auc", labels, weights, {"a": values["one"], "b": values["one"] * 2}, {"few": FEW}, 50, 1

@@ -7,6 +7,8 @@ from sklearn import metrics as theirs
 from models import label_metrics as ours
 from models.answers import Answers
 from models.label_baselines import fit
+from models.metrics import answers
+from models.metrics.answers import METRICS, Rows, of_all
 
 RNG = np.random.default_rng(3)
 HAPPENED = (RNG.random(200) < 0.3).astype(np.float32)
@@ -16,28 +18,48 @@ SHARES = RNG.dirichlet(np.ones(4), 200)
 
 
 def test_metrics_are_those_of_scikit_learn():
-    assert ours.roc_auc(HAPPENED, VALUES) == pytest.approx(theirs.roc_auc_score(HAPPENED, VALUES))
-    assert ours.pr_auc(HAPPENED, VALUES) == pytest.approx(theirs.average_precision_score(HAPPENED, VALUES))
-    assert ours.log_loss(HAPPENED, VALUES) == pytest.approx(theirs.log_loss(HAPPENED, VALUES))
-    assert ours.log_loss(CLASSES, SHARES) == pytest.approx(theirs.log_loss(CLASSES, SHARES))
+    assert of_all(answers.roc_auc, HAPPENED, VALUES) == pytest.approx(theirs.roc_auc_score(HAPPENED, VALUES))
+    assert of_all(answers.pr_auc, HAPPENED, VALUES) == pytest.approx(
+        theirs.average_precision_score(HAPPENED, VALUES)
+    )
+    assert of_all(answers.log_loss, HAPPENED, VALUES) == pytest.approx(theirs.log_loss(HAPPENED, VALUES))
+    assert of_all(answers.log_loss, CLASSES, SHARES) == pytest.approx(theirs.log_loss(CLASSES, SHARES))
     predicted = SHARES.argmax(axis=1)
-    assert ours.accuracy(CLASSES, SHARES) == theirs.accuracy_score(CLASSES, predicted)
-    assert ours.f1_macro(CLASSES, SHARES) == pytest.approx(
+    assert of_all(answers.accuracy, CLASSES, SHARES) == theirs.accuracy_score(CLASSES, predicted)
+    assert of_all(answers.f1_macro, CLASSES, SHARES) == pytest.approx(
         theirs.f1_score(CLASSES, predicted, average="macro")
     )
-    assert ours.spearman(HAPPENED, VALUES) == pytest.approx(spearmanr(HAPPENED, VALUES)[0])
+    assert of_all(answers.spearman, HAPPENED, VALUES) == pytest.approx(spearmanr(HAPPENED, VALUES)[0])
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_resample_is_measured_as_rows_that_stand_there_as_often_as_they_were_drawn(name):
+    of_classes = name in ("accuracy", "f1_macro")
+    labels, values = (CLASSES, SHARES) if of_classes else (HAPPENED, VALUES)
+    counts = np.stack([RNG.multinomial(200, np.ones(200) / 200) for _ in range(20)]).astype(np.float64)
+    counts[0, HAPPENED > 0.5] = 0  # nothing happened
+    counts[1] = np.where(VALUES < 0.3, counts[1], 0)
+    stands = [np.repeat(np.arange(200), each.astype(int)) for each in counts]
+    each = [of_all(METRICS[name], labels[rows], values[rows]) for rows in stands]
+    np.testing.assert_allclose(METRICS[name](Rows(labels, values), counts), each, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_of_no_row_there_is_no_metric(name):
+    values = SHARES if name in ("accuracy", "f1_macro") else VALUES
+    assert np.isnan(METRICS[name](Rows(CLASSES, values), np.zeros((2, 200)))).all()
 
 
 def test_lift_is_how_much_more_often_it_happens_at_the_top_and_equal_values_share():
     labels, values = np.repeat([1.0, 0.0], [10, 90]), np.repeat([0.9, 0.1], [10, 90])
-    assert ours.lift(labels, values) == pytest.approx(10)
-    assert ours.lift(labels, np.zeros(100)) == pytest.approx(1)
+    assert of_all(answers.lift, labels, values) == pytest.approx(10)
+    assert of_all(answers.lift, labels, np.zeros(100)) == pytest.approx(1)
 
 
 def test_the_calibration_error_is_nothing_where_tenths_come_true_and_the_distance_elsewhere():
     labels, right = np.tile([1.0, 0.0], 50), np.full(100, 0.5)
-    assert ours.calibration_error(labels, right) == pytest.approx(0)
-    assert ours.calibration_error(labels, right + 0.2) == pytest.approx(0.2)
+    assert of_all(answers.calibration_error, labels, right) == pytest.approx(0)
+    assert of_all(answers.calibration_error, labels, right + 0.2) == pytest.approx(0.2)
 
 
 def test_metrics_of_several_targets_are_means_over_those_that_have_one():
@@ -45,7 +67,10 @@ def test_metrics_of_several_targets_are_means_over_those_that_have_one():
     values, weights = np.stack([VALUES] * 3, axis=1), np.ones((200, 3))
     weights[:100, 2] = 0
     found = ours.measured(["roc_auc"], labels, values, weights)["roc_auc"]
-    each = [ours.roc_auc(HAPPENED, VALUES), ours.roc_auc(1 - HAPPENED[100:], VALUES[100:])]
+    each = [
+        of_all(answers.roc_auc, HAPPENED, VALUES),
+        of_all(answers.roc_auc, 1 - HAPPENED[100:], VALUES[100:]),
+    ]
     assert found == pytest.approx(np.mean(each))
 
 
