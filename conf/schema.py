@@ -11,6 +11,7 @@ from omegaconf import MISSING
 
 ARMS = ("scratch", "frozen", "full", "adapters")
 ENCODERS = ("gru", "lstm", "sasrec", "bsarec", "bert4rec", "hstu", "repeat")
+TASKS = ("churn", "spend", "next_event", "purchase", "promotion")
 CLASSICAL = ("item_knn", "ease", "als")
 """Models of jobs/benchmark.py alone: models/classical.py."""
 
@@ -531,6 +532,7 @@ class Config:
     artifacts: str = MISSING  # folder or URI of MLflow's artifacts
     report: str = MISSING  # folder of the report
     report_command: str = ""  # what was run, for the report's head
+    tasks: list[str] = field(default_factory=lambda: [*TASKS])  # what `jobs/tasks.py` trains and judges
     explain: bool = False  # of `jobs/score.py`: of some users also which past events a prediction came from
     step: str = "train"  # what is trained, which jobs say themselves: train, pretrain or finetune
     set_id: str | None = None  # an example set; none: that of `ds` and the rest of the configuration

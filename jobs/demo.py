@@ -1,8 +1,9 @@
 """A week in the life of the nightly job, on a year of real purchases.
 
 Lands the logs, loads all before 2017-12-28, trains and judges the first models, runs the five nights to 2018-01-01 one by
-one, trains the best encoder once more, has it judged, and writes `var/demo/report.html` and `var/demo/summary.json`. Starts
-from nothing each time (the raw logs stay), so that two runs tell the same.
+one, trains the best encoder once more, has it judged, trains and judges five tasks with labels from one pretrained encoder,
+and writes `var/demo/report.html` and `var/demo/summary.json`. Starts from nothing each time (the raw logs stay), so that two
+runs tell the same.
 
     python -m jobs.demo
 """
@@ -24,9 +25,14 @@ from models.registry import CHALLENGER, connect
 FIRST_LOAD = "2017-12-27"
 NIGHTS = ("2017-12-28", "2017-12-29", "2017-12-30", "2017-12-31", "2018-01-01")
 FIRST_HOLDOUT, LAST_HOLDOUT = 27, 5
+TASKS_HOLDOUT = 32
+"""Days up to the last night: the tasks are asked as of 2017-12-01, as the first models are."""
+SMALL = ("model.width=32", "model.blocks=1", "train.batch_size=64", "train.learning_rate=2e-3")
+PRETRAINED = ("model=sasrec", *SMALL)
+"""The encoder that all tasks begin from."""
 MODELS = {
     "repeat": ("train.batch_size=16", "train.learning_rate=2e-3", "train.average=0.99", "train.epochs=8"),
-    "sasrec": (),
+    "sasrec": (*SMALL, "train.warm_start=pretrained", "train.epochs=2"),
 }
 """The encoders and how they are trained: chosen by the validation days of November, the test unseen."""
 PLAIN = "privacy.ids=plain"  # the data is public
@@ -47,6 +53,7 @@ def demo() -> None:
     judged = (f"ds={FIRST_LOAD}", f"promote.holdout_days={FIRST_HOLDOUT}")
     week.spark("examples", "examples", *judged)
     week.python("train_baselines", "baselines", *judged)
+    week.python("pretrain", "pretrain", *judged, *PRETRAINED, "train.epochs=6")
     for model, settings in MODELS.items():
         week.python(f"train_{model}", "train", *judged, f"model={model}", *settings)
     week.spark("promote", "promote", *judged)
@@ -60,6 +67,8 @@ def demo() -> None:
     model = best.tags["model"]
     week.python("train_again", "train", *again, f"model={model}", *MODELS[model])
     week.spark("promote_again", "promote", *again)
+    asked = (f"ds={NIGHTS[-1]}", f"promote.holdout_days={TASKS_HOLDOUT}", f"report={conf.report}/tasks")
+    week.spark("tasks", "tasks", *asked, *PRETRAINED, "train.epochs=6", options=())
     week.spark("report", "report", f"ds={NIGHTS[-1]}", "report_command=make demo")
     week.done()
 

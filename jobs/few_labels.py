@@ -24,12 +24,11 @@ from conf.load import load
 from conf.schema import Config
 from jobs.finetune import finetune
 from jobs.job import InputError, configure
-from jobs.pretrain import pretrain
+from jobs.pretrain import is_missing, pretrain
 from jobs.train import attempt, registered_as, set_id_of
 from models.example_set import ExampleSet, open_example_set
-from models.pretrained import NEWEST
 from models.registry import Registry, Version, connect
-from models.warm_start import NONE, encoders_of
+from models.warm_start import NONE
 from reports.few_labels import render
 
 TEST, SCRATCH = "test", "scratch"
@@ -43,7 +42,8 @@ def few_labels(conf: Config) -> dict[str, Any]:
         open_example_set(f"{conf.lake}/examples/{conf.set_id}"),
         connect(conf.registry, conf.artifacts),
     )
-    pretrain_where_missing(conf, registry)
+    if set(conf.few_labels.arms) != {SCRATCH} and is_missing(conf, registry):
+        pretrain(replace(conf, set_id=None, task=load([f"task={conf.finetune.pretext}"]).task))
     path = Path(conf.report) / f"{conf.task.name}.few.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     before = {run["digest"]: run for run in json.loads(path.read_text())["runs"]} if path.exists() else {}
@@ -75,16 +75,6 @@ def with_sure_metric(conf: Config) -> Any:
 
     ordered = sorted(label.metrics, key=lambda name: name not in LEAST_IS_BEST)  # else in their order
     return replace(conf.task, label=replace(label, metrics=ordered))
-
-
-def pretrain_where_missing(conf: Config, registry: Registry) -> None:
-    """Pretrains an encoder where the newest is asked for and there is none of this model."""
-    pretext = conf.finetune.pretext
-    there = [
-        each for each in registry.versions(encoders_of(pretext)) if each.tags["model"] == conf.model.name
-    ]
-    if conf.finetune.encoder == NEWEST and not there and set(conf.few_labels.arms) != {SCRATCH}:
-        pretrain(replace(conf, set_id=None, task=load([f"task={pretext}"]).task))
 
 
 def of_run(conf: Config, arm: str, share: float, seed: int) -> Config:

@@ -5,7 +5,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Step = Callable[[Config, Lake], dict[str, Any]]
 Leases = Callable[[Config], Sequence[str]]
+Telling = Callable[[str, Lake], AbstractContextManager[None]]
 FEW_ROWS = 100_000
 POLL = 2.0  # seconds between two looks at a lease
 UNTOLD = re.compile(
@@ -38,19 +39,22 @@ def reader(conf: Config) -> Sequence[str]:
     return []
 
 
-def run(step: Step, needs: Sequence[str] = ("ds",), leases: Leases = writer) -> None:
+def run(
+    step: Step, needs: Sequence[str] = ("ds",), leases: Leases = writer, telling: Telling | None = None
+) -> None:
     """Runs one step as a command: `spark-submit jobs/STEP.py key=value …`.
 
     A wrong configuration stops it before Spark starts; so does, once it has, another run that holds one of `leases`.
-    Ends with one line of facts; exit code 2 for what the user can put right, 3 for data that is not trusted
-    (jobs/quality.py), 4 for measures outside of their limits (jobs/monitor.py), 1 for anything else that fails.
+    While it runs, `progress` says what Spark is at, where it has no `telling` of its own. Ends with one line of facts; exit
+    code 2 for what the user can put right, 3 for data that is not trusted (jobs/quality.py), 4 for measures outside of their
+    limits (jobs/monitor.py), 1 for anything else that fails.
     """
     conf = configure((*needs, "spark.master"))
     lake = open_lake(conf, step.__name__)
     try:
         with leased(conf, lake, step.__name__, leases(conf)) as is_mine:
             if is_mine:
-                with progress(step.__name__, lake):
+                with (telling or progress)(step.__name__, lake):
                     say(step, conf, lake)
     except (InputError, UnsupportedTable, LeaseLost, RegistryDown, RegistryElsewhere) as error:
         stop(str(error))

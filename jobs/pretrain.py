@@ -17,8 +17,9 @@ from conf.pretraining import unfit_to_pretrain
 from conf.schema import ENCODERS, Config
 from jobs.job import InputError, configure
 from jobs.train import attempt, set_id_of, trained
-from models.registry import connect
-from models.warm_start import NONE
+from models.pretrained import NEWEST
+from models.registry import Registry, connect
+from models.warm_start import NONE, encoders_of
 
 
 def pretrain(conf: Config) -> dict[str, Any]:
@@ -40,6 +41,14 @@ def pretrain(conf: Config) -> dict[str, Any]:
     if problem := next(unfit_to_pretrain(conf), None):
         raise InputError(problem)
     return trained(conf, connect(conf.registry, conf.artifacts))
+
+
+def is_missing(conf: Config, registry: Registry) -> bool:
+    """Whether the newest encoder is to be tuned, and none of this model is registered yet."""
+    encoders = registry.versions(encoders_of(conf.finetune.pretext))
+    return conf.finetune.encoder == NEWEST and conf.model.name not in {
+        each.tags["model"] for each in encoders
+    }
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def promote(conf: Config, lake: Lake) -> dict[str, Any]:
     settle(lake, registry, conf.task.name, told)
     set_id = conf.set_id or set_id_of(conf)
     conf = replace(conf, set_id=set_id)
-    request = f"{conf.task.name}/{conf.ds}/{set_id}"
+    request = request_of(conf)
     if decided := decisions(lake, request):
         return said(decided) | {"note": "this request was decided before"}
     in_spite = trusted(conf, lake.facts(QUALITY))
@@ -82,6 +82,11 @@ def promote(conf: Config, lake: Lake) -> dict[str, Any]:
     for version in everyone:
         registry.describe(version, *lines_of(conf, test, version))
     return said(decided) | in_spite
+
+
+def request_of(conf: Config) -> str:
+    """What the ledger calls this night's request; `/0` and `/1` behind it are its decisions."""
+    return f"{conf.task.name}/{conf.ds}/{conf.set_id or set_id_of(conf)}"
 
 
 def check_cut(conf: Config, lake: Lake, set_id: str) -> None:

@@ -37,6 +37,7 @@ from models.registry import CHAMPION, Registry, connect
 from reports import render
 from reports.facts import DURATION_MINUTES, EVENTS_PER_SESSION, GAP_HOURS, GAP_LABELS
 from reports.facts import binned as labels
+from reports.tasks import compared
 
 USERS_SHOWN, BASKETS_SHOWN = 3, 3
 
@@ -59,6 +60,7 @@ def report(conf: Config, lake: Lake) -> dict[str, Any]:
         "sessions": sessions(lake),
         "training": training(conf, registry),
         "metrics": metrics(conf, lake),
+        "tasks": tasks(folder / "tasks"),
         "users": users(conf, lake),
         "fairness": fairness(conf, lake),
         "promotions": promotions(lake),
@@ -119,6 +121,16 @@ def sessions(lake: Lake) -> dict[str, Any]:
         "hour_of_day": [by_hour.get(hour, 0) for hour in range(24)],
         "gap_hours": histogram(gaps(table), f.col("hours"), GAP_HOURS, list(GAP_LABELS)),
     }
+
+
+def tasks(folder: Path) -> list[dict[str, Any]]:
+    """What jobs/tasks.py left there: of each task how its models stand to its baseline."""
+    files = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    files.pop("summary", None)
+    return [
+        {"task": name, "as_of": told.get("as_of"), "users": told.get("users"), "rows": compared(name, told)}
+        for name, told in files.items()
+    ]
 
 
 def histogram(frame: Any, value: Any, edges: Any, names: list[str]) -> list[tuple[str, int]]:
@@ -332,6 +344,10 @@ def summary(conf: Config, registry: Registry, facts: dict[str, Any]) -> dict[str
     for model in test["models"] if test else []:
         for metric, value in model["values"].items():
             flat[f"metrics.{model['model']}.{metric}"] = value["mean"]
+    for row in (row for task in facts["tasks"] for row in task["rows"]):
+        flat[f"tasks.{row['task']}.{row['metric']}"] = row["value"]
+        flat[f"tasks.{row['task']}.baseline.{row['metric']}"] = row["baseline_value"]
+        flat[f"tasks.{row['task']}.difference.{row['metric']}"] = row["difference"]
     return flat | {f"seconds.{step}": seconds for step, seconds in facts["seconds"].items()}
 
 

@@ -1,79 +1,125 @@
-"""The tasks with labels, one after the other: examples, the baseline, an encoder, how they compare on held-out days, which
-of them the gate makes champion, and what that says of every user on the night `ds`. Of `demand`, which adds its answers up
-over users, it is what is sold that is judged.
+"""Train the tasks of a shop from one pretrained encoder, and judge each beside its baseline on days that none has seen.
 
-Works on a lake that is there, as `make demo` leaves one. Writes one JSON a task and `summary.json` into `report`, whose
-entries are `<task>.<metric>`, `<task>.baseline.<metric>` and `<task>.difference.<metric>`: mean, low, high. What is made,
-trained and decided already is left as it is.
+Works on a lake that has the night `ds`. The encoder is the newest of `finetune.pretext` and `model` (jobs/pretrain.py);
+where there is none, one is pretrained first. Each of `tasks` then goes through the jobs of these names: examples, train (the
+baseline), finetune, judge_labels, promote and score; `demand` is judged by jobs/demand.py, `next_item` by the gate, and
+`segments` is jobs/group_users.py. Writes one JSON a task into `report`, and `summary.json`, whose entries are
+`<task>.<metric>`, `<task>.baseline.<metric>` and `<task>.difference.<metric>`: mean, low, high. What is made, trained and
+decided already is left as it is.
 
-    python -m jobs.tasks ds=2017-12-28 promote.holdout_days=28 report=var/tasks
-    python -m jobs.tasks ds=2017-12-28 promote.holdout_days=28 report=var/tasks tasks=churn,spend
+    spark-submit jobs/tasks.py ds=2017-12-28 promote.holdout_days=28 report=var/tasks model.width=32 model.blocks=1
+    spark-submit jobs/tasks.py ds=2017-12-28 promote.holdout_days=28 report=var/tasks tasks=[churn,spend]
 """
 
 import json
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jobs.demo import PLAIN, Week
-from jobs.job import stop
-from jobs.train import NAIVE
+from conf.load import load
+from conf.schema import Config
+from features.lake import Lake
+from jobs.baselines import BASELINES
+from jobs.demand import demand
+from jobs.examples import examples
+from jobs.finetune import finetune
+from jobs.group_users import group_users
+from jobs.job import InputError, progress, run, say
+from jobs.judge_labels import judge_labels
+from jobs.ledger import decisions
+from jobs.pretrain import is_missing, pretrain
+from jobs.promote import promote, request_of
+from jobs.score import score
+from jobs.train import NAIVE, TO_PUT_RIGHT, train
+from models.registry import connect
+from models.warm_start import PRETRAINED
+from reports.tasks import of_ledger, summed
 
-TASKS = ("churn", "spend", "next_event", "purchase", "promotion", "demand")
-OWN = {"demand": ("promote.holdout_days=56",)}
-"""Settings of a task alone: four weeks make its first intervals, and four judge."""
+OWN = {"demand": ("promote.holdout_days=56", "finetune.encoder=none"), "segments": ("task=next_item",)}
+"""Settings of a task alone. Of `demand` four weeks make the first intervals, and four judge: days that an encoder has seen."""
 
-ENCODER = "gru"
-SETTINGS = (
-    "model.width=32",
-    "model.blocks=1",
-    "train.batch_size=64",
-    "train.epochs=8",
-    "train.learning_rate=2e-3",
-)
-"""Of the encoder: its histories are short, and its rows few."""
+JUDGES = {"demand": demand}
+"""Tasks whose answers a job of their own judges; no gate, as what they come to is no answer of one user."""
 
 
-def tasks(arguments: list[str]) -> None:
-    given = dict(each.partition("=")[::2] for each in arguments)
-    chosen = given.pop("tasks", ",".join(TASKS)).split(",")
-    if "report" not in given:
-        stop("report is missing: give report=… on the command line")
-    folder, rest = Path(given["report"]), [each for each in arguments if not each.startswith("tasks=")]
+def tasks(conf: Config, lake: Lake) -> dict[str, Any]:
+    folder = Path(conf.report)
     folder.mkdir(parents=True, exist_ok=True)
-    week = Week(folder, [PLAIN, *rest])
-    for name in chosen:
-        of_task = f"task={name}"
-        week.overrides = [PLAIN, *rest, *OWN.get(name, ())]
-        week.spark(f"{name}_examples", "examples", of_task)
-        week.python(f"{name}_baseline", "train", of_task, f"model={NAIVE}")
-        week.python(f"{name}_{ENCODER}", "train", of_task, f"model={ENCODER}", *SETTINGS)
-        if name == "demand":
-            week.spark(name, name, of_task)
-        else:
-            week.python(f"{name}_judged", "judge_labels", of_task)
-            week.spark(f"{name}_promoted", "promote", of_task)
-            week.spark(f"{name}_scored", "score", of_task)
+    for name in conf.tasks:
+        print(f"tasks: {name}", flush=True)
+        try:
+            carried_out(name, lake)
+        except TO_PUT_RIGHT as error:
+            raise InputError(f"{name}: {error}") from None
         told = json.loads((folder / f"{name}.json").read_text())
-        summary = (
-            json.loads((folder / "summary.json").read_text()) if (folder / "summary.json").exists() else {}
-        )
-        (folder / "summary.json").write_text(json.dumps(summary | summed(told), indent=1) + "\n")
+        keep(folder / "summary.json", summed(name, told))
+    return {"tasks": len(conf.tasks), "file": str(folder / "summary.json")}
 
 
-def summed(told: dict[str, Any]) -> dict[str, Any]:
-    """What one task's JSON comes to: the encoder, where there is one, beside the baseline."""
-    task, models = told["task"], told["models"]
-    found: dict[str, Any] = {f"{task}.users": told["users"]} if "users" in told else {}
-    for metric, of_encoder in models[ENCODER].items():
-        baseline = of_encoder.get("baseline", NAIVE)
-        found[f"{task}.{metric}"] = of_encoder["value"]["mean"]
-        found[f"{task}.baseline.{metric}"] = models[baseline][metric]["value"]["mean"]
-        found[f"{task}.difference.{metric}"] = [
-            of_encoder["difference"][end] for end in ("mean", "low", "high")
-        ]
-    return found
+def carried_out(name: str, lake: Lake) -> None:
+    """All of one task; its judge leaves a JSON of its name in `report`."""
+    conf = of_task(name)
+    if name == "segments":
+        spark(group_users, conf, lake)
+        return
+    spark(examples, conf, lake)
+    if not conf.task.label:
+        of_lists(conf, lake)
+        return
+    if is_missing(conf, connect(conf.registry, conf.artifacts)):
+        begun = of_task(conf.finetune.pretext)
+        spark(examples, begun, lake)
+        trained(pretrain, begun)
+    trained(train, of_task(name, f"model={NAIVE}"))
+    trained(finetune, conf)
+    if name in JUDGES:
+        spark(JUDGES[name], conf, lake)
+        return
+    trained(judge_labels, conf)
+    spark(promote, conf, lake)
+    spark(score, conf, lake)
+
+
+def of_lists(conf: Config, lake: Lake) -> None:
+    """The task that ranks items: its model begins from the encoder, and the gate judges."""
+    if is_missing(conf, connect(conf.registry, conf.artifacts)):
+        trained(pretrain, conf)
+    for name in BASELINES:
+        trained(train, of_task(conf.task.name, f"model={name}"))
+    trained(train, replace(conf, train=replace(conf.train, warm_start=PRETRAINED)))
+    spark(promote, conf, lake)
+    spark(score, conf, lake)
+    told = of_ledger(conf.task.name, decisions(lake, request_of(conf)))
+    (Path(conf.report) / f"{conf.task.name}.json").write_text(json.dumps(told, indent=1, default=str) + "\n")
+
+
+def of_task(name: str, *more: str) -> Config:
+    """The configuration of this command line, for one of its tasks."""
+    own = OWN.get(name, ())
+    task = () if any(each.startswith("task=") for each in own) else (f"task={name}",)
+    return load([*sys.argv[1:], *task, *own, *more])
+
+
+def spark(job: Any, conf: Config, lake: Lake) -> None:
+    with progress(job.__name__, lake):
+        say(job, conf, lake)
+
+
+def trained(job: Callable[[Config], dict[str, Any]], conf: Config) -> None:
+    facts = job(conf)
+    print(f"{job.__name__}: " + ", ".join(f"{name}={value}" for name, value in facts.items()), flush=True)
+
+
+def keep(path: Path, found: dict[str, Any]) -> None:
+    """Puts entries into a JSON file, beside those of other tasks; whole or not at all."""
+    before = json.loads(path.read_text()) if path.exists() else {}
+    beside = path.with_suffix(".part")
+    beside.write_text(json.dumps(before | found, indent=1) + "\n")
+    beside.replace(path)
 
 
 if __name__ == "__main__":
-    tasks(sys.argv[1:])
+    run(tasks, telling=lambda *_: nullcontext())

@@ -284,6 +284,27 @@ class Expected(TypedDict, total=False):
     rows: int  # that were looked at
 
 
+class Compared(TypedDict, total=False):
+    """A metric of a task's model beside that of its baseline."""
+
+    metric: str
+    model: str
+    value: float
+    baseline: str
+    baseline_value: float
+    difference: list[float]  # mean, and the ends of its interval, paired by user
+    verdict: str  # better, worse or equal: whether the whole interval is
+
+
+class TaskStands(TypedDict, total=False):
+    """What jobs/tasks.py left of a task."""
+
+    task: str
+    as_of: str
+    users: int
+    rows: list[Compared]
+
+
 class Quality(TypedDict, total=False):
     """The newest check of the tables."""
 
@@ -304,6 +325,7 @@ class Facts(TypedDict, total=False):
     sessions: Sessions
     training: list[Training]
     metrics: list[Question]
+    tasks: list[TaskStands]
     users: list[User]
     promotions: list[Promotion]
     nights: list[Night]

@@ -41,6 +41,7 @@ def render(facts: Mapping[str, Any]) -> str:
         histograms=histograms(facts),
         trainings=trainings(facts),
         questions=[question(row) for row in rows(facts, "metrics")],
+        tasks=[(task, rows(task, "rows")) for task in rows(facts, "tasks")],
         users=[user(row) for row in rows(facts, "users")],
         fairness=fairness(facts),
         promotions=rows(facts, "promotions"),

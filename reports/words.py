@@ -8,7 +8,13 @@ from typing import Any
 from reports.facts import number, rows
 
 NOTHING = "–"
-METRICS = {"hr": "HR", "recall": "Recall", "ndcg": "NDCG", "mrr": "MRR", "map": "MAP"}
+METRICS = {
+    **{name: name.upper() for name in ("hr", "ndcg", "mrr", "map", "mae", "mse", "wape")},
+    "recall": "Recall",
+    "roc_auc": "ROC-AUC",
+    "pr_auc": "PR-AUC",
+    "f1_macro": "macro F1",
+}
 
 
 def count(value: Any) -> str:
@@ -83,9 +89,9 @@ def minute(text: Any) -> str:
 
 
 def metric_name(metric: Any) -> str:
-    """`ndcg@10` as "NDCG@10"."""
+    """`ndcg@10` as "NDCG@10", `log_loss` as "log loss"."""
     name, sign, k = str(metric).partition("@")
-    return METRICS.get(name, name) + sign + k
+    return METRICS.get(name, name.replace("_", " ")) + sign + k
 
 
 def verdicts(question: Mapping[str, Any], metrics: tuple[str, ...]) -> list[dict[str, str]]:

@@ -61,7 +61,10 @@ ASKED = ("source.id_attributes=[login]",)
 def predicted(lake: Lake, *users: str) -> None:
     """A night's predictions of the users: milk for each."""
     scored = lake.spark.createDataFrame([(user,) for user in users], "user_id string").selectExpr(
-        "user_id", "array('milk') as ids", "array(cast(1 as float)) as scores", "cast(null as string) as reason"
+        "user_id",
+        "array('milk') as ids",
+        "array(cast(1 as float)) as scores",
+        "cast(null as string) as reason",
     )
     rows = to_predictions(scored, "2026-11-03", "next_item", "frequency", 1, 1)
     lake.replace_where(PREDICTIONS, rows, "ds = '2026-11-03'", {"predictions": len(users)})

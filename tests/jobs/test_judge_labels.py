@@ -11,9 +11,9 @@ import pytest
 
 from jobs.job import InputError
 from jobs.judge_labels import judge_labels
-from jobs.tasks import summed
 from jobs.train import train
 from models.registry import connect
+from reports.tasks import summed
 from tests.models.labelled_cases import SPLITS, conf_of, example_set
 
 pytestmark = pytest.mark.long
@@ -57,7 +57,7 @@ def test_models_are_registered_once_as_baseline_and_encoder(judged):
 
 
 def test_a_summary_has_both_and_the_interval_of_their_difference(judged):
-    summary = summed(judged.told)
+    summary = summed("purchase", judged.told)
     assert summary["purchase.users"] == SPLITS["test"]
     mean, low, high = summary["purchase.difference.log_loss"]
     assert low <= mean <= high < 0

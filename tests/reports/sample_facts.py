@@ -221,6 +221,22 @@ FACTS = {
         }
         for i in range(5)
     ],
+    "tasks": [
+        {
+            "task": "churn",
+            "as_of": "2017-12-01T00:00:00+00:00",
+            "users": 2463,
+            "rows": [
+                {"metric": name, "model": "sasrec", "value": value, "baseline": "naive"}
+                | {"baseline_value": of_baseline, "difference": difference, "verdict": verdict}
+                for name, value, of_baseline, difference, verdict in (
+                    ("roc_auc", 0.885, 0.836, [0.049, 0.035, 0.063], "better"),
+                    ("log_loss", 0.360, 0.351, [0.009, 0.002, 0.014], "worse"),
+                    ("lift", 3.81, 3.63, [0.18, -0.11, 0.39], "equal"),
+                )
+            ],
+        }
+    ],
     "fairness": {
         "tasks": [
             {

@@ -20,6 +20,7 @@ SECTIONS = [
     "sessions",
     "training",
     "metrics",
+    "tasks",
     "users",
     "fairness",
     "promotions",
@@ -190,6 +191,14 @@ def test_groups_say_how_far_they_are_from_the_rest_and_which_gaps_are_told_from_
     assert (
         read({"fairness": {"tasks": [], "scores": [], "exposure": {}}}).text["fairness"].count("not run") == 1
     )
+
+
+def test_tasks_say_of_each_metric_whether_the_model_or_its_baseline_is_better():
+    page = render(FACTS)
+    text = re.sub(" +", " ", Page(page).text["tasks"])
+    assert "churn 2,463 usersROC-AUC0.836 naive0.885 sasrec+0.049 +0.035 to +0.063better" in text
+    assert "log loss0.351 naive0.36 sasrec+0.009 +0.002 to +0.014worse" in text
+    assert "not told apart" in text and "<b>+0.049</b>" in page and "<b>+0.180</b>" not in page
 
 
 def event(date: str, words: str, attribution: float | None, change: float | None) -> dict:

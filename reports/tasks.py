@@ -1,0 +1,98 @@
+"""What the tasks of a shop came to beside their baselines, from the JSON that each one's judge leaves."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from models.label_metrics import LEAST_IS_BEST
+
+NAIVE = "naive"
+ENDS = ("mean", "low", "high")
+
+
+def summed(task: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Flat entries: `<task>.<metric>`, `<task>.baseline.<metric>`, `<task>.difference.<metric>`: mean, low, high.
+
+    Of several encoders the last one.
+    """
+    found: dict[str, Any] = {f"{task}.users": told["users"]} if "users" in told else {}
+    for row in compared(task, told):
+        found[f"{task}.{row['metric']}"] = row["value"]
+        found[f"{task}.baseline.{row['metric']}"] = row["baseline_value"]
+        found[f"{task}.difference.{row['metric']}"] = row["difference"]
+    return found
+
+
+def compared(task: str, told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row for each metric of each encoder beside its baseline, in the judge's order.
+
+    `verdict` is better or worse where the whole interval of the difference is, else equal.
+    """
+    if task == "segments":
+        return of_segments(told)
+    found = []
+    for model, of_model in told["models"].items():
+        for metric, each in of_model.items():
+            baseline = each.get("baseline", NAIVE)
+            if not each.get("difference") or baseline == model:
+                continue
+            difference = [each["difference"][end] for end in ENDS]
+            found.append(
+                {
+                    "task": task,
+                    "metric": metric,
+                    "model": model,
+                    "value": each["value"]["mean"],
+                    "baseline": baseline,
+                    "baseline_value": told["models"][baseline][metric]["value"]["mean"],
+                    "difference": difference,
+                    "verdict": verdict(metric, difference),
+                }
+            )
+    return found
+
+
+def of_segments(told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What groups explain of the money spent since, beside fifths of recency, frequency and money."""
+    if "explained" not in told:
+        return []
+    difference = [told["difference"][end] for end in ENDS]
+    return [
+        {
+            "task": "segments",
+            "metric": "explained",
+            "model": told["model"],
+            "value": told["explained"],
+            "baseline": "rfm",
+            "baseline_value": told["explained_by_rfm"],
+            "difference": difference,
+            "verdict": verdict("explained", difference),
+        }
+    ]
+
+
+def verdict(metric: str, difference: list[float]) -> str:
+    """better, worse or equal, by the interval (mean, low, high) of a difference."""
+    sign = -1 if metric.rsplit("category_")[-1] in (*LEAST_IS_BEST, "wape", "pinball") else 1
+    if min(sign * end for end in difference[1:]) > 0:
+        return "better"
+    return "worse" if max(sign * end for end in difference[1:]) < 0 else "equal"
+
+
+def of_ledger(task: str, decisions: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the gate measured on the held-out days, in the form in which judges of answers tell it."""
+    rows = [row for row in next(iter(decisions))["judged"] if row["question"] == "test"]
+    best: dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        if row["kind"] == "baseline" and row["mean"] > best.get(row["metric"], {"mean": -1.0})["mean"]:
+            best[row["metric"]] = row
+    models: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        told: dict[str, Any] = {"value": {end: row[end] for end in ENDS}}
+        if row["difference"] is not None:
+            ends = ("difference", "difference_low", "difference_high")
+            told |= {
+                "baseline": best[row["metric"]]["model"],
+                "difference": {end: row[name] for end, name in zip(ENDS, ends, strict=True)},
+            }
+        models.setdefault(row["model"], {})[row["metric"]] = told
+    return {"task": task, "as_of": rows[0]["as_of"], "users": rows[0]["users"], "models": models}
