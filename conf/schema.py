@@ -212,7 +212,7 @@ class Train:
     wire: str = "none"  # `fp16`: ranks send each other gradients of 16 bits
     window_files: int = 8  # files whose rows are shuffled together
     warm_start: str = (
-        "none"  # begin from the weights of: champion, pretrained (encoder), or a version, by number
+        "none"  # begin from the weights of the `champion`, a `pretrained` encoder, a version's number
     )
     checkpoints: str = ""  # folder in which trainings keep how far they came; none: beside the lake
     stall_seconds: int = 900  # without a step, after which a rank says where it is, and ends
