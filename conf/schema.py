@@ -211,9 +211,7 @@ class Train:
     lazy_rows: int = 200_000  # items from which on a step changes only the rows of those it read
     wire: str = "none"  # `fp16`: ranks send each other gradients of 16 bits
     window_files: int = 8  # files whose rows are shuffled together
-    warm_start: str = (
-        "none"  # begin from the weights of the `champion`, a `pretrained` encoder, a version's number
-    )
+    warm_start: str = "none"  # begin from the weights of: champion, pretrained, or a version by its number
     checkpoints: str = ""  # folder in which trainings keep how far they came; none: beside the lake
     stall_seconds: int = 900  # without a step, after which a rank says where it is, and ends
     checkpoint_steps: int = 500  # steps from one checkpoint to the next; each epoch ends with one as well

@@ -39,7 +39,7 @@ from models.warm_start import PRETRAINED
 from reports.tasks import of_ledger, summed
 
 OWN = {"demand": ("promote.holdout_days=56", "finetune.encoder=none"), "segments": ("task=next_item",)}
-"""Settings of a task alone. Of `demand` four weeks make the first intervals and four judge: days that an encoder has seen."""
+"""Settings of a task alone. Of `demand` four weeks make the first intervals and four judge, which encoders have seen."""
 
 JUDGES = {"demand": demand}
 """Tasks whose answers a job of their own judges; no gate, as what they come to is no answer of one user."""
