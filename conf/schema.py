@@ -543,6 +543,7 @@ class Config:
     seed: int | None = None  # there: of the training; none: `train.seed`
     out: str = ""  # there: the file of the result
     exclude_seen: bool = True  # there: items that a user had are no candidates, the target apart
+    refit: bool = False  # there: an encoder is trained anew for the test, with what validated
     robustness: bool = False  # there: also how much worse the test gets as histories are
     users: str = ""  # the file of ids, one a line, that `jobs/erase.py` erases
     rules: str = ""  # the YAML or CSV file that `jobs/rules.py` takes the table of that name from

@@ -2,8 +2,9 @@
 
 Reads a file of `user item item …` lines, oldest first; writes one JSON object to `out`, whole or not at all, and prints it.
 Of each user the last item is tested on, the one before validates: the epoch is chosen by that alone, and the test is read
-once, at the end. Among equal scores a metric is its expectation over all their orders. Encoders train as in jobs/train.py,
-in this process; killed and run again, it goes on from its last checkpoint, beside `out`.
+once, at the end. With `refit` that is the test of a model trained anew for as many epochs, which learns what validated too.
+Among equal scores a metric is its expectation over all their orders. Encoders train as in jobs/train.py, in this process;
+killed and run again, it goes on from its last checkpoint, beside `out`.
 
     python jobs/benchmark.py data=Beauty.txt model=bsarec seed=1 out=beauty-bsarec-1.json
     python jobs/benchmark.py data=carts.txt model=sasrec exclude_seen=false train.epochs=20 out=carts-sasrec.json
@@ -45,16 +46,24 @@ def benchmark(conf: Config) -> dict[str, Any]:
         else:
             prefixes = conf.model.targets == "last"
             seed = conf.train.seed if conf.robustness else None
-            path = write_examples(
-                Path(folder, "set"), sequences, task.length, prefixes, conf.exclude_seen, seed
+            made = partial(write_examples, sequences=sequences, length=task.length, prefixes=prefixes)
+            conf = replace(conf, task=task)
+            examples = open_example_set(
+                made(Path(folder, "set"), exclude_seen=conf.exclude_seen, worse_seed=seed)
             )
-            judge = encoder if conf.model.name in ENCODERS else baseline
-            found = judge(replace(conf, task=task), open_example_set(path))
+            if conf.model.name not in ENCODERS:
+                found = baseline(conf, examples)
+            elif conf.refit:
+                more = made(Path(folder, "refit"), exclude_seen=conf.exclude_seen, worse_seed=seed, until=-1)
+                found = refitted(conf, examples, open_example_set(more))
+            else:
+                found = encoder(conf, examples)
     return {
         "data": Path(conf.data).name,
         "model": conf.model.name,
         "seed": conf.train.seed,
         "exclude_seen": conf.exclude_seen,
+        "refit": conf.refit,
         "users": len(sequences.items),
         "items": len(sequences.ids),
         "interactions": sum(map(len, sequences.items)),
@@ -66,29 +75,57 @@ def benchmark(conf: Config) -> dict[str, Any]:
 
 
 def encoder(conf: Config, examples: Any) -> dict[str, Any]:
-    import tensorflow as tf
+    model, outcome, checkpoints = trained(conf, examples, conf.promote.metric)
+    found = tested(conf, model, examples, outcome)
+    checkpoints.clear()
+    return found
 
+
+def refitted(conf: Config, examples: Any, more: Any) -> dict[str, Any]:
+    """Trained on `examples` to find the epoch, and then anew on `more`, so many epochs; the second one is tested."""
+    _, outcome, checkpoints = trained(conf, examples, conf.promote.metric)
+    epochs = outcome.best.number
+    again = replace(conf, train=replace(conf.train, epochs=epochs, patience=epochs))
+    model, _, checkpoints_again = trained(
+        again, more, "ended_at", judge=lambda report: {"ended_at": time.time()}
+    )
+    found = tested(conf, model, more, outcome)
+    for each in (checkpoints, checkpoints_again):
+        each.clear()
+    return found
+
+
+def trained(conf: Config, examples: Any, metric: str, judge: Any = None) -> tuple[Any, Any, Any]:
+    """The model with the weights of its best epoch, how it came about, and its checkpoints."""
     from jobs.progress import Progress
     from models.checkpoints import Checkpoints
     from models.example_set import TRAIN
-    from models.leave_one_out import TEST
     from models.next_item import NextItemModel
-    from models.train import train, validate
+    from models.train import train
 
     model = NextItemModel(conf.model, conf.task, examples.counts("validation_sessions"), conf.train.seed)
     progress = Progress(conf.train.epochs, sum(file.rows for file in examples.files(TRAIN)), 1)
-    checkpoints = Checkpoints(checkpoints_of(conf), conf.train.checkpoint_steps)
-    outcome = train(model, examples, conf.train, conf.promote.metric, progress, checkpoints=checkpoints)
+    place = checkpoints_of(conf).with_suffix(f".{metric.partition('@')[0]}.checkpoints")
+    checkpoints = Checkpoints(place, conf.train.checkpoint_steps)
+    outcome = train(model, examples, conf.train, metric, progress, checkpoints=checkpoints, judge=judge)
+    return model, outcome, checkpoints
+
+
+def tested(conf: Config, model: Any, examples: Any, outcome: Any) -> dict[str, Any]:
+    """What is told of a model whose epoch the validation of `outcome` has chosen; reads the test."""
+    import tensorflow as tf
+
+    from models.leave_one_out import TEST
+    from models.train import validate
+
     score = partial(validate, tf.function(model.score), examples, by_length=conf.train.by_length)
-    test = score(split=TEST)
-    checkpoints.clear()
     return {
         "parameters": sum(variable.shape.num_elements() for variable in model.trainable_variables),
         "epochs": len(outcome.epochs),
         "best_epoch": outcome.best.number,
         "epoch_seconds": round(sum(e.training_seconds for e in outcome.epochs) / len(outcome.epochs), 1),
         "valid": rounded(outcome.best.metrics),
-        "test": rounded(test),
+        "test": rounded(score(split=TEST)),
         **robustness(score, examples),
     }
 

@@ -66,7 +66,9 @@ def split_answers(
     return {
         model: {
             name: Split(
-                *(of_draws(users, found[model, name, side]) for side in (True, False)), *_sizes(member)
+                of_draws(users, found[model, name, True]),
+                of_draws(users, found[model, name, False]),
+                *_sizes(member),
             )
             for name, member in told.items()
         }

@@ -118,6 +118,7 @@ def write_examples(
     prefixes: bool,
     exclude_seen: bool,
     worse_seed: int | None = None,
+    until: int = -2,
 ) -> str:
     """Writes the example set that a training reads, and gives its path.
 
@@ -125,11 +126,12 @@ def write_examples(
     prefixes      each item but a user's first is the last of a row of its own; else a row has many targets
     exclude_seen  rows that are judged have a column `seen`, all that the user had
     worse_seed    of further splits, the test with worse histories (`worse_split`); none: there are no such
+    until         the first item of a user that is not learned from; -1: what validates is
 
     Of a user a b c d e f:  train   a b c d, or with prefixes a b / a b c / a b c d
                             validation  a b c d -> e       test  a b c d e -> f
     """
-    train = [seq[:-2] for seq in sequences.items]
+    train = [seq[:until] for seq in sequences.items]
     cut = _prefixes if prefixes else _windows
     packed = {name: {"dtype": kind, "length": length} for name, kind in EVENTS.items()}
     packed["targets"] = {"dtype": "int32", "length": 1}

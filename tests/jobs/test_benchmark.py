@@ -81,6 +81,20 @@ def test_an_encoder_learns_what_comes_next(data, tmp_path, model):
     assert [path.name for path in tmp_path.glob(f"{model}*")] == [out.name]  # no checkpoint is left
 
 
+@pytest.mark.long
+def test_a_model_that_learns_what_validated_too_is_tested_after_as_many_epochs_as_the_validation_chose(
+    data, tmp_path
+):
+    out = tmp_path / "refit.json"
+    sizes = ("model.width=16", "model.dropout=0.0", "train.batch_size=16", "train.epochs=3")
+    code, said, errors = told(f"data={data}", "model=bsarec", f"out={out}", *sizes, "refit=true")
+    assert code == 0, errors
+    result = json.loads(out.read_text())
+    best = result["best_epoch"]
+    assert result["refit"] and said.count("ended_at") == best
+    assert [path.name for path in tmp_path.glob("refit*")] == [out.name]
+
+
 def test_a_bad_line_is_refused_in_one_line_with_its_number_and_nothing_is_written(tmp_path):
     (tmp_path / "bad.txt").write_text("1 2 3 4\n2 5\n")
     code, _, errors = told(f"data={tmp_path / 'bad.txt'}", "model=bsarec", f"out={tmp_path / 'out.json'}")

@@ -54,6 +54,14 @@ def test_the_last_item_tests_the_one_before_validates_and_neither_is_trained_on(
     ]
 
 
+def test_what_validates_is_learned_where_that_is_asked_for_and_what_tests_is_not(tmp_path):
+    sequences = read_sequences(written(tmp_path))
+    examples = open_example_set(write_examples(tmp_path / "set", sequences, 4, True, True, until=-1))
+    ends = [(items[-2], items[-1]) for items, _ in rows_of(examples, TRAIN)]
+    assert ends == [(3, 4), (4, 5), (5, 6), (5, 8), (7, 6), (6, 5), (5, 4), (4, 3), (3, 3)]
+    assert [targets for *_, targets in rows_of(examples, TEST)] == [[3], [7], [8]]
+
+
 def test_each_item_of_the_training_but_a_users_first_ends_a_prefix(tmp_path):
     examples = examples_of(tmp_path, 4, prefixes=True)
     prefixes = [items for items, _ in rows_of(examples, TRAIN)]
