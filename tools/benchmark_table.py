@@ -66,8 +66,13 @@ def of_data(data: str, results: Iterable[Mapping[str, Any]]) -> str:
 
 def named(result: Mapping[str, Any]) -> str:
     """The model, and what of it another recipe has otherwise."""
-    temperature = result.get("configuration", {}).get("model", {}).get("temperature")
-    return f"{result['model']}, temperature {temperature}" if temperature else str(result["model"])
+    model = result.get("configuration", {}).get("model", {})
+    recipe = (
+        "prefixes as rows" if model.get("targets") == "last" else "",
+        f"temperature {model['temperature']}" if model.get("temperature") else "",
+        "what validated learned too" if result.get("refit") else "",
+    )
+    return ", ".join(filter(None, (str(result["model"]), *recipe)))
 
 
 def robust(results: Sequence[Mapping[str, Any]]) -> str:
