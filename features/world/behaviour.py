@@ -1,10 +1,11 @@
-"""What users do on a day: views, carts, purchases, impressions, support contacts, campaigns, and bots' sweeps."""
+"""What users do on a day: views, carts, purchases, impressions, clicks, support contacts, campaigns, and bots' sweeps."""
 
 import math
 from dataclasses import dataclass, fields
 
 import numpy as np
 
+from features.world.ads import Shown, shown_to
 from features.world.draws import Bits, Flags, Floats, Ints, among, bits, exponential, normal, uniform
 from features.world.items import any_category, items_of, shelf_of
 from features.world.offers import CONTROL, TREATED, arms, campaign_days, campaign_in_force, promotion_on
@@ -12,9 +13,9 @@ from features.world.shape import DAY, HOUR, LONGEST_VISIT, MINUTE, World
 from features.world.users import LIKED, Users, alive, known_by
 from features.world.visits import Visits, anonymous_until, fading, visits_on
 
-VIEW, CART, PURCHASE, IMPRESSION, SUPPORT, CAMPAIGN_SEND = range(6)
-TYPES = ("view", "cart", "purchase", "impression", "support", "campaign_send")
-ACTIVE = np.array([True, True, True, False, False, False])
+VIEW, CART, PURCHASE, IMPRESSION, SUPPORT, CAMPAIGN_SEND, CLICK = range(7)
+TYPES = ("view", "cart", "purchase", "impression", "support", "campaign_send", "click")
+ACTIVE = np.array([True, True, True, False, False, False, False])
 TOPICS = ("delivery", "refund", "product", "account")
 
 MOST_VIEWS = 25  # of a visit
@@ -52,6 +53,8 @@ class Events:
     campaign: Ints
     arm: Ints
     topic: Ints
+    position: Ints  # of an advertisement, from 1
+    chance: Ints  # of its item to be shown there, in millionths
 
     def __len__(self) -> int:
         return len(self.row)
@@ -107,25 +110,33 @@ def evening_events(world: World, users: Users, day: int) -> Events:
 
 
 def visit_events(world: World, users: Users, visits: Visits, day: int) -> tuple[Events, Outcome | None]:
-    """Views, impressions, carts and purchases of the visits."""
+    """Views, impressions, clicks, carts and purchases of the visits."""
     views = browse(world, users, visits, day)
     baskets = views.take(views.carted)
     buys, without = checkouts(world, users, visits, day)
     bought = baskets.take(buys[baskets.visit])
     arm = arms_on(world, users, day)
     shown = views.take(uniform(world.seed, "impression", views.key) < IMPRESSIONS)
-    shown_item = shelf_of(world, day).pick(
-        any_category(world, uniform(world.seed, "ad's category", shown.key)),
-        uniform(world.seed, "ad", shown.key),
-    )
+    ads = shown_to(world, users, shown.row, shown.key)
     delay = 200 + (700 * uniform(world.seed, "ad's delay", shown.key)).astype(np.int64)
     kinds = [
         _event(world, users, day, VIEW, views, views.ts, item=views.item),
         _event(world, users, day, CART, baskets, baskets.cart_ts, item=baskets.item),
         _event(world, users, day, PURCHASE, bought, _paid_at(world, bought), item=bought.item, arm=arm),
-        _event(world, users, day, IMPRESSION, shown, shown.ts + delay, item=shown_item),
+        *ad_events(world, users, day, shown, ads, shown.ts + delay),
     ]
     return joined(kinds), outcome_of(world, users, day, baskets, arm, buys, without)
+
+
+def ad_events(world: World, users: Users, day: int, views: Views, ads: Shown, ts: Ints) -> list[Events]:
+    """An impression beside each of the views, and a click where there is one, up to ten seconds later."""
+    clicks, item, at = ads.clicked, ads.item, ads.position
+    clicked = views.take(clicks)
+    after = 500 + (9_500 * uniform(world.seed, "clicked after", clicked.key)).astype(np.int64)
+    return [
+        _event(world, users, day, IMPRESSION, views, ts, item, position=at, chance=ads.chance),
+        _event(world, users, day, CLICK, clicked, ts[clicks] + after, item[clicks], position=at[clicks]),
+    ]
 
 
 def browse(world: World, users: Users, visits: Visits, day: int) -> Views:
@@ -313,14 +324,15 @@ def _event(
     ts: Ints,
     item: Ints,
     arm: Ints | None = None,
+    **more: Ints,
 ) -> Events:
     """Events of one type that belong to views, while the visit lasts."""
     lasts = ts < views.until
     views, ts, item = views.take(lasts), ts[lasts], item[lasts]
-    more: dict[str, Ints] = {"item": item}
+    more = {name: values[lasts] for name, values in more.items()} | {"item": item}
     if kind in (CART, PURCHASE):
         more["quantity"] = _quantity(world, views.key)
-    if kind != IMPRESSION:
+    if kind not in (IMPRESSION, CLICK):
         more["cents"] = _price(world, item, day, False if arm is None else arm[views.row] == TREATED)
         more["promotion"] = promotion_on(world, day)[0][items_of(world).category[item]]
     return _plain(world, users, views.row, day, views.key + np.uint64(kind), ts, kind, **more)
@@ -332,7 +344,7 @@ def _plain(
     """Events of one type, with what they have beside user, day and time."""
     none = {
         name: np.full(len(row), -1)
-        for name in ("item", "quantity", "cents", "promotion", "campaign", "topic")
+        for name in ("item", "quantity", "cents", "promotion", "campaign", "topic", "position", "chance")
     }
     columns = none | {"arm": np.zeros(len(row), np.int64)} | more
     if kind == VIEW and "cents" not in more:

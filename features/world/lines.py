@@ -7,9 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from features.world.ads import MILLIONTHS
 from features.world.behaviour import (
     CAMPAIGN_SEND,
     CART,
+    CLICK,
     IMPRESSION,
     PURCHASE,
     SUPPORT,
@@ -152,12 +154,23 @@ def _campaign(events: Events) -> list[pa.Array]:
     return [',"campaign_id":"k', number, '","arm":"', ARMS.take(pa.array(events.arm)), '"']
 
 
+def _position(events: Events) -> list[pa.Array]:
+    return [',"position":', pa.array(events.position).cast(pa.string())]
+
+
+def _propensity(events: Events) -> list[pa.Array]:
+    """Millionths as 0.125000."""
+    whole, rest = (pa.array(each).cast(pa.string()) for each in np.divmod(events.chance, MILLIONTHS))
+    return [',"propensity":', whole, ".", pc.utf8_lpad(rest, 6, "0")]
+
+
 Field = Callable[[Events], list[pa.Array]]
 FIELDS: dict[int, tuple[Field, ...]] = {
     VIEW: (_items, _price, _promotion),
     CART: (_items, _price, _quantity, _promotion),
     PURCHASE: (_items, _price, _quantity, _amount, _promotion),
-    IMPRESSION: (_items,),
+    IMPRESSION: (_items, _position, _propensity),
+    CLICK: (_items, _position),
     SUPPORT: (_topic,),
     CAMPAIGN_SEND: (_campaign,),
 }

@@ -8,6 +8,7 @@ import pyarrow as pa
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from features.table import Column, Table
+from features.world.ads import FAVOURED, LOOKED_AT, appeals, click_chance
 from features.world.behaviour import ACTIVE, Outcome, arms_of
 from features.world.disorder import ACCEPTED, KINDS, OUTCOMES, Records
 from features.world.draws import Flags, Ints
@@ -112,6 +113,23 @@ TRUE_CAMPAIGNS = Table(
     ),
     key=("campaign_id",),
 )
+TRUE_ADS = Table(
+    name="truth/ads",
+    meaning="One item that is advertised, at one position of a page.",
+    columns=(
+        Column("item_id", "string", "the item"),
+        Column("category", "string", "its category"),
+        Column("position", "int", "where it is shown, from 1"),
+        Column("click", "double", "chance of a click by a user of whom this category is no favourite"),
+        Column("click_favourite", "double", "likewise by one of whom it is"),
+        Column(
+            "weight_favourite",
+            "double",
+            "times as often as another's an item of a favourite category is shown",
+        ),
+    ),
+    key=("item_id", "position"),
+)
 DISORDER = Table(
     name="truth/disorder",
     meaning="How many records of a kind come on a day, and what ingest must make of them.",
@@ -130,6 +148,7 @@ TRUTH = (
     TRUE_ITEMS,
     TRUE_PROMOTIONS,
     TRUE_CAMPAIGNS,
+    TRUE_ADS,
     DISORDER,
 )
 
@@ -255,6 +274,20 @@ def campaigns_table(
         *(sums[:, n] if n % 2 == 0 else sums[:, n] / 100 for n in range(6)),
     ]
     return as_table(TRUE_CAMPAIGNS, columns)
+
+
+def ads_table(world: World) -> pa.Table:
+    """The rows of TRUE_ADS."""
+    appeal, positions = appeals(world), 1 + np.arange(len(LOOKED_AT))
+    ad, position = (each.ravel() for each in np.meshgrid(np.arange(len(appeal)), positions, indexing="ij"))
+    columns = [
+        [f"i{n}" for n in ad],
+        [category_name(int(n)) for n in items_of(world).category[ad]],
+        position,
+        *(click_chance(appeal[ad], np.full(len(ad), liked), position) for liked in (False, True)),
+        np.full(len(ad), FAVOURED),
+    ]
+    return as_table(TRUE_ADS, columns)
 
 
 def disorder_table(world: World, counts: Mapping[tuple[int, str, str], int]) -> pa.Table:

@@ -236,6 +236,7 @@ def test_the_truth_of_the_whole_is_one_row_a_thing(told):
     assert len(read["truth/users"]) == said["users"] + said["bots"] == 402
     assert [user["user_id"] for user in read["truth/users"] if user["is_bot"]] == ["u400", "u401"]
     assert len(read["truth/items"]) == 60
+    assert len(read["truth/ads"]) == 6 * 3
     (campaign,) = read["truth/campaigns"]
     assert (campaign["sent_date"], campaign["end_date"]) == (date(2026, 1, 2), date(2026, 1, 17))
     arms = [arm for user in read["truth/users"] for _, arm in user["arms"]]

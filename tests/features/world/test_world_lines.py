@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from features.world.behaviour import CAMPAIGN_SEND, CART, IMPRESSION, PURCHASE, SUPPORT, VIEW, Events
+from features.world.behaviour import CAMPAIGN_SEND, CART, CLICK, IMPRESSION, PURCHASE, SUPPORT, VIEW, Events
 from features.world.disorder import KINDS, PLAIN, Records
 from features.world.lines import catalogue, hexadecimal, log_lines, money, names_of, times
 from features.world.users import anonymous_ids
@@ -23,7 +23,7 @@ def records(*kinds: int, **columns: int) -> Records:
     """Records that are alike but for what was done to them: a cart with two of item 4, promoted."""
     many = len(kinds)
     of = {"row": 1, "day": 1, "type": CART, "item": 4, "quantity": 2, "cents": 199, "promotion": 3}
-    of |= {"campaign": -1, "arm": 0, "topic": -1, "ts": MOMENT} | columns
+    of |= {"campaign": -1, "arm": 0, "topic": -1, "position": -1, "chance": -1, "ts": MOMENT} | columns
     every = {name: np.full(many, value) for name, value in of.items()}
     key, anonymous = np.arange(many, dtype=np.uint64), np.full(many, columns.get("anonymous", 0), bool)
     events = Events(**every | {"key": key, "anonymous": anonymous})
@@ -50,7 +50,10 @@ def test_each_type_has_its_fields():
     assert line(type=VIEW) == head | item | {"type": "view"}
     assert line(type=CART) == head | item | {"type": "cart", "quantity": 2}
     assert line(type=PURCHASE) == head | item | {"type": "purchase", "quantity": 2, "amount": 3.98}
-    assert line(type=IMPRESSION) == head | {"type": "impression", "item_id": "i4"}
+    place = {"item_id": "i4", "position": 3}
+    shown = line(type=IMPRESSION, position=3, chance=62_500)
+    assert shown == head | place | {"type": "impression", "propensity": 0.0625}
+    assert line(type=CLICK, position=3) == head | place | {"type": "click"}
     assert line(type=SUPPORT, topic=1) == head | {"type": "support", "topic": "refund"}
     sent = {"type": "campaign_send", "campaign_id": "k0", "arm": "treated"}
     assert line(type=CAMPAIGN_SEND, campaign=0, arm=2) == head | sent
