@@ -9,7 +9,7 @@ TASK = churn
 FEW = ds=2017-12-28 promote.holdout_days=28 privacy.ids=plain report=var/few_labels
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 
-.PHONY: help setup demo tasks few-labels test test-long test-cluster test-quick bench-data bench-night bench-runaway bench-catalogue bench-score bench-warm-start bench-train bench-serve scale services lint format wheel docs ui airflow airflow-demo tensorboard requirements clean
+.PHONY: help setup demo tasks few-labels test test-long test-cluster test-open-bandit test-quick bench-data bench-night bench-runaway bench-catalogue bench-score bench-warm-start bench-train bench-serve scale services lint format wheel docs ui airflow airflow-demo tensorboard requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -40,6 +40,10 @@ test-cluster: setup  ## the tests on several hosts and on Spark clusters, which 
 
 test-quick: setup lint  ## lint, then the tests except those marked slow
 	$(PYTEST) -m "not slow and not long"
+
+test-open-bandit: setup  ## estimators of policies on Open Bandit's sample, of the package obp, fetched without what it needs
+	"$$(tools/uv.sh)/uv" pip install --quiet --python $(PYTHON) --no-deps --target var/open_bandit obp==0.4.1
+	PYTHONPATH=var/open_bandit $(PYTHON) -m pytest -v -n 0 tests/models/test_open_bandit.py
 
 bench-data: setup  ## sessions and sequences of 1, 10 and 50 million events, beside DuckDB and Polars
 	$(PYTHON) -m benchmarks.data $(SIZES)
