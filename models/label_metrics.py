@@ -101,6 +101,29 @@ def sampled(
     return {model: {name: of_draws(len(labels), found[model, name]) for name in names} for model in answered}
 
 
+def sampled_rows(
+    names: Sequence[str],
+    users: np.ndarray,
+    labels: np.ndarray,
+    values: Mapping[str, np.ndarray],
+    resamples: int,
+    seed: int,
+) -> dict[str, dict[str, Sampled]]:
+    """Of each model each metric of answers of one kind, all together; a resample draws users, each with all theirs.
+
+    users, labels  (rows,) whose an answer is, and what came;  values  (rows,) by model
+    """
+    people, user = np.unique(users, return_inverse=True)
+    rows = {model: Rows(labels, each) for model, each in values.items()}
+    found: dict[tuple[str, str], list[np.ndarray]] = {}
+    for counts in draws(len(people), resamples, seed):
+        of_rows = np.take(counts, user, axis=1)
+        for model, each in rows.items():
+            for name in names:
+                found.setdefault((model, name), []).append(METRICS[name](each, of_rows))
+    return {model: {name: of_draws(len(people), found[model, name]) for name in names} for model in rows}
+
+
 def of_draws(rows: int, parts: Sequence[np.ndarray]) -> Sampled:
     """What was measured of each part of `draws`."""
     whole, *drawn = parts

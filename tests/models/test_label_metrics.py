@@ -74,6 +74,17 @@ def test_metrics_of_several_targets_are_means_over_those_that_have_one():
     assert found == pytest.approx(np.mean(each))
 
 
+def test_answers_of_a_user_are_judged_with_all_others_and_drawn_together():
+    """Clicks at 0.6, 0.6 and 0.2, beside none at 0.2 twice."""
+    users, labels = np.array(["ann", "ann", "bob", "bob", "cid"]), np.array([0.0, 1, 0, 1, 1])
+    values = {"a": np.array([0.2, 0.6, 0.2, 0.6, 0.2]), "b": np.full(5, 0.5)}
+    found = ours.sampled_rows(["roc_auc"], users, labels, values, 200, 7)
+    assert found["a"]["roc_auc"].value == pytest.approx((2 * 1 + 1 * 0.5) / 3)
+    assert found["b"]["roc_auc"].value == 0.5
+    both = ours.sampled_rows(["log_loss"], np.array([1, 1]), labels[:2], {"a": values["a"][:2]}, 20, 7)
+    assert np.ptp(both["a"]["log_loss"].drawn) == 0, "there is one user to draw"
+
+
 def test_differences_are_paired_and_have_the_baseline_s_sign():
     labels, weights = HAPPENED[:, None], np.ones((200, 1))
     said = {"naive": VALUES[:, None], "better": 0.5 * VALUES[:, None] + 0.5 * labels, "same": VALUES[:, None]}
