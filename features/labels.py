@@ -1,12 +1,13 @@
 """Labels of a task as of a moment: what its SQL makes of what users did in the horizon behind it.
 
-The SQL sees four views, of which each has its side of the moment and nothing of the other:
+The SQL sees five views, of which each has its side of the moment and nothing of the other:
 
-outcomes  one row an event in `[as_of, as_of + horizon)`: `user_id`, `session_id`, `event_ts`, `event_type`, `is_active`,
-          `bought`, `item_id`, `category`, `item_attributes`, `quantity`, `amount`, `attributes` (of passive events)
-history   one row an event before `as_of`, likewise, and `days_ago`
-sessions  one row a session that began before: `user_id`, `session_id`, `start_ts`, and of its events before, `events`
-users     one row a user with such a session, as in the table `users`
+outcomes     one row an event in `[as_of, as_of + horizon)`: `user_id`, `session_id`, `event_ts`, `event_type`, `is_active`,
+             `bought`, `item_id`, `category`, `item_attributes`, `quantity`, `amount`, `attributes` (of passive events)
+impressions  of these, one row a time that an item was shown by a chance that is known: features/impressions.py
+history      one row an event before `as_of`, as `outcomes`, and `days_ago`
+sessions     one row a session that began before: `user_id`, `session_id`, `start_ts`, and of its events before, `events`
+users        one row a user with such a session, as in the table `users`
 """
 
 from collections.abc import Mapping
@@ -18,10 +19,14 @@ from pyspark.sql import functions as f
 
 from conf.schema import Config, Label, Source
 from features.history import MICROS_A_DAY, is_one_of, stages
+from features.impressions import impressions
 from features.users import users
 
 ALL = ""
 """The `target` of a task that asks one question."""
+
+BEHIND = ("outcomes", "impressions")
+"""The views of what came at the moment or after it."""
 
 FIELDS = ("event_ts", "event_type", "item_id", "quantity", "amount")
 
@@ -43,7 +48,8 @@ def views(
     behind = sessions.where((f.col("end_ts") >= now) & (f.col("start_ts") < end))
     within = (f.col("event_ts") >= now) & (f.col("event_ts") < end)
     outcomes = happenings(behind, passive, items, conf.source).where(within)
-    return {"outcomes": outcomes} | past_views(sessions, passive, items, as_of, conf)
+    found = {"outcomes": outcomes, "impressions": impressions(outcomes)}
+    return found | past_views(sessions, passive, items, as_of, conf)
 
 
 def past_views(
@@ -100,7 +106,7 @@ def naive(views: Mapping[str, DataFrame], label: Label) -> DataFrame | None:
     if not label.naive:
         return None
     kind = "string" if label.head == "classes" else "double"
-    before = {name: frame for name, frame in views.items() if name != "outcomes"}
+    before = {name: frame for name, frame in views.items() if name not in BEHIND}
     found = _selected(label.naive, "task.label.naive", "naive", before)
     return found.select("user_id", "target", f.col("naive").cast(kind))
 

@@ -138,7 +138,7 @@ def test_events_outside_of_sessions_are_seen_with_what_the_source_says_of_them(s
         (
             "sql",
             "select user_id 1 label from",
-            "task.label.sql cannot be run over outcomes, history, sessions, users",
+            "task.label.sql cannot be run over outcomes, impressions, history, sessions, users",
         ),
         (
             "naive",
