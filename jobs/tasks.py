@@ -2,10 +2,10 @@
 
 Works on a lake that has the night `ds`. The encoder is the newest of `finetune.pretext` and `model` (jobs/pretrain.py);
 where there is none, one is pretrained first. Each of `tasks` then goes through the jobs of these names: examples, train (the
-baseline), finetune, judge_labels, promote and score; `demand` is judged by jobs/demand.py, `next_item` by the gate, and
-`segments` is jobs/group_users.py. Writes one JSON a task into `report`, and `summary.json`, whose entries are
-`<task>.<metric>`, `<task>.baseline.<metric>` and `<task>.difference.<metric>`: mean, low, high. What is made, trained and
-decided already is left as it is.
+baseline), finetune, judge_labels, promote and score; `ad_click` and `demand` are judged by jobs of their names, `next_item`
+by the gate, and `segments` is jobs/group_users.py. Writes one JSON a task into `report`, and `summary.json`, whose entries
+are `<task>.<metric>`, `<task>.baseline.<metric>` and `<task>.difference.<metric>`: mean, low, high. What is made, trained
+and decided already is left as it is.
 
     spark-submit jobs/tasks.py ds=2017-12-28 promote.holdout_days=28 report=var/tasks model.width=32 model.blocks=1
     spark-submit jobs/tasks.py ds=2017-12-28 promote.holdout_days=28 report=var/tasks tasks=[churn,spend]
@@ -22,6 +22,7 @@ from typing import Any
 from conf.load import load
 from conf.schema import Config
 from features.lake import Lake
+from jobs.ad_click import ad_click
 from jobs.baselines import BASELINES
 from jobs.demand import demand
 from jobs.examples import examples
@@ -41,7 +42,7 @@ from reports.tasks import of_ledger, summed
 OWN = {"demand": ("promote.holdout_days=56", "finetune.encoder=none"), "segments": ("task=next_item",)}
 """Settings of a task alone. Of `demand` four weeks make the first intervals and four judge, which encoders have seen."""
 
-JUDGES = {"demand": demand}
+JUDGES = {"ad_click": ad_click, "demand": demand}
 """Tasks whose answers a job of their own judges; no gate, as what they come to is no answer of one user."""
 
 
