@@ -1,6 +1,6 @@
 """What a campaign does to each user: what is to be expected of them with it, and without it.
 
-A user's own days are one draw of many. Expectations are means over twins, who are alike but for what is drawn for their days.
+A user's own days are one draw of many. Expectations are means over twins, alike but for what is drawn for their days.
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +15,6 @@ from features.world.behaviour import (
     _quantity,
     arms_on,
     browse,
-    key_of,
 )
 from features.world.draws import Flags, Floats, Ints
 from features.world.offers import TREATED, campaign_days, campaign_in_force
@@ -23,6 +22,7 @@ from features.world.shape import World
 from features.world.users import Users
 from features.world.visits import visits_on
 
+OUTCOMES = ("buys", "orders", "spend")
 ROWS = 100_000  # users and twins whose day is held at a time
 
 
@@ -40,22 +40,22 @@ class Potential:
 
 def potential_outcomes(
     world: World, users: Users, campaign: int, days: int, twins: int
-) -> tuple[Potential, Potential]:
-    """Chance to buy, and money spent in the shop's currency, in the first `days` of a campaign, that of its sending included.
+) -> dict[str, Potential]:
+    """Of the first `days` of a campaign, that of its sending included: the chance that a user `buys`; `orders`, visits that
+    are paid for; and `spend`, in the shop's currency.
 
     Users are taken to be in it, in either arm, whether they are or not. Their own days are from dawn to dawn. Of each of the
     `twins` the visits and carts are drawn, and the checkouts expected: the chance of one, as `behaviour.checkouts` has it.
     """
     at_once = max(1, ROWS // len(users))
-    sums: Floats = np.zeros((4, len(users)))
+    sums: Floats = np.zeros((len(OUTCOMES), 2, len(users)))
     for first in range(0, twins, at_once):
         many = min(at_once, twins - first)
         number = 1 + first + np.repeat(np.arange(many), len(users))
         rows = np.tile(np.arange(len(users)), many)
         found = _outcomes(world, twins_of(world, users, rows, number), campaign, days)
-        sums += found.reshape(4, many, len(users)).sum(axis=1)
-    bought_with, bought_without, spent_with, spent_without = sums / twins
-    return Potential(bought_with, bought_without), Potential(spent_with, spent_without)
+        sums += found.reshape(len(OUTCOMES), 2, many, len(users)).sum(axis=2)
+    return {name: Potential(*both) for name, both in zip(OUTCOMES, sums / twins, strict=True)}
 
 
 def twins_of(world: World, users: Users, rows: Ints, number: Ints) -> Users:
@@ -65,17 +65,21 @@ def twins_of(world: World, users: Users, rows: Ints, number: Ints) -> Users:
 
 
 def _outcomes(world: World, users: Users, campaign: int, days: int) -> Floats:
-    """(4, users): chance to buy with the campaign and without it, money spent with it and without it."""
+    """(outcomes, 2, users): with the campaign, and without it."""
     sent = campaign_days(world)[campaign]
-    stays_away, spent = np.ones((2, len(users))), np.zeros((2, len(users)))
+    found: Floats = np.zeros((3, 2, len(users)))
+    stays_away, orders, spend = found
+    stays_away += 1.0
     for day in range(sent, min(sent + days, world.days)):
         is_felt = campaign_in_force(world, day) == campaign
         own = arms_on(world, users, day) == TREATED  # in the campaign before it, which ends on that day
         for arm, treated in enumerate((own | is_felt, own & ~is_felt)):
             row, chance, money = _checkouts(world, users, day, treated)
             np.multiply.at(stays_away[arm], row, 1.0 - chance)
-            np.add.at(spent[arm], row, chance * money)
-    return np.concatenate([1.0 - stays_away, spent])
+            np.add.at(orders[arm], row, chance)
+            np.add.at(spend[arm], row, chance * money)
+    found[0] = 1.0 - stays_away
+    return found
 
 
 def _checkouts(world: World, users: Users, day: int, treated: Flags) -> tuple[Ints, Floats, Floats]:
@@ -85,9 +89,9 @@ def _checkouts(world: World, users: Users, day: int, treated: Flags) -> tuple[In
     baskets = views.take(views.carted)
     baskets = baskets.take(_paid_at(world, baskets) < baskets.until)
     paid = _quantity(world, baskets.key) * _price(world, baskets.item, day, treated[baskets.row])
-    money = np.bincount(baskets.visit, paid / 100, len(visits.row))
+    money: Floats = np.bincount(baskets.visit, paid / 100, len(visits.row))
     has_cart = np.bincount(baskets.visit, minlength=len(visits.row)) > 0
-    chance = np.where(visits.buys_staple, SURELY, BUYS)
+    chance: Floats = np.where(visits.buys_staple, SURELY, BUYS)
     effect = np.where(treated, 1.0 + users.effect, 1.0)[visits.row]
-    row = visits.row[has_cart]
-    return row, np.minimum(chance * effect, SURELY)[has_cart], money[has_cart]
+    chance = np.minimum(chance * effect, SURELY)
+    return visits.row[has_cart], chance[has_cart], money[has_cart]
