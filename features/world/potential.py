@@ -89,7 +89,7 @@ def _checkouts(world: World, users: Users, day: int, treated: Flags) -> tuple[In
     baskets = views.take(views.carted)
     baskets = baskets.take(_paid_at(world, baskets) < baskets.until)
     paid = _quantity(world, baskets.key) * _price(world, baskets.item, day, treated[baskets.row])
-    money: Floats = np.bincount(baskets.visit, paid / 100, len(visits.row))
+    money: Floats = np.bincount(baskets.visit, paid / 100.0, len(visits.row)).astype(np.float64)
     has_cart = np.bincount(baskets.visit, minlength=len(visits.row)) > 0
     chance: Floats = np.where(visits.buys_staple, SURELY, BUYS)
     effect = np.where(treated, 1.0 + users.effect, 1.0)[visits.row]
