@@ -76,5 +76,5 @@ def class_transformation(inputs: np.ndarray, trial: Trial, asked: np.ndarray) ->
 
 
 def inputs_of(features: np.ndarray, answers: Answers) -> np.ndarray:
-    """What regressions look at: the features of a user and what the task's baseline knows, (rows, features + targets)."""
-    return np.concatenate([features, answers.naive], axis=1)
+    """What regressions look at: a user's features and what the task's baseline knows, (rows, features + 1)."""
+    return np.concatenate([features, answers.naive[:, :1]], axis=1)
