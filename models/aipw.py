@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 FOLDS = 5
 TRIM = 0.1
@@ -75,7 +76,9 @@ def mean_effect(
             model = HistGradientBoostingRegressor(
                 max_iter=100, learning_rate=0.05, max_depth=3, random_state=seed
             )
-            expected[arm, asked] = model.fit(inputs[of_arm], outcome[of_arm]).predict(inputs[asked])
+            # OpenMP's threads wait for each other awake: where others use the cores too, seconds would become minutes.
+            with threadpool_limits(1, "openmp"):
+                expected[arm, asked] = model.fit(inputs[of_arm], outcome[of_arm]).predict(inputs[asked])
     off = outcome - np.where(treated, expected[1], expected[0])
     over = np.where(treated, 1 / propensity, -1 / (1 - propensity))
     kept = has_overlap(propensity)
