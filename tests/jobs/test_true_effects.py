@@ -15,7 +15,13 @@ from jobs.true_effects import true_effects
 from tests.features.world.worlds import everyone
 
 SECOND = datetime(2026, 1, 9, tzinfo=UTC)  # campaigns are sent on the 2nd, 9th, …
-SHOP = ["simulate.users=60", "simulate.days=16", "simulate.campaign_every_days=7", "simulate.campaign_days=6", "simulate.bots=1"]
+SHOP = [
+    "simulate.users=60",
+    "simulate.days=16",
+    "simulate.campaign_every_days=7",
+    "simulate.campaign_days=6",
+    "simulate.bots=1",
+]
 
 
 @pytest.fixture

@@ -35,7 +35,9 @@ def lot(rows: int, share: float, amounts: bool, seed: int = 1):
     chance = 0.4 + effect * treated
     came = rng.normal(10 * chance, 1) if amounts else (rng.random(rows) < chance).astype(float)
     weights = np.where(treated, 1 / share, 1 / (1 - share))
-    labels, of_arms = (np.where(np.stack([~treated, treated], axis=1), x[:, None], 0.0) for x in (came, weights))
+    labels, of_arms = (
+        np.where(np.stack([~treated, treated], axis=1), x[:, None], 0.0) for x in (came, weights)
+    )
     return inputs, effect * (10 if amounts else 1), trial_of(labels, of_arms, Arms(0, 1))
 
 
@@ -59,7 +61,7 @@ def test_inputs_are_features_and_the_number_that_the_baseline_knows():
 
 
 def observed(rows: int, seed: int):
-    """(inputs, treated, outcome, users): who would buy more anyway is sent more; the effect is 2, and of some nobody knows."""
+    """(inputs, treated, outcome, users): who would buy more anyway is sent more; the effect is 2."""
     rng = np.random.default_rng(seed)
     inputs = rng.normal(size=(rows, 3))
     chance = 1 / (1 + np.exp(-1.2 * inputs[:, 0] - 0.5 * inputs[:, 1]))

@@ -68,7 +68,7 @@ def test_whoever_knows_the_truth_beats_the_lot_and_the_reverse_loses_to_it():
 
 
 def test_a_resample_is_the_metric_of_its_users_and_models_are_paired():
-    truth, treated, outcome = world(50)
+    _, treated, outcome = world(50)
     scores = {"one": RNG.random(50), "same": np.zeros(50)}
     scores["again"] = scores["one"].copy()
     found = sampled_uplift(scores, treated, outcome, None, 3, seed=9)

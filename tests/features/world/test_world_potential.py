@@ -12,7 +12,12 @@ from features.world.users import Users
 from tests.features.world.worlds import a_world, everyone
 
 WEEK = 7
-SHOP = {"campaign_every_days": WEEK, "campaign_days": WEEK - 1, "campaign_discount": 0.25, "anonymous_share": 0}
+SHOP = {
+    "campaign_every_days": WEEK,
+    "campaign_days": WEEK - 1,
+    "campaign_discount": 0.25,
+    "anonymous_share": 0,
+}
 CAMPAIGN = 1
 
 
