@@ -3,8 +3,8 @@
 Reads `examples/<set_id>`, of a task whose targets are the outcomes of each arm of a lot (`task.label.arms`), and every model
 that is registered for it. Writes into `report`, of the rows `test`, days that no model has seen, `<task>.json`: of each
 outcome and model the Qini coefficient, the effect on the tenth with the highest predictions and, where `raw` is of a
-simulated shop, the error against the true effects, with intervals of a bootstrap over users and the differences to both
-baselines; and `<task>.png`, the Qini curves.
+simulated shop, the error against the true effects, with intervals of a bootstrap over users and the differences to each
+baseline; and `<task>.png`, the Qini curves.
 
     spark-submit jobs/uplift.py ds=2026-03-26 promote.holdout_days=14 task=uplift source=simulated raw=var/sim/raw
 """
@@ -24,6 +24,7 @@ from features.lake import Lake
 from jobs.job import InputError, reader, run
 from jobs.judge_labels import TEST, newest_by_model
 from jobs.true_effects import true_effects
+from jobs.train import NAIVE
 from models.answers import answers, read_columns
 from models.example_set import TRAIN, ExampleSet, open_example_set
 from models.judging_labels import exported, said_of
@@ -33,7 +34,9 @@ from models.registry import connect
 from models.uplift import Arms, Trial, class_transformation, inputs_of, outcomes_of, trial_of
 from reports.effect_charts import qini_curves
 
-NO_EFFECT, TRANSFORMED = BASELINES = ("no_effect", "class_transformation")
+NO_EFFECT, TRANSFORMED = "no_effect", "class_transformation"
+BASELINES = (NO_EFFECT, TRANSFORMED, NAIVE)
+"""The last one, where it is registered, says of each arm its mean: one effect for all."""
 TRUTH = "truth"
 """What a model would come to that knew the true effects: no model's rival."""
 
@@ -151,19 +154,19 @@ def average_of(conf: Config, judged: Judged, sampled: Mapping[str, Mapping[str, 
 def told_of(
     conf: Config, sampled: Mapping[str, Mapping[str, Mapping[str, Sampled]]]
 ) -> dict[str, dict[str, Any]]:
-    """Of each model and metric the `value`; of those that are no baseline the `differences` to these, and to the better."""
+    """Of each model and metric the `value`; of encoders also the `differences` to each baseline, and to the best one."""
     confidence, found = conf.promote.confidence, dict[str, dict[str, Any]]()
     for outcome, models in sampled.items():
+        baselines = [name for name in BASELINES if name in models]
         for model, metrics in models.items():
             for metric, each in metrics.items():
                 told: dict[str, Any] = {"value": each.interval(confidence)._asdict()}
                 if model not in (*BASELINES, TRUTH):
-                    theirs = {baseline: models[baseline][metric] for baseline in BASELINES}
+                    theirs = {baseline: models[baseline][metric] for baseline in baselines}
                     apart = {b: (each - other).interval(confidence)._asdict() for b, other in theirs.items()}
-                    better = (min if metric in LEAST_IS_BEST else max)(
-                        BASELINES, key=lambda b: theirs[b].value
-                    )
-                    told |= {"baseline": better, "difference": apart[better], "differences": apart}
+                    first = min if metric in LEAST_IS_BEST else max
+                    best = first(theirs, key=lambda baseline: theirs[baseline].value)
+                    told |= {"baseline": best, "difference": apart[best], "differences": apart}
                 found.setdefault(model, {})[f"{outcome}_{metric}"] = told
     return found
 
