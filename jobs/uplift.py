@@ -23,8 +23,8 @@ from features.examples import set_id_of
 from features.lake import Lake
 from jobs.job import InputError, reader, run
 from jobs.judge_labels import TEST, newest_by_model
-from jobs.true_effects import true_effects
 from jobs.train import NAIVE
+from jobs.true_effects import true_effects
 from models.answers import answers, read_columns
 from models.example_set import TRAIN, ExampleSet, open_example_set
 from models.judging_labels import exported, said_of
