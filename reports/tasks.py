@@ -72,7 +72,11 @@ def of_segments(told: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def verdict(metric: str, difference: list[float]) -> str:
     """better, worse or equal, by the interval (mean, low, high) of a difference."""
-    is_least = metric.endswith("_error") or metric.rsplit("category_")[-1] in (*LEAST_IS_BEST, "wape", "pinball")
+    is_least = metric.endswith("_error") or metric.rsplit("category_")[-1] in (
+        *LEAST_IS_BEST,
+        "wape",
+        "pinball",
+    )
     sign = -1 if is_least else 1
     if min(sign * end for end in difference[1:]) > 0:
         return "better"
