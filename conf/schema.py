@@ -167,6 +167,9 @@ class Label:
     naive: str = ""  # SQL over what was before: `user_id`, `naive` (and `target`), what the baseline knows
     naive_otherwise: str = "0"  # of a user without a row
     baseline: str = "prior"  # prior, naive itself, its logistic regression, or the table of its values
+    arms: list[str] = field(
+        default_factory=list
+    )  # of an effect: who is held out and who is treated, [control, treated]
     calibration: str = "temperature"  # fitted on validation: temperature, isotonic (binary only) or none
     metrics: list[str] = field(default_factory=list)  # the first chooses epochs and is compared first
 

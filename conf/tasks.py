@@ -18,7 +18,7 @@ BASELINES = {
 METRICS = {
     "binary": ("roc_auc", "pr_auc", "log_loss", "calibration_error", "lift"),
     "classes": ("accuracy", "f1_macro", "log_loss"),
-    "amount": ("mae", "mse", "spearman"),
+    "amount": ("mae", "mse", "r2", "spearman"),
 }
 CHOICES = {
     "weight": ("none", "balanced"),
@@ -42,6 +42,9 @@ def problems(label: Label) -> Iterator[str]:
     for key, known in CHOICES.items():
         if (value := getattr(label, key)) not in known:
             yield f"task.label.{key} must be one of {', '.join(known)}, got {value!r}: set task.label.{key}"
+    if label.arms and (len(set(label.arms)) != 2 or len(label.arms) != 2 or label.head == "classes"):
+        wanted = "none, or two of binary questions or amounts, who is held out first"
+        yield f"task.label.arms must be {wanted}, got {label.arms} where head={label.head}: set task.label.arms"
     for key in ("limit", "horizon_days", "snapshots", "experts"):
         if (value := getattr(label, key)) < 1:
             yield f"task.label.{key} must be > 0, got {value}: set task.label.{key}"

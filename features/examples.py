@@ -46,6 +46,7 @@ MODEL_ALONE = (
     "calibration",
     "metrics",
     "baseline",
+    "arms",
 )
 """Keys of `task.label` that decide nothing of the rows."""
 

@@ -40,6 +40,11 @@ from models.registry import CHALLENGER, CHAMPION, Registry, Version, connect
 
 
 def promote(conf: Config, lake: Lake) -> dict[str, Any]:
+    if conf.task.label and conf.task.label.arms:
+        raise InputError(
+            f"{conf.task.name} is of an effect (task.label.arms), which the gate does not judge, expected a task without: "
+            "run jobs/uplift.py where arms were drawn by lot; what jobs/observed_effect.py estimates promotes nothing"
+        )
     told = {"job": "promote", "ds": conf.ds}
     registry = connect(conf.registry, conf.artifacts)
     settle(lake, registry, conf.task.name, told)

@@ -2,10 +2,10 @@
 
 Works on a lake that has the night `ds`. The encoder is the newest of `finetune.pretext` and `model` (jobs/pretrain.py);
 where there is none, one is pretrained first. Each of `tasks` then goes through the jobs of these names: examples, train (the
-baseline), finetune, judge_labels, promote and score; `ad_click` and `demand` are judged by jobs of their names, `next_item`
-by the gate, and `segments` is jobs/group_users.py. Writes one JSON a task into `report`, and `summary.json`, whose entries
-are `<task>.<metric>`, `<task>.baseline.<metric>` and `<task>.difference.<metric>`: mean, low, high. What is made, trained
-and decided already is left as it is.
+baseline), finetune, judge_labels, promote and score; `ad_click`, `demand` and `uplift` are judged by jobs of their names,
+`next_item` by the gate, and `segments` and `uplift_observed`, jobs/group_users.py and jobs/observed_effect.py, train nothing.
+Writes one JSON a task into `report`, and `summary.json`, whose entries are `<task>.<metric>`, `<task>.baseline.<metric>`
+and `<task>.difference.<metric>`: mean, low, high. What is made, trained and decided already is left as it is.
 
     spark-submit jobs/tasks.py ds=2017-12-28 promote.holdout_days=28 report=var/tasks model.width=32 model.blocks=1
     spark-submit jobs/tasks.py ds=2017-12-28 promote.holdout_days=28 report=var/tasks tasks=[churn,spend]
@@ -31,10 +31,12 @@ from jobs.group_users import group_users
 from jobs.job import InputError, progress, run, say
 from jobs.judge_labels import judge_labels
 from jobs.ledger import decisions
+from jobs.observed_effect import observed_effect
 from jobs.pretrain import is_missing, pretrain
 from jobs.promote import promote, request_of
 from jobs.score import score
 from jobs.train import NAIVE, TO_PUT_RIGHT, train
+from jobs.uplift import uplift
 from models.registry import connect
 from models.warm_start import PRETRAINED
 from reports.tasks import of_ledger, summed
@@ -42,8 +44,10 @@ from reports.tasks import of_ledger, summed
 OWN = {"demand": ("promote.holdout_days=56", "finetune.encoder=none"), "segments": ("task=next_item",)}
 """Settings of a task alone. Of `demand` four weeks make the first intervals and four judge, which encoders have seen."""
 
-JUDGES = {"ad_click": ad_click, "demand": demand}
+JUDGES = {"ad_click": ad_click, "demand": demand, "uplift": uplift}
 """Tasks whose answers a job of their own judges; no gate, as what they come to is no answer of one user."""
+
+WITHOUT_MODEL = {"segments": group_users, "uplift_observed": observed_effect}
 
 
 def tasks(conf: Config, lake: Lake) -> dict[str, Any]:
@@ -63,8 +67,8 @@ def tasks(conf: Config, lake: Lake) -> dict[str, Any]:
 def carried_out(name: str, lake: Lake) -> None:
     """All of one task; its judge leaves a JSON of its name in `report`."""
     conf = of_task(name)
-    if name == "segments":
-        spark(group_users, conf, lake)
+    if name in WITHOUT_MODEL:
+        spark(WITHOUT_MODEL[name], conf, lake)
         return
     spark(examples, conf, lake)
     if not conf.task.label:

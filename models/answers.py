@@ -1,5 +1,6 @@
 """The answers in an example set of a task with labels, all of a split at once: small beside the histories."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +22,19 @@ class Answers(NamedTuple):
 
 def answers(examples: ExampleSet, split: str) -> Answers:
     """The answers of a split, in the order of its files."""
-    stretches = epoch_of(plan(examples.files(split), 0, 1), 0, Order(shuffled=False))
-    length = examples.lengths()["labels"][1]
-    parts = list(read(stretches, COLUMNS))
-    joined = (np.concatenate([part[name] for part in parts]) for name in COLUMNS)
-    return Answers(*(np.frombuffer(b"".join(rows), "<f4").reshape(-1, length) for rows in joined))
+    return Answers(*read_columns(examples, split, COLUMNS))
+
+
+def read_columns(examples: ExampleSet, split: str, names: Sequence[str]) -> list[np.ndarray]:
+    """Some columns of a split, each (rows, its length), in the order of its files."""
+    stretches, lengths = (
+        epoch_of(plan(examples.files(split), 0, 1), 0, Order(shuffled=False)),
+        examples.lengths(),
+    )
+    parts = list(read(stretches, names))
+    found = []
+    for name in names:
+        dtype, length = lengths[name]
+        packed = b"".join(row for part in parts for row in part[name])
+        found.append(np.frombuffer(packed, np.dtype(dtype).newbyteorder("<")).reshape(-1, length))
+    return found

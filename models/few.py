@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from models.answers import answers
+from models.answers import answers, read_columns
 from models.example_set import TRAIN, VALIDATION, DataFile, ExampleSet, ExampleSetError
-from models.inputs import read, read_window
-from models.shards import Order, epoch_of, plan
+from models.inputs import read_window
+from models.shards import plan
 
 USERS = "users"
 
@@ -56,15 +56,10 @@ def counted(examples: ExampleSet) -> dict[str, int]:
         told = answers(examples, split)
         found[f"{split}_rows"] = len(told.labels)
         if USERS in examples.spec["columns"]:
-            found[f"{split}_users"] = len(np.unique(_users(examples, split)))
+            found[f"{split}_users"] = len(np.unique(read_columns(examples, split, [USERS])[0]))
         if examples.spec["label"]["head"] != "classes":
             found[f"{split}_positives"] = int(((told.labels > 0) & (told.weights > 0)).sum())
     return found
-
-
-def _users(examples: ExampleSet, split: str) -> np.ndarray:
-    stretches = epoch_of(plan(examples.files(split), 0, 1), 0, Order(shuffled=False))
-    return np.concatenate([_hashes(part[USERS]) for part in read(stretches, [USERS])])
 
 
 def _hashes(packed: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ def compared(task: str, told: Mapping[str, Any]) -> list[dict[str, Any]]:
     if task == "segments":
         return of_segments(told)
     found = []
-    for model, of_model in told["models"].items():
+    for model, of_model in told.get("models", {}).items():
         for metric, each in of_model.items():
             baseline = each.get("baseline", NAIVE)
             if not each.get("difference") or baseline == model:
@@ -72,7 +72,12 @@ def of_segments(told: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def verdict(metric: str, difference: list[float]) -> str:
     """better, worse or equal, by the interval (mean, low, high) of a difference."""
-    sign = -1 if metric.rsplit("category_")[-1] in (*LEAST_IS_BEST, "wape", "pinball") else 1
+    is_least = metric.endswith("_error") or metric.rsplit("category_")[-1] in (
+        *LEAST_IS_BEST,
+        "wape",
+        "pinball",
+    )
+    sign = -1 if is_least else 1
     if min(sign * end for end in difference[1:]) > 0:
         return "better"
     return "worse" if max(sign * end for end in difference[1:]) < 0 else "equal"

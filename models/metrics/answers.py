@@ -138,6 +138,13 @@ def mse(rows: Rows, counts: np.ndarray) -> np.ndarray:
     return _mean((rows.labels - rows.values) ** 2, counts)
 
 
+def r2(rows: Rows, counts: np.ndarray) -> np.ndarray:
+    """The share of the labels' variance that is explained; NaN where all are equal."""
+    middle = _mean(rows.labels, counts)
+    variance = _mean(rows.labels.astype(np.float64) ** 2, counts) - middle**2
+    return 1 - _divided(mse(rows, counts), np.where(variance > 1e-12, variance, 0.0))
+
+
 def spearman(rows: Rows, counts: np.ndarray) -> np.ndarray:
     """The correlation of ranks; 0 where all values, or all labels, are equal."""
     total = counts.sum(axis=1)
@@ -160,6 +167,7 @@ METRICS: dict[str, Metric] = {
         f1_macro,
         mae,
         mse,
+        r2,
         spearman,
     )
 }

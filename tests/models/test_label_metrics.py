@@ -29,6 +29,7 @@ def test_metrics_are_those_of_scikit_learn():
     assert of_all(answers.f1_macro, CLASSES, SHARES) == pytest.approx(
         theirs.f1_score(CLASSES, predicted, average="macro")
     )
+    assert of_all(answers.r2, HAPPENED, VALUES) == pytest.approx(theirs.r2_score(HAPPENED, VALUES))
     assert of_all(answers.spearman, HAPPENED, VALUES) == pytest.approx(spearmanr(HAPPENED, VALUES)[0])
 
 

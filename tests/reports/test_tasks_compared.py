@@ -36,12 +36,20 @@ def test_a_summary_has_a_model_its_baseline_and_how_far_they_are_apart():
         ("roc_auc", [0.1, -0.05, 0.2], "equal"),
         ("log_loss", [-0.1, -0.2, -0.05], "better"),
         ("category_mae", [0.1, 0.05, 0.2], "worse"),
+        ("orders_error", [-0.1, -0.2, -0.05], "better"),
+        ("orders_qini", [-0.1, -0.2, -0.05], "worse"),
         ("wape", [-0.1, -0.2, -0.05], "better"),
         ("mae", [0.0, 0.0, 0.0], "equal"),
     ],
 )
 def test_a_model_is_better_or_worse_where_the_whole_interval_says_so(metric, difference, said):
     assert verdict(metric, difference) == said
+
+
+def test_an_estimate_without_a_model_has_nothing_to_be_compared():
+    assert summed("uplift_observed", {"users": 7, "effects": {"spend": {"mean": 1.0}}}) == {
+        "uplift_observed.users": 7
+    }
 
 
 def test_of_lists_the_gate_s_test_question_is_told_beside_the_best_baseline_of_each_metric():
