@@ -3,7 +3,7 @@
 Works on a lake that has the night `ds`. The encoder is the newest of `finetune.pretext` and `model` (jobs/pretrain.py);
 where there is none, one is pretrained first. Each of `tasks` then goes through the jobs of these names: examples, train (the
 baseline), finetune, judge_labels, promote and score; `ad_click`, `demand` and `uplift` are judged by jobs of their names,
-`next_item` by the gate, and `segments` and `uplift_observed`, jobs/group_users.py and jobs/observed_effect.py, train nothing.
+`next_item` by the gate; `segments` and `uplift_observed`, jobs/group_users.py and jobs/observed_effect.py, train nothing.
 Writes one JSON a task into `report`, and `summary.json`, whose entries are `<task>.<metric>`, `<task>.baseline.<metric>`
 and `<task>.difference.<metric>`: mean, low, high. What is made, trained and decided already is left as it is.
 
