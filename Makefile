@@ -5,6 +5,9 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 PYTEST = $(PYTHON) -m pytest -v --durations=15 -n 2 --dist loadfile
 CODE = $(wildcard features models jobs conf reports serving)
+SUBMIT = SPARK_LOCAL_IP=127.0.0.1 .venv/bin/spark-submit
+ENCODER = model=sasrec model.width=32 model.blocks=1 train.batch_size=64 train.learning_rate=2e-3
+SIMULATED = source=simulated privacy.ids=plain $(foreach each,raw lake artifacts,$(each)=var/tasks/shop/$(each)) registry=sqlite:///var/tasks/shop/mlflow.db
 TASK = churn
 FEW = ds=2017-12-28 promote.holdout_days=28 privacy.ids=plain report=var/few_labels
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
@@ -21,13 +24,17 @@ setup:  ## make .venv and .venv-airflow: some minutes on a new machine, then not
 demo: setup  ## the whole pipeline on public data: ingest, train, promote, score, report
 	$(PYTHON) -m jobs.demo
 
-tasks: setup  ## the tasks beside next_item, on the lake of the demo: var/tasks/summary.json
-	$(PYTHON) -m jobs.tasks ds=2017-12-28 promote.holdout_days=28 report=var/tasks
+tasks: setup  ## all tasks, on the lake of the demo and on a simulated shop: var/tasks/summary.json
+	$(SUBMIT) jobs/tasks.py ds=2017-12-27 promote.holdout_days=27 privacy.ids=plain report=var/tasks $(ENCODER) train.epochs=2 tasks=[next_item]
+	$(SUBMIT) jobs/tasks.py ds=2018-01-01 promote.holdout_days=32 privacy.ids=plain report=var/tasks $(ENCODER) train.epochs=6 tasks=[churn,spend,next_event,purchase,promotion,demand,uplift_observed,segments]
+	$(SUBMIT) jobs/simulate.py raw=var/tasks/shop/raw simulate.users=4000 simulate.days=85 simulate.campaign_every_days=14 simulate.bots=0
+	$(SUBMIT) jobs/nightly.py ds=2026-03-26 $(SIMULATED)
+	$(SUBMIT) jobs/tasks.py ds=2026-03-26 promote.holdout_days=28 report=var/tasks $(SIMULATED) $(ENCODER) train.epochs=6 tasks=[next_event_type,support_intent,ad_click,uplift]
 
 few-labels: setup  ## pretrained encoders beside training from scratch at shares of a task's labels, on the lake of the demo
-	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/spark-submit jobs/examples.py $(FEW)
-	SPARK_LOCAL_IP=127.0.0.1 .venv/bin/spark-submit jobs/examples.py $(FEW) task=$(TASK)
-	$(PYTHON) -m jobs.few_labels $(FEW) task=$(TASK) model=sasrec model.width=32 model.blocks=1 train.batch_size=64 train.epochs=8 train.learning_rate=2e-3
+	$(SUBMIT) jobs/examples.py $(FEW)
+	$(SUBMIT) jobs/examples.py $(FEW) task=$(TASK)
+	$(PYTHON) -m jobs.few_labels $(FEW) task=$(TASK) $(ENCODER) train.epochs=8
 
 test: setup lint  ## lint, then the tests, two files at a time
 	$(PYTEST) -m "not long"

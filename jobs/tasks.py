@@ -41,8 +41,13 @@ from models.registry import connect
 from models.warm_start import PRETRAINED
 from reports.tasks import of_ledger, summed
 
-OWN = {"demand": ("promote.holdout_days=56", "finetune.encoder=none"), "segments": ("task=next_item",)}
-"""Settings of a task alone. Of `demand` four weeks make the first intervals and four judge, which encoders have seen."""
+OWN = {
+    "demand": ("promote.holdout_days=56", "finetune.encoder=none"),
+    "segments": ("task=next_item",),
+    "uplift": ("promote.holdout_days=14",),
+}
+"""Settings of a task alone. Of `demand` four weeks make the first intervals and four judge, which encoders have seen; of
+`uplift` one campaign judges."""
 
 JUDGES = {"ad_click": ad_click, "demand": demand, "uplift": uplift}
 """Tasks whose answers a job of their own judges; no gate, as what they come to is no answer of one user."""

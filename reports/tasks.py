@@ -1,6 +1,6 @@
 """What the tasks of a shop came to beside their baselines, from the JSON that each one's judge leaves."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.label_metrics import LEAST_IS_BEST
@@ -10,10 +10,7 @@ ENDS = ("mean", "low", "high")
 
 
 def summed(task: str, told: Mapping[str, Any]) -> dict[str, Any]:
-    """Flat entries: `<task>.<metric>`, `<task>.baseline.<metric>`, `<task>.difference.<metric>`: mean, low, high.
-
-    Of several encoders the last one.
-    """
+    """Flat entries: `<task>.<metric>`, `<task>.baseline.<metric>`, `<task>.difference.<metric>`: mean, low, high."""
     found: dict[str, Any] = {f"{task}.users": told["users"]} if "users" in told else {}
     for row in compared(task, told):
         found[f"{task}.{row['metric']}"] = row["value"]
@@ -83,9 +80,14 @@ def verdict(metric: str, difference: list[float]) -> str:
     return "worse" if max(sign * end for end in difference[1:]) < 0 else "equal"
 
 
-def of_ledger(task: str, decisions: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the gate measured on the held-out days, in the form in which judges of answers tell it."""
-    rows = [row for row in next(iter(decisions))["judged"] if row["question"] == "test"]
+def of_ledger(task: str, decisions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the gate measured on the held-out days of the baselines and the challenger, as judges of answers tell it."""
+    newest = decisions[-1]
+    rows = [
+        row
+        for row in newest["judged"]
+        if row["question"] == "test" and (row["kind"] == "baseline" or row["model"] == newest["challenger"])
+    ]
     best: dict[str, Mapping[str, Any]] = {}
     for row in rows:
         if row["kind"] == "baseline" and row["mean"] > best.get(row["metric"], {"mean": -1.0})["mean"]:

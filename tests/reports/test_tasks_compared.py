@@ -70,9 +70,12 @@ def test_of_lists_the_gate_s_test_question_is_told_beside_the_best_baseline_of_e
         row("validation", "gru", "encoder", "ndcg@10", 0.9, 0.1, 0.1, 0.1),
         row("test", "tifu_knn", "baseline", "ndcg@10", 0.2),
         row("test", "popularity", "baseline", "ndcg@10", 0.1),
+        row("test", "sasrec", "encoder", "ndcg@10", 0.15, -0.05, -0.09, -0.01),
         row("test", "gru", "encoder", "ndcg@10", 0.25, 0.05, 0.01, 0.09),
     ]
-    told = of_ledger("next_item", [{"judged": decided}, {"judged": decided}])
+    told = of_ledger(
+        "next_item", [{"judged": [], "challenger": "tifu_knn"}, {"judged": decided, "challenger": "gru"}]
+    )
     assert summed("next_item", told) == {
         "next_item.users": 9,
         "next_item.ndcg@10": 0.25,
