@@ -223,7 +223,12 @@ def fit_label_baseline(conf: Config, registry: Registry, examples: ExampleSet) -
         export_labelled(baseline, examples.vocabulary, dict(examples.spec), Path(folder, "model"))
         seconds = round(time.monotonic() - began, 1)
         tags = tags_of(conf, examples) | {"seconds": seconds}
-        registry.register(run, conf.task.name, Path(folder, "model"), tags, labelled=True)
+        registry.register(run, conf.task.name, Path(folder, "model"), tags, numbers_of(examples))
+
+
+def numbers_of(examples: ExampleSet) -> dict[str, int]:
+    """How many numbers a model of a task with labels takes of a user, beside the history."""
+    return {name: examples.spec["columns"][name]["length"] for name in ("features", "naive")}
 
 
 TO_PUT_RIGHT = (

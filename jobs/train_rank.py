@@ -151,7 +151,7 @@ def train_and_register(rank: Rank) -> None:
     import horovod.tensorflow as hvd
 
     from jobs.progress import Progress
-    from jobs.train import registered_as, tags_of
+    from jobs.train import numbers_of, registered_as, tags_of
     from models.few import counted
     from models.listening import Several
     from models.recording import curves, recorded
@@ -186,7 +186,11 @@ def train_and_register(rank: Rank) -> None:
                 "seconds": round(time.time() - psutil.Process().create_time(), 1),
             }
             registry.register(
-                run, registered_as(conf), Path(folder, "model"), tags, labelled=bool(conf.task.label)
+                run,
+                registered_as(conf),
+                Path(folder, "model"),
+                tags,
+                numbers_of(examples) if conf.task.label else None,
             )
         checkpoints.clear()
 

@@ -5,6 +5,7 @@ each other. Arrays of numbers, of which Petastorm makes one numpy object a row, 
 that TensorFlow decodes are each copied twice more.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -13,6 +14,9 @@ from petastorm import make_batch_reader
 
 from models.example_set import ExampleSet, ExampleSetError
 from models.shards import LENGTHS, Order, Piece, Stretch, epoch_of, of_like_length, plan, row_order
+
+# Petastorm calls the older of two interfaces of the PyArrow that is pinned, a page of warnings each time.
+warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\.")
 
 Packed = dict[
     str, np.ndarray

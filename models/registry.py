@@ -144,14 +144,21 @@ class Registry:
         self.client.set_terminated(run.id, "FINISHED")
 
     def register(
-        self, run: Run, task: str, saved_model: str | Path, tags: Mapping[str, Any], labelled: bool = False
+        self,
+        run: Run,
+        task: str,
+        saved_model: str | Path,
+        tags: Mapping[str, Any],
+        labelled: Mapping[str, int] | None = None,
     ) -> Version:
         """Logs a SavedModel directory in the run as a pyfunc model, and makes it a new version of `task`.
 
-        labelled  it is of models/export_labelled.py, not a ranker of models/export.py
+        labelled  of one of models/export_labelled.py, how many numbers it takes of a user, as `features` and `naive`; none:
+                  it is a ranker of models/export.py
         The version has its tags from its first moment: who reads the registry finds it whole or not at all.
         """
         packages = ("mlflow", "numpy", "pandas", TENSORFLOW)
+        example = EXAMPLE.assign(**{name: [[0.0] * many] for name, many in (labelled or {}).items()})
         with TemporaryDirectory() as folder, mlflow.start_run(run_id=run.id):
             # MLflow keeps an artifact under its folder's own name, and follows no link.
             named = shutil.copytree(saved_model, Path(folder) / Path(SAVED_MODEL).name)
@@ -160,7 +167,7 @@ class Registry:
                 python_model=str(LABELLED_CODE if labelled else MODEL_CODE),
                 artifacts={"saved_model": str(named)},
                 signature=LABELLED_SIGNATURE if labelled else SIGNATURE,
-                input_example=None if labelled else EXAMPLE,
+                input_example=example,
                 pip_requirements=[f"{name}=={installed_version(name)}" for name in packages],
             )
         with _tolerating("RESOURCE_ALREADY_EXISTS"):
