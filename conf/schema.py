@@ -534,6 +534,7 @@ class Config:
     report: str = MISSING  # folder of the report
     report_command: str = ""  # what was run, for the report's head
     tasks: list[str] = field(default_factory=lambda: [*TASKS])  # what `jobs/tasks.py` trains and judges
+    serve_tasks: bool = True  # there: put each before the gate, and ask its champion about every user
     explain: bool = False  # of `jobs/score.py`: of some users also which past events a prediction came from
     step: str = "train"  # what is trained, which jobs say themselves: train, pretrain or finetune
     set_id: str | None = None  # an example set; none: that of `ds` and the rest of the configuration

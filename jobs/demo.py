@@ -68,7 +68,7 @@ def demo() -> None:
     week.python("train_again", "train", *again, f"model={model}", *MODELS[model])
     week.spark("promote_again", "promote", *again)
     asked = (f"ds={NIGHTS[-1]}", f"promote.holdout_days={TASKS_HOLDOUT}", f"report={conf.report}/tasks")
-    week.spark("tasks", "tasks", *asked, *PRETRAINED, "train.epochs=6", options=())
+    week.spark("tasks", "tasks", *asked, *PRETRAINED, "train.epochs=6", "serve_tasks=false", options=())
     week.spark("report", "report", f"ds={NIGHTS[-1]}", "report_command=make demo")
     week.done()
 

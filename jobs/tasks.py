@@ -2,10 +2,11 @@
 
 Works on a lake that has the night `ds`. The encoder is the newest of `finetune.pretext` and `model` (jobs/pretrain.py);
 where there is none, one is pretrained first. Each of `tasks` then goes through the jobs of these names: examples, train (the
-baseline), finetune, judge_labels, promote and score; `ad_click`, `demand` and `uplift` are judged by jobs of their names,
-`next_item` by the gate; `segments` and `uplift_observed`, jobs/group_users.py and jobs/observed_effect.py, train nothing.
-Writes one JSON a task into `report`, and `summary.json`, whose entries are `<task>.<metric>`, `<task>.baseline.<metric>`
-and `<task>.difference.<metric>`: mean, low, high. What is made, trained and decided already is left as it is.
+baseline), finetune, judge_labels, and with `serve_tasks` promote and score. `ad_click`, `demand` and `uplift` are judged by
+jobs of their names, `next_item` by the gate; `segments` and `uplift_observed`, jobs/group_users.py and
+jobs/observed_effect.py, train nothing. Writes one JSON a task into `report`, and `summary.json`, whose entries are
+`<task>.<metric>`, `<task>.baseline.<metric>` and `<task>.difference.<metric>`: mean, low, high. What is made, trained and
+decided already is left as it is.
 
     spark-submit jobs/tasks.py ds=2017-12-28 promote.holdout_days=28 report=var/tasks model.width=32 model.blocks=1
     spark-submit jobs/tasks.py ds=2017-12-28 promote.holdout_days=28 report=var/tasks tasks=[churn,spend]
@@ -89,8 +90,9 @@ def carried_out(name: str, lake: Lake) -> None:
         spark(JUDGES[name], conf, lake)
         return
     trained(judge_labels, conf)
-    spark(promote, conf, lake)
-    spark(score, conf, lake)
+    if conf.serve_tasks:
+        spark(promote, conf, lake)
+        spark(score, conf, lake)
 
 
 def of_lists(conf: Config, lake: Lake) -> None:
