@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from features.sessions import mark_sessions, to_sessions
 from features.user_features import activity_features
 from tests.shop import at, event, events, rows_of
 
+TASKS = Path(__file__).parents[2] / "conf" / "task"
 NOON = at("12:00:00")
 WEEK = timedelta(days=7)
 DAY = timedelta(days=1)
@@ -150,6 +152,20 @@ def test_events_outside_of_sessions_are_seen_with_what_the_source_says_of_them(s
 def test_sql_that_asks_for_what_is_not_there_is_refused_by_its_key(seen, key, sql, said):
     with pytest.raises(LabelError, match=said):
         (labels if key == "sql" else naive)(seen.views, replace(CONF.task.label, **{key: sql}))
+
+
+@pytest.mark.parametrize("task", sorted(path.stem for path in TASKS.glob("*.yaml")))
+def test_the_sql_of_every_task_that_is_shipped_can_be_run(seen, task):
+    label = load([f"task={task}"]).task.label
+    if label is not None:
+        assert labels(seen.views, label).columns == ["user_id", "target", "label", "weight"]
+        naive(seen.views, label)
+
+
+def test_the_next_event_is_the_main_department_of_the_next_session(seen):
+    told = by_world(labels(seen.views, load(["task=next_event"]).task.label).where("label is not null"))
+    assert [row[0] for row in told["inside"]] == ["bob"] and "fresh" in told["inside"][0]
+    assert told["alone"] == []
 
 
 def test_snapshots_lie_a_horizon_apart_and_no_label_of_training_or_validation_reaches_past_the_cut():
