@@ -38,6 +38,7 @@ from reports import render
 from reports.facts import DURATION_MINUTES, EVENTS_PER_SESSION, GAP_HOURS, GAP_LABELS
 from reports.facts import binned as labels
 from reports.tasks import compared
+from reports.tasks import flat as entries
 
 USERS_SHOWN, BASKETS_SHOWN = 3, 3
 
@@ -344,10 +345,8 @@ def summary(conf: Config, registry: Registry, facts: dict[str, Any]) -> dict[str
     for model in test["models"] if test else []:
         for metric, value in model["values"].items():
             flat[f"metrics.{model['model']}.{metric}"] = value["mean"]
-    for row in (row for task in facts["tasks"] for row in task["rows"]):
-        flat[f"tasks.{row['task']}.{row['metric']}"] = row["value"]
-        flat[f"tasks.{row['task']}.baseline.{row['metric']}"] = row["baseline_value"]
-        flat[f"tasks.{row['task']}.difference.{row['metric']}"] = row["difference"]
+    of_tasks = entries(row for task in facts["tasks"] for row in task["rows"])
+    flat |= {f"tasks.{name}": value for name, value in of_tasks.items()}
     return flat | {f"seconds.{step}": seconds for step, seconds in facts["seconds"].items()}
 
 

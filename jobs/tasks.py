@@ -36,7 +36,7 @@ from jobs.observed_effect import observed_effect
 from jobs.pretrain import is_missing, pretrain
 from jobs.promote import promote, request_of
 from jobs.score import score
-from jobs.train import NAIVE, TO_PUT_RIGHT, train
+from jobs.train import NAIVE, TO_PUT_RIGHT, tell, train
 from jobs.uplift import uplift
 from models.registry import connect
 from models.warm_start import PRETRAINED
@@ -121,8 +121,7 @@ def spark(job: Any, conf: Config, lake: Lake) -> None:
 
 
 def trained(job: Callable[[Config], dict[str, Any]], conf: Config) -> None:
-    facts = job(conf)
-    print(f"{job.__name__}: " + ", ".join(f"{name}={value}" for name, value in facts.items()), flush=True)
+    tell(job.__name__, job(conf))
 
 
 def keep(path: Path, found: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ encoder begins from the weights of a registered version, such as the champion.
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -251,9 +251,12 @@ def attempt(step: Callable[[Config], dict[str, Any]], conf: Config, name: str = 
         stop(str(error))
     except Untrusted as error:
         stop(str(error), UNTRUSTED)
-    print(
-        f"{name or conf.step}: " + ", ".join(f"{fact}={value}" for fact, value in facts.items()), flush=True
-    )
+    tell(name or conf.step, facts)
+
+
+def tell(step: str, facts: Mapping[str, Any]) -> None:
+    """Prints the line of facts of a step that needs no Spark."""
+    print(f"{step}: " + ", ".join(f"{fact}={value}" for fact, value in facts.items()), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What the tasks of a shop came to beside their baselines, from the JSON that each one's judge leaves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from models.label_metrics import LEAST_IS_BEST
@@ -11,11 +11,17 @@ ENDS = ("mean", "low", "high")
 
 def summed(task: str, told: Mapping[str, Any]) -> dict[str, Any]:
     """Flat entries: `<task>.<metric>`, `<task>.baseline.<metric>`, `<task>.difference.<metric>`: mean, low, high."""
-    found: dict[str, Any] = {f"{task}.users": told["users"]} if "users" in told else {}
-    for row in compared(task, told):
-        found[f"{task}.{row['metric']}"] = row["value"]
-        found[f"{task}.baseline.{row['metric']}"] = row["baseline_value"]
-        found[f"{task}.difference.{row['metric']}"] = row["difference"]
+    users = {f"{task}.users": told["users"]} if "users" in told else {}
+    return users | flat(compared(task, told))
+
+
+def flat(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The entries of rows of `compared`."""
+    found: dict[str, Any] = {}
+    for row in rows:
+        found[f"{row['task']}.{row['metric']}"] = row["value"]
+        found[f"{row['task']}.baseline.{row['metric']}"] = row["baseline_value"]
+        found[f"{row['task']}.difference.{row['metric']}"] = row["difference"]
     return found
 
 
