@@ -153,7 +153,7 @@ class Label:
     sql: str = MISSING  # Spark SQL: `user_id`, `label` and, of several questions, `target`; also `weight`
     otherwise: str | None = None  # label of a user without a row; none: is not asked
     head: str = "binary"  # what a label is: `binary`, one of `classes`, or an `amount`
-    loss: str = "cross_entropy"  # of binary and classes; of an amount `lognormal` (zero-inflated) or `mse`
+    loss: str = "cross_entropy"  # of binary, classes; of an amount `lognormal`, `mse`, `pinball`
     weight: str = "none"  # `balanced`: each class, or side of a binary question, weighs alike
     sharing: str = "bottom"  # of several targets, behind the encoder: bottom, mmoe or ple
     experts: int = 4  # that they share, of mmoe and ple

@@ -4,7 +4,11 @@ from collections.abc import Iterator
 
 from conf.schema import Label
 
-LOSSES = {"binary": ("cross_entropy",), "classes": ("cross_entropy",), "amount": ("lognormal", "mse")}
+LOSSES = {
+    "binary": ("cross_entropy",),
+    "classes": ("cross_entropy",),
+    "amount": ("lognormal", "mse", "pinball"),
+}
 CALIBRATIONS = {
     "binary": ("temperature", "isotonic", "none"),
     "classes": ("temperature", "none"),

@@ -1,4 +1,4 @@
-"""The model of a task with labels: the encoder of baskets, a tower of features, and the task's head."""
+"""The model of a task with labels: an encoder of baskets, a tower of features, what the baseline knows, and a head."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,14 +14,20 @@ from models.dropout import Noise
 from models.encoders import make_encoder
 from models.heads.labels import make_head
 from models.heads.next_item import Loss
+from models.known import Known
 from models.sharing import Uncertainty, make_sharing
 from models.tower import FeatureTower
 
 CROSSES = 2
+INPUTS = ("items", "sessions", "features", "naive")
+"""The columns of a batch that `outputs` takes, in its order."""
 
 
 class LabelledModel(tf.Module):
-    """Predicts the answers to a task's questions from a user's last sessions and features.
+    """Predicts the answers to a task's questions from a user's last sessions and features, and what the baseline knows.
+
+    An output is linear in the latter, as the baseline is, plus what the rest says (Cheng et al., 2016, "Wide & Deep
+    Learning for Recommender Systems"). The linear part begins where a regression puts it, the rest at nothing.
 
     counts    (vocabulary_size,) int: sessions with each item that the training sees; 0: reads as unknown
     answers   of the training rows
@@ -58,13 +64,18 @@ class LabelledModel(tf.Module):
         self.vectors = ItemVectors(counts, model.width, seed)
         self.encoder = make_encoder(model, room)
         self.tower = FeatureTower(model.width, CROSSES, model.dropout)
-        self.head = make_head(label.head, label.loss, label.weight == "balanced", answers, names)
+        levels = label.head == "classes" or label.baseline == "table"
+        # An amount grows with the exponent of a lognormal's output: a number itself would be one there.
+        self.known = Known(answers.naive, levels, plain=label.loss != "lognormal")
+        balanced, known = label.weight == "balanced", self.known(tf.constant(answers.naive)).numpy()
+        self.head = make_head(label.head, label.loss, balanced, answers, known, names)
+        self.slopes = tf.Variable(self.head.slopes, dtype=tf.float32, name="slopes")
         questions = answers.labels.shape[1]
         self.last = make_sharing(label.sharing, questions, self.head.start, model.width, label.experts)
         self.balance = Uncertainty(questions) if label.balance == "uncertainty" else None
         self.calibration: Calibration | None = None
         nobody = tf.zeros((1, task.length), tf.int32)
-        self.outputs(nobody, nobody, tf.zeros((1, features)), None)  # makes weights
+        self.outputs(nobody, nobody, tf.zeros((1, features)), tf.zeros((1, questions)), None)  # makes weights
 
     @property
     def trainable_variables(self) -> tuple[tf.Variable, ...]:
@@ -86,7 +97,7 @@ class LabelledModel(tf.Module):
 
     def batch_loss(self, batch: Mapping[str, tf.Tensor], sample: None, noise: Noise | None) -> Loss:
         """The loss of each answer that there is, by its weight."""
-        outputs = self.outputs(batch["items"], batch["sessions"], batch["features"], noise)
+        outputs = self.outputs(*(batch[name] for name in INPUTS), noise=noise)
         weights = batch["label_weights"] * batch["weights"][:, None]  # (batch, targets)
         losses = self.head.loss(outputs, batch["labels"])  # (batch, targets)
         losses = self.balance(losses) if self.balance else losses
@@ -97,10 +108,11 @@ class LabelledModel(tf.Module):
         items: tf.Tensor,
         sessions: tf.Tensor,
         features: tf.Tensor,
+        naive: tf.Tensor,
         noise: Noise | None,
         presence: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """(batch, any length) int32 x 2, (batch, features) -> (batch, the head's outputs).
+        """(batch, any length) int32 x 2, (batch, features), (batch, questions) -> (batch, the head's outputs).
 
         presence  (batch, any length) float32: what the vector of each event is multiplied by; none: 1
         """
@@ -113,7 +125,11 @@ class LabelledModel(tf.Module):
         baskets = basket_means(vectors, events.positions, self.positions)
         states = self.encoder(baskets, filled(events.count, self.positions), noise=noise)
         state = tf.gather(states, tf.maximum(events.count - 1, 0), batch_dims=1)  # (batch, width)
-        return self.last(tf.concat([state, self.tower(features, noise)], axis=1))
+        known = self.known(naive)  # (batch, questions, inputs)
+        questions, inputs, outputs = self.slopes.shape
+        numbers = self.tower(features, tf.reshape(known, (-1, questions * inputs)), noise)
+        line = tf.einsum("bqi,qio->bqo", known, self.slopes)
+        return tf.reshape(line, (-1, questions * outputs)) + self.last(tf.concat([state, numbers], axis=1))
 
     def predict(
         self,
@@ -123,11 +139,11 @@ class LabelledModel(tf.Module):
         naive: tf.Tensor,
         presence: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
-        """What the head predicts, calibrated where a calibration was fitted. What a baseline knows does not matter.
+        """What the head predicts, calibrated where a calibration was fitted.
 
         presence  as in `outputs`
         """
-        outputs = self.outputs(items, sessions, features, None, presence)
+        outputs = self.outputs(items, sessions, features, naive, None, presence)
         if self.calibration is None:
             return self.head.predict(outputs)
         return {"value": self.calibration(outputs)}

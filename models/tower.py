@@ -1,4 +1,4 @@
-"""What a model makes of numbers that are no sequence: the features of a user.
+"""What a model makes of numbers that are no sequence: the features of a user, and what the baseline knows of them.
 
 A cross network beside a dense one, as in DCN-v2: Wang et al., 2021, "DCN V2: Improved Deep & Cross Network".
 """
@@ -21,7 +21,10 @@ class Cross(tf.keras.layers.Layer):
 
 
 class FeatureTower(tf.Module):
-    """(batch, features) -> (batch, features + width): what was crossed, beside what a dense layer made of it."""
+    """(batch, features), (batch, known) -> (batch, features + width).
+
+    Features that were crossed, beside what a dense layer made of all numbers.
+    """
 
     def __init__(self, width: int, crosses: int, dropout: float):
         super().__init__()
@@ -29,9 +32,9 @@ class FeatureTower(tf.Module):
         self.deep = tf.keras.layers.Dense(width, activation="relu")
         self.drop = Dropout(dropout, "tower")
 
-    def __call__(self, features: tf.Tensor, noise: Noise | None) -> tf.Tensor:
+    def __call__(self, features: tf.Tensor, known: tf.Tensor, noise: Noise | None) -> tf.Tensor:
         x = features
         for cross in self.crosses:
             x = cross(x, features)  # (batch, features)
-        deep = self.drop(self.deep(features), noise)  # (batch, width)
+        deep = self.drop(self.deep(tf.concat([features, known], axis=1)), noise)  # (batch, width)
         return tf.concat([x, deep], axis=1)

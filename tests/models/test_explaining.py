@@ -176,12 +176,14 @@ def test_answers_of_a_task_with_labels_add_up_with_their_features_as_they_are(an
 
     def values(**history):
         items, sessions = (tf.constant([history[name]], tf.int32) for name in ("items", "sessions"))
-        return answering.model.predict(items, sessions, tf.constant([features]), None)["value"][0].numpy()
+        return answering.model.predict(items, sessions, tf.constant([features]), tf.constant([naive]))[
+            "value"
+        ][0].numpy()
 
     everything = values(**HISTORY)
     target = int(everything.argmax())
     nothing = values(**HISTORY | {"items": [1] * 6})[target]
-    assert abs(everything[target] - nothing) > 0.01
+    assert abs(everything[target] - nothing) > 0.005
     np.testing.assert_allclose(sum(whole["attributions"]), everything[target] - nothing, rtol=5e-3)
     first = {name: np.delete(each, 0) for name, each in HISTORY.items()}
     assert whole["changes"][0] == pytest.approx(float(everything[target] - values(**first)[target]), abs=1e-5)

@@ -69,10 +69,10 @@ def test_a_training_changes_what_its_mode_lets_it_and_keeps_the_rest_bit_for_bit
     if mode != "adapters":
         return
     items, sessions = tf.constant([[3, 4, 5], [6, 0, 0]]), tf.constant([[1, 2, 2], [1, 0, 0]])
-    said = model.outputs(items, sessions, tf.ones((2, 3)), None)
+    said = model.outputs(items, sessions, tf.ones((2, 3)), tf.zeros((2, 1)), None)
     kind.export(tmp_path / "model")
     np.testing.assert_allclose(
-        model.outputs(items, sessions, tf.ones((2, 3)), None), said, rtol=1e-5, atol=1e-6
+        model.outputs(items, sessions, tf.ones((2, 3)), tf.zeros((2, 1)), None), said, rtol=1e-5, atol=1e-6
     )
     plain = Labelled(conf, conf.task, examples).model
     assert named_variables(model).keys() - {"calibration.line"} == named_variables(plain).keys()
@@ -134,7 +134,7 @@ def test_an_encoder_begins_with_what_was_pretrained_and_its_items_by_their_id(ex
     mirrored, sessions = 2 + examples.vocabulary_size - items, tf.constant([[1, 1, 2, 3]])
     seen, lasts = [], (old.query(mirrored, sessions, tf.zeros((1, 4))).numpy(),)
     model.last.call = lambda x: seen.append(x.numpy()) or x
-    model.outputs(items, sessions, tf.zeros((1, 3)), None)
+    model.outputs(items, sessions, tf.zeros((1, 3)), tf.zeros((1, 1)), None)
     np.testing.assert_allclose(seen[0][:, :8], lasts[0], rtol=1e-5)
 
 

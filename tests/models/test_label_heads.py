@@ -5,7 +5,8 @@ from scipy.stats import lognorm
 
 from models.answers import Answers
 from models.calibration import fit
-from models.heads.labels import Binary, Classes, LogNormal, Mean
+from models.heads.labels import Binary, Classes, LogNormal, Mean, Quantiles
+from models.known import Known
 
 LABELS = np.array([[1, 0], [0, 0], [0, 1], [0, 0]], np.float32)
 WEIGHTS = np.array([[1, 1], [1, 1], [1, 0], [1, 1]], np.float32)
@@ -16,12 +17,17 @@ def answers(labels, weights=None) -> Answers:
     return Answers(labels, np.ones_like(labels) if weights is None else weights, np.zeros_like(labels))
 
 
+def nothing_known(of: Answers) -> np.ndarray:
+    return np.zeros((*of.labels.shape, 0))
+
+
 def sigmoid(x):
     return 1 / (1 + np.exp(-np.asarray(x, np.float64)))
 
 
 def test_a_binary_head_starts_at_the_shares_of_training_and_its_loss_is_the_cross_entropy():
-    head = Binary(answers(LABELS, WEIGHTS), balanced=False)
+    told = answers(LABELS, WEIGHTS)
+    head = Binary(told, nothing_known(told), balanced=False)
     np.testing.assert_allclose(
         sigmoid(head.start), [0.25, 1e-4], rtol=1e-6
     )  # the second's one 1 weighs nothing
@@ -33,8 +39,9 @@ def test_a_binary_head_starts_at_the_shares_of_training_and_its_loss_is_the_cros
 
 
 def test_balanced_sides_weigh_alike():
-    head = Binary(answers([[1], [0], [0], [0]]), balanced=True)
-    assert head.start.tolist() == [0.0]
+    told = answers([[1], [0], [0], [0]])
+    head = Binary(told, nothing_known(told), balanced=True)
+    assert head.start == pytest.approx([0.0], abs=1e-6)
     loss = head.loss(np.zeros((4, 1), np.float32), np.array([[1], [0], [0], [0]], np.float32)).numpy()[:, 0]
     assert loss[0] == pytest.approx(loss[1:].sum(), rel=1e-5)
     assert loss.sum() == pytest.approx(4 * np.log(2), rel=1e-5)
@@ -42,7 +49,8 @@ def test_balanced_sides_weigh_alike():
 
 @pytest.mark.parametrize("balanced", [False, True])
 def test_a_head_of_classes_is_a_softmax_over_them(balanced):
-    head = Classes(answers([[0], [0], [0], [2]]), balanced, classes=3)
+    told = answers([[0], [0], [0], [2]])
+    head = Classes(told, nothing_known(told), balanced, classes=3)
     counts = np.array([3, 0.5, 1])
     np.testing.assert_allclose(head.start, np.zeros(3) if balanced else np.log(counts / 4.5), rtol=1e-6)
     outputs, labels = np.array([[0.1, 2.0, -1.0], [0.0, 0.0, 3.0]]), np.array([[1.0], [2.0]])
@@ -56,7 +64,7 @@ def test_a_head_of_classes_is_a_softmax_over_them(balanced):
 
 def test_an_amount_that_is_zero_or_lognormal_has_the_loss_mean_and_quantiles_of_scipy():
     paid = np.array([0, 0, 5.0, 20.0, 80.0])[:, None]
-    head = LogNormal(answers(paid))
+    head = LogNormal(answers(paid), nothing_known(answers(paid)))
     chance, mean, spread = sigmoid(head.start[0]), head.start[1], np.log1p(np.exp(head.start[2]))
     np.testing.assert_allclose([chance, mean, spread], [0.6, np.log(20), np.log(paid[2:]).std()], rtol=1e-6)
     outputs = np.tile(head.start, (5, 1)) + np.linspace(-0.5, 0.5, 5)[:, None]
@@ -74,12 +82,79 @@ def test_an_amount_that_is_zero_or_lognormal_has_the_loss_mean_and_quantiles_of_
 
 
 def test_a_mean_s_loss_is_the_squared_error_in_spreads_of_training():
-    head = Mean(answers([[0], [10], [20]]))
+    told = answers([[0], [10], [20]])
+    head = Mean(told, nothing_known(told))
     outputs, labels = tf.constant([[0.5], [-9.0]]), tf.constant([[12.0], [0.0]])
     spread = np.std([0, 10, 20])
     expected = [[((12 - 10) / spread - 0.5) ** 2], [(-10 / spread + 9) ** 2]]
     np.testing.assert_allclose(head.loss(outputs, labels), expected, rtol=1e-5)
     np.testing.assert_allclose(head.predict(outputs)["value"], [[10 + 0.5 * spread], [0]], rtol=1e-5)
+
+
+def test_an_amount_by_quantiles_has_the_pinball_loss_and_they_never_cross():
+    paid = np.array([0, 0, 5.0, 20.0, 80.0])[:, None]
+    head = Quantiles(answers(paid), nothing_known(answers(paid)))
+    spread = paid.std()
+    np.testing.assert_allclose(head.start, np.quantile(paid, [0.1, 0.5, 0.9]) / spread, rtol=1e-6)
+    outputs = tf.constant([[0.5, 0.1, 0.9], [-1.0, -0.5, 0.2]])
+    labels = np.array([[20.0], [0.0]])
+    missed = labels / spread - outputs.numpy()
+    expected = [
+        [sum(max(q * m, (q - 1) * m) for q, m in zip((0.1, 0.5, 0.9), row, strict=True))] for row in missed
+    ]
+    np.testing.assert_allclose(head.loss(outputs, tf.constant(labels, tf.float32)), expected, rtol=1e-5)
+    said = {name: each.numpy()[:, 0] / spread for name, each in head.predict(outputs).items()}
+    np.testing.assert_allclose(said["low"], [0.1, 0], atol=1e-6)
+    np.testing.assert_allclose(said["value"], [0.5, 0], atol=1e-6)
+    np.testing.assert_allclose(said["high"], [0.9, 0.2], rtol=1e-5)
+
+
+def guessed(head, known: np.ndarray) -> np.ndarray:
+    """What a head predicts of what is known alone."""
+    outputs = np.einsum("rqi,qio->rqo", known, head.slopes).reshape(len(known), -1) + head.start
+    return head.predict(tf.constant(outputs, tf.float32))["value"].numpy()
+
+
+def test_before_anything_is_learnt_a_head_says_what_a_regression_on_what_is_known_says():
+    rng = np.random.default_rng(3)
+    number = rng.exponential(20, 4000).astype(np.float32)
+    known = Known(number[:, None], levels=False)
+    x, chance = known(tf.constant(number[:, None])).numpy(), sigmoid(np.log1p(number) - 2)
+    np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(x.std(axis=0), 1, atol=1e-4)
+    happened = (rng.random(4000) < chance).astype(np.float32)[:, None]
+    plain, even = (Binary(answers(happened), x, balanced) for balanced in (False, True))
+    np.testing.assert_allclose(guessed(plain, x)[:, 0], chance, atol=0.08)
+    sides = guessed(even, x)[:, 0]
+    assert sides.mean() == pytest.approx(0.5, abs=0.05), "sides weigh alike"
+    assert (np.argsort(sides) == np.argsort(guessed(plain, x)[:, 0])).mean() > 0.9
+    amount = 3 * number + 10 + rng.normal(0, 1, 4000).astype(np.float32)
+    np.testing.assert_allclose(guessed(Mean(answers(amount[:, None]), x), x)[:, 0], 3 * number + 10, atol=0.5)
+    paid = np.where(rng.random(4000) < 0.5, 4 * (1 + number) * np.exp(rng.normal(0, 0.5, 4000)), 0)
+    much = LogNormal(answers(paid[:, None]), x)
+    np.testing.assert_allclose(guessed(much, x)[:, 0], 2 * (1 + number) * np.exp(0.125), rtol=0.15)
+    median = Quantiles(answers(amount[:, None]), x)
+    np.testing.assert_allclose(guessed(median, x)[:, 0], 3 * number + 10, atol=0.5)
+    assert np.log1p(np.exp(much.start[2])) == pytest.approx(0.5, abs=0.02), "the spread around what is known"
+
+
+def test_of_levels_a_head_of_classes_begins_with_the_shares_at_each_and_of_a_new_one_with_those_of_all():
+    levels, came = (
+        np.repeat([3.0, 7.0], [40, 60])[:, None],
+        np.repeat([0, 1, 1, 2], [30, 10, 50, 10])[:, None],
+    )
+    known = Known(levels, levels=True)
+    head = Classes(answers(came), known(tf.constant(levels, tf.float32)).numpy(), False, classes=3)
+    found = guessed(head, known(tf.constant([[7.0], [3.0], [5.0]])).numpy())
+    share = np.array([0.3, 0.6, 0.1])
+    np.testing.assert_allclose(found[0], (np.array([0, 50, 10]) + 5 * share) / 65, rtol=1e-5)
+    np.testing.assert_allclose(found[1], (np.array([30, 10, 0]) + 5 * share) / 45, rtol=1e-5)
+    np.testing.assert_allclose(found[2], share, rtol=1e-5)
+
+
+def test_what_is_the_same_of_all_rows_says_nothing():
+    known = Known(np.zeros((5, 2), np.float32), levels=False)
+    assert not known(tf.constant([[3.0, 0.0]])).numpy().any()
 
 
 @pytest.fixture(scope="module")

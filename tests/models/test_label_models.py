@@ -13,6 +13,7 @@ from models.export_labelled import export_labelled
 from models.judging_labels import exported, said_of
 from models.label_baselines import fit
 from models.label_metrics import compared
+from models.labelled import INPUTS
 from models.train import train
 from models.trained import Labelled
 from tests.models.example_sets import LENGTH
@@ -75,12 +76,13 @@ def test_rows_without_an_answer_and_rows_that_fill_up_teach_nothing(tmp_path):
         "items": tf.constant(rng.integers(3, 9, (3, LENGTH)), tf.int32),
         "sessions": tf.ones((3, LENGTH), tf.int32),
         "features": tf.constant(rng.normal(size=(3, 3)), tf.float32),
+        "naive": tf.constant(rng.exponential(size=(3, 2)), tf.float32),
         "labels": tf.constant([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]),
         "label_weights": tf.constant([[1.0, 0.0], [2.0, 1.0], [1.0, 1.0]]),
         "weights": tf.constant([1.0, 1.0, 0.0]),
     }
     total, weight = model.batch_loss(batch, None, None)
-    outputs = model.outputs(batch["items"], batch["sessions"], batch["features"], None)
+    outputs = model.outputs(*(batch[name] for name in INPUTS), noise=None)
     losses = model.head.loss(outputs, batch["labels"]).numpy()
     assert float(weight) == 4
     assert float(total) == pytest.approx(losses[0, 0] + 2 * losses[1, 0] + losses[1, 1], rel=1e-5)
