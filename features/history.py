@@ -18,7 +18,7 @@ HALF_LIFE_DAYS = 28  # of a behaviour's weight in a taste
 WEIGHTS = 1_000_000  # parts of a weight
 
 
-def history(sessions: DataFrame, as_of: datetime, source: Source) -> DataFrame:
+def history(sessions: DataFrame, as_of: datetime | Expression, source: Source) -> DataFrame:
     """One row an event in a session before `as_of`, with how far back it lies and what lies between it and its neighbours.
 
     before (as of 12:00)                      after

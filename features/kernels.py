@@ -144,13 +144,12 @@ def _as_arrays(steps: pa.Table, starts: np.ndarray, held: Held, max_length: int)
 def model_input(
     batches: Iterable[pa.RecordBatch],
     event_types: list[str],
-    until: int,
     excluded_types: list[str] | None = None,
     with_types: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     """Of each sequence the active behaviours of some types before a moment (`until`, microseconds): MODEL_INPUT_SCHEMA.
 
-    in   user_id, items, event_types, sessions, session_starts, timestamps: parallel arrays
+    in   user_id, until, and items, event_types, sessions, session_starts, timestamps: parallel arrays
     out  user_id, items, sessions, ages: days from the session's start to the moment; users without any are left out
 
     With `excluded_types`: every user with an active behaviour before the moment, and beside it `excluded`, the items of
@@ -162,12 +161,13 @@ def model_input(
         is_whole = None if excluded_types is None else _is_whole(every)
         batch = every if is_whole is None else every.filter(is_whole)
         items, sessions = (batch.column(name).flatten().to_numpy() for name in ("items", "sessions"))
+        until = np.repeat(batch.column("until").to_numpy(), batch.column("items").value_lengths().to_numpy())
         active = (sessions > 0) & (_micros(batch.column("timestamps").flatten()) < until)
         kinds = batch.column("event_types").flatten()
         wanted = active & (items > 0) & pc.is_in(kinds, types).to_numpy(zero_copy_only=False)
         kept = counts_of(batch.column("items"), wanted)
         starts = _micros(batch.column("session_starts").flatten())[wanted]
-        ages = ((until - starts) / MICROS_A_DAY).astype(np.float32)
+        ages = ((until[wanted] - starts) / MICROS_A_DAY).astype(np.float32)
         arrays = [lists(values, kept) for values in (items[wanted], sessions[wanted], ages)]
         names = ["user_id", "items", "sessions", "ages"]
         if with_types:
@@ -194,7 +194,7 @@ def model_input(
 
 def _is_whole(batch: pa.RecordBatch) -> pa.BooleanArray:
     """Which rows have arrays of one length, without nulls."""
-    columns = [batch.column(name) for name in batch.schema.names if name != "user_id"]
+    columns = [batch.column(name) for name in batch.schema.names if name not in ("user_id", "until")]
     lengths = np.stack([pc.fill_null(pc.list_value_length(column), -1).to_numpy() for column in columns])
     is_whole = (lengths.min(axis=0) == lengths.max(axis=0)) & (lengths.min(axis=0) >= 0)
     for column, length in zip(columns, lengths, strict=True):

@@ -8,22 +8,30 @@ from pyspark.sql import functions as f
 from conf.schema import Config
 from features.events import happened_before
 from features.items import places
+from features.moments import moment_of
 from features.sequences import as_model_input, next_sessions, sequences
 
 
 def histories(
-    sessions: DataFrame, known: DataFrame, as_of: datetime, conf: Config, with_types: bool = False
+    sessions: DataFrame,
+    known: DataFrame,
+    as_of: datetime | None,
+    conf: Config,
+    with_types: bool = False,
 ) -> DataFrame:
     """What a model may see of each user with a history before `as_of`: `user_id`, `items`, `sessions`, `ages`.
 
     `known` has `item_id` and `item_index`; `with_types`: and `types`, the place of each in `task.event_types`, from 1.
+    Without `as_of` the users are users as of a moment: see `features.moments.at_each`.
     Passive events stay out: no task looks at them yet.
     """
-    seen = active_sequences(sessions, known, as_of, conf)
+    seen, as_of = active_sequences(sessions, known, as_of, conf), as_of or moment_of()
     return as_model_input(seen, conf.task.event_types, as_of, with_types=with_types)
 
 
-def active_sequences(sessions: DataFrame, known: DataFrame, as_of: datetime, conf: Config) -> DataFrame:
+def active_sequences(
+    sessions: DataFrame, known: DataFrame, as_of: datetime | None, conf: Config
+) -> DataFrame:
     """The rows of `sequences` as of a moment, without passive events."""
     settings = conf.features
     return sequences(sessions, None, known, as_of, settings.max_length, settings.user_buckets)

@@ -191,7 +191,7 @@ def gathered(steps: DataFrame, order: tuple[str, ...], max_length: int, buckets:
 def as_model_input(
     sequences: DataFrame,
     event_types: list[str],
-    as_of: datetime,
+    as_of: datetime | Expression,
     excluded_types: list[str] | None = None,
     with_types: bool = False,
 ) -> DataFrame:
@@ -208,17 +208,21 @@ def as_model_input(
     and `excluded` are the items of the `excluded_types`. A row that is broken has null for all arrays.
     `with_types` instead: `types` has the place of each behaviour's type in `event_types`, from 1.
     """
-    until = int(as_of.replace(tzinfo=as_of.tzinfo or UTC).timestamp()) * 1_000_000 + as_of.microsecond
-    columns = sequences.select("user_id", "items", "event_types", "sessions", "session_starts", "timestamps")
+    until = f.lit(_micros(as_of)) if isinstance(as_of, datetime) else f.unix_micros(as_of)
+    arrays = ("items", "event_types", "sessions", "session_starts", "timestamps")
+    columns = sequences.select("user_id", until.cast("bigint").alias("until"), *arrays)
     made = partial(
         model_input,
         event_types=list(event_types),
-        until=until,
         excluded_types=excluded_types,
         with_types=with_types,
     )
     plain = TYPED_SCHEMA if with_types else MODEL_INPUT_SCHEMA
     return columns.mapInArrow(made, plain if excluded_types is None else SCORED_SCHEMA)
+
+
+def _micros(moment: datetime) -> int:
+    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()) * 1_000_000 + moment.microsecond
 
 
 def next_sessions(

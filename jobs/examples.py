@@ -28,19 +28,20 @@ from features.quality import QUALITY
 from features.questions import ask, candidates
 from features.sessions import SESSIONS
 from jobs.job import InputError, run
-from jobs.labelled import labelled_examples
+from jobs.labelled import People, labelled_examples
 from jobs.people import sessions_as_of
 from jobs.trust import trusted
 
 
-def examples(conf: Config, lake: Lake) -> dict[str, Any]:
+def examples(conf: Config, lake: Lake, people: People | None = None) -> dict[str, Any]:
+    """Makes the set of one task; `people` of jobs/labelled.py, where they were made for several."""
     set_id = set_id_of(conf)
     table = rows_table(set_id)
     if written := lake.facts(table):  # before its rows are there, an empty table is, which says nothing
         return {"set_id": set_id, "note": "it is there already"} | written["counts"]
     in_spite = trusted(conf, lake.facts(QUALITY))
     if conf.task.label:
-        return labelled_examples(conf, lake, in_spite)
+        return labelled_examples(conf, lake, in_spite, people)
     cut = Cut.of(conf)
     sessions, known = sessions_as_of(conf, lake, cut.validation_from), lake.read(ITEMS)
     words = candidates(sessions, known, cut.as_of, cut.validation_from, conf).persist()

@@ -1,6 +1,7 @@
 """What a task with labels asks of users as of a moment (docs/tasks.md): for examples, a judgement, a night."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import reduce
@@ -22,6 +23,7 @@ from features.examples import (
 )
 from features.feature import Numeric, UnknownFeature
 from features.history import history
+from features.identities import IDENTITIES
 from features.items import FIRST_INDEX, ITEMS
 from features.labelled import (
     Snapshots,
@@ -35,6 +37,7 @@ from features.labelled import (
 )
 from features.labels import LabelError, labels, naive, views
 from features.lake import Lake
+from features.moments import as_of, at_each, moment_of, told_apart
 from features.normalise import columns_of, fit, inputs, normalised, of_record
 from features.questions import candidates, histories
 from features.sessions import SESSIONS
@@ -43,24 +46,31 @@ from jobs.job import InputError
 from jobs.people import passive_as_of, sessions_as_of
 
 
-def labelled_examples(conf: Config, lake: Lake, in_spite: dict[str, Any]) -> dict[str, Any]:
-    """Writes the vocabulary, then, in one commit, the rows: see jobs/examples.py."""
+def labelled_examples(
+    conf: Config, lake: Lake, in_spite: dict[str, Any], people: "People | None" = None
+) -> dict[str, Any]:
+    """Writes the vocabulary, then, in one commit, the rows: see jobs/examples.py.
+
+    people  of `people_of`, made for several tasks
+    """
     set_id, label, moments, cut = set_id_of(conf), conf.task.label, Snapshots.of(conf), Cut.of(conf)
     assert label is not None
     check_horizon(conf, label)
     names = features_of(label)
     numbers, _ = columns_of(USER_FEATURES, names)
-    seen = seen_as_of(conf, lake, moments.train[-1])
+    everyone = people or people_of([conf], lake)
+    seen = everyone.seen
     words = candidates(seen.sessions, seen.items, cut.as_of, moments.train[0], conf).persist()
     size = words.agg(f.max("item_index")).first()[0]  # type: ignore[index]
     if size is None:
         raise InputError(
             f"no sessions before {cut.as_of:%Y-%m-%d}: ingest more, or set promote.holdout_days lower"
         )
-    asked = [ask(conf, *of_split, seen) for of_split in moments.by_split()]
-    of_train = [each for each in asked if each.split == "train"]
-    statistics = fit(reduce(DataFrame.unionAll, (e.features for e in of_train)), USER_FEATURES, names)
-    targets = names_of(reduce(DataFrame.unionAll, (e.answers for e in of_train)), label)
+    answers, known = answers_at(conf, moments, seen)
+    answers = answers.persist(StorageLevel.DISK_ONLY)
+    of_train = moment_of().isin(*moments.train)
+    statistics = fit(everyone.features.where(of_train), USER_FEATURES, names)
+    targets = names_of(answers.where(of_train), label)
     if not targets:
         raise InputError(
             f"no user has a label of {conf.task.name} from {moments.train[-1]:%Y-%m-%d} to {moments.validation:%Y-%m-%d}, "
@@ -68,17 +78,19 @@ def labelled_examples(conf: Config, lake: Lake, in_spite: dict[str, Any]) -> dic
         )
     tables = {source.name: lake.version(source) for source in (SESSIONS, ITEMS)}
     spec = labelled_spec(conf, size + 1, targets, numbers, statistics, tables)
-    joined = (rows_of(conf, spec, each, seen) for each in asked)
-    examples = packed(reduce(DataFrame.unionAll, joined), spec)
+    asked = beside(everyone.histories, scaled(everyone.features, spec), answers, known)
+    rows_by_split = numbered(in_splits(asked, moments), label, targets, numbers)
+    # Kept, as an order by ranges looks at all rows before it moves them.
+    examples = packed(rows_by_split, spec).persist(StorageLevel.DISK_ONLY)
     rows = shuffled(examples, conf.task.seed, LABELLED).persist(StorageLevel.DISK_ONLY)
     counts = {row.split: row["count"] for row in rows.groupBy("split").count().collect()}
     facts = {"job": "examples", "ds": conf.ds, "counts": counts, **in_spite}
     lake.overwrite(vocabulary_table(set_id), words.repartition(1).sortWithinPartitions("item_index"), facts)
     lake.overwrite(rows_table(set_id, spec), rows, facts, rows_per_file(spec))
-    for frame in (words, rows):
+    for frame in (words, answers, examples, rows):
         frame.unpersist()
-    for each in asked:
-        each.unpersist()
+    if people is None:
+        everyone.unpersist()
     return {"set_id": set_id, "items": size + 1 - FIRST_INDEX, "targets": len(targets)} | counts
 
 
@@ -92,6 +104,53 @@ class Seen(NamedTuple):
 
 def seen_as_of(conf: Config, lake: Lake, moment: datetime) -> Seen:
     return Seen(sessions_as_of(conf, lake, moment), passive_as_of(lake, moment), lake.read(ITEMS))
+
+
+class People(NamedTuple):
+    """The users as of each of several moments (features/moments.py): what a model may see of them, whatever is asked."""
+
+    seen: Seen
+    histories: DataFrame
+    features: DataFrame
+
+    def unpersist(self) -> None:
+        self.histories.unpersist()
+        self.features.unpersist()
+
+
+def people_of(confs: Sequence[Config], lake: Lake) -> People:
+    """The users as of all snapshots of tasks that are `alike`. Histories and features of all are made in one pass, once."""
+    conf, *_ = confs
+    assert conf.task.label is not None
+    snapshots = [Snapshots.of(each) for each in confs]
+    seen = seen_as_of(conf, lake, min(each.train[-1] for each in snapshots))
+    moments = sorted({moment for each in snapshots for _, moment in each.by_split()})
+    sessions = at_each(seen.sessions, moments)
+    features = features_from(history(sessions, moment_of(), conf.source), seen.items, conf.task.label)
+    known = histories(sessions, seen.items, None, conf)
+    return People(seen, *(frame.persist(StorageLevel.DISK_ONLY) for frame in (known, features)))
+
+
+def alike(conf: Config, lake: Lake) -> tuple[Any, ...]:
+    """What tasks must have in common for the same `people_of`."""
+    assert conf.task.label is not None
+    # Who people were known to be depends on the first moment that a task looks back from, where there are logins.
+    first = Snapshots.of(conf).train[-1] if lake.exists(IDENTITIES) else None
+    return first, tuple(features_of(conf.task.label)), tuple(conf.task.event_types)
+
+
+def answers_at(conf: Config, moments: Snapshots, seen: Seen) -> tuple[DataFrame, DataFrame | None]:
+    """What the task's SQL says of users as of each snapshot: the labels, and what the baseline knows."""
+    told = [(answers_of(conf, moment, seen), moment) for _, moment in moments.by_split()]
+    answers = (as_of(each, moment) for (each, _), moment in told)
+    known = [as_of(each, moment) for (_, each), moment in told if each is not None]
+    return reduce(DataFrame.unionAll, answers), reduce(DataFrame.unionAll, known) if known else None
+
+
+def in_splits(rows: DataFrame, moments: Snapshots) -> DataFrame:
+    """The users as of the snapshots, as these users, with their `moment` and its `split`."""
+    split = f.coalesce(*(f.when(f.col("moment") == f.lit(at), name) for name, at in moments.by_split()))
+    return told_apart(rows).withColumn("split", split).where("split is not null")
 
 
 class Asked(NamedTuple):
@@ -112,16 +171,26 @@ def ask(conf: Config, split: str, moment: datetime, seen: Seen) -> Asked:
     """Asks the task's question as of a moment; features and answers are kept, as several steps look at them."""
     label = conf.task.label
     assert label is not None
-    past = history(seen.sessions, moment, conf.source)
-    is_told = set(features_of(label)) <= set(ACTIVITY.by_name)
-    features = activity_features(past) if is_told else user_features(past, seen.items)
-    of_sql = views(*seen, moment, conf)
-    try:
-        answers, known = labels(of_sql, label), naive(of_sql, label)
-    except LabelError as error:
-        raise InputError(str(error)) from None
+    features = features_from(history(seen.sessions, moment, conf.source), seen.items, label)
+    answers, known = answers_of(conf, moment, seen)
     features, answers = (frame.persist(StorageLevel.DISK_ONLY) for frame in (features, answers))
     return Asked(split, moment, features, answers, known)
+
+
+def features_from(past: DataFrame, items: DataFrame, label: Label) -> DataFrame:
+    """The features that a task's models are given, and maybe others, from a `history`."""
+    is_told = set(features_of(label)) <= set(ACTIVITY.by_name)
+    return activity_features(past) if is_told else user_features(past, items)
+
+
+def answers_of(conf: Config, moment: datetime, seen: Seen) -> tuple[DataFrame, DataFrame | None]:
+    """What the task's SQL says as of a moment: the labels, and what the baseline knows."""
+    assert conf.task.label is not None
+    of_sql = views(*seen, moment, conf)
+    try:
+        return labels(of_sql, conf.task.label), naive(of_sql, conf.task.label)
+    except LabelError as error:
+        raise InputError(str(error)) from None
 
 
 def rows_of(conf: Config, spec: dict[str, Any], asked: Asked, seen: Seen) -> DataFrame:

@@ -14,8 +14,8 @@ decided already is left as it is.
 
 import json
 import sys
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,12 @@ from features.lake import Lake
 from jobs.ad_click import ad_click
 from jobs.baselines import BASELINES
 from jobs.demand import demand
-from jobs.examples import examples
+from jobs.examples import examples as example_set
 from jobs.finetune import finetune
 from jobs.group_users import group_users
 from jobs.job import InputError, progress, run, say
 from jobs.judge_labels import judge_labels
+from jobs.labelled import People, alike, people_of
 from jobs.ledger import decisions
 from jobs.observed_effect import observed_effect
 from jobs.pretrain import is_missing, pretrain
@@ -59,30 +60,54 @@ WITHOUT_MODEL = {"segments": group_users, "uplift_observed": observed_effect}
 def tasks(conf: Config, lake: Lake) -> dict[str, Any]:
     folder = Path(conf.report)
     folder.mkdir(parents=True, exist_ok=True)
+    example_sets(conf.tasks, lake)
     for name in conf.tasks:
-        print(f"tasks: {name}", flush=True)
-        try:
+        with told_of(name):
             carried_out(name, lake)
-        except TO_PUT_RIGHT as error:
-            raise InputError(f"{name}: {error}") from None
         told = json.loads((folder / f"{name}.json").read_text())
         keep(folder / "summary.json", summed(name, told))
     return {"tasks": len(conf.tasks), "file": str(folder / "summary.json")}
 
 
+def example_sets(names: Sequence[str], lake: Lake) -> None:
+    """Makes the examples of tasks with labels; those that see the same of users share it."""
+    confs = [of_task(name) for name in names if name not in WITHOUT_MODEL]
+    asking = [conf for conf in confs if conf.task.label]
+    for key in dict.fromkeys(alike(conf, lake) for conf in asking):
+        same = [conf for conf in asking if alike(conf, lake) == key]
+        people = people_of(same, lake)
+
+        def examples(conf: Config, lake: Lake, people: People = people) -> dict[str, Any]:
+            return example_set(conf, lake, people)
+
+        for conf in same:
+            with told_of(conf.task.name):
+                spark(examples, conf, lake)
+        people.unpersist()
+
+
+@contextmanager
+def told_of(name: str) -> Iterator[None]:
+    """Says which task it is, also where it ends for what a user can put right."""
+    print(f"tasks: {name}", flush=True)
+    try:
+        yield
+    except TO_PUT_RIGHT as error:
+        raise InputError(f"{name}: {error}") from None
+
+
 def carried_out(name: str, lake: Lake) -> None:
-    """All of one task; its judge leaves a JSON of its name in `report`."""
+    """All of one task, whose examples are there; its judge leaves a JSON of its name in `report`."""
     conf = of_task(name)
     if name in WITHOUT_MODEL:
         spark(WITHOUT_MODEL[name], conf, lake)
         return
-    spark(examples, conf, lake)
     if not conf.task.label:
         of_lists(conf, lake)
         return
     if is_missing(conf, connect(conf.registry, conf.artifacts)):
         begun = of_task(conf.finetune.pretext)
-        spark(examples, begun, lake)
+        spark(example_set, begun, lake)
         trained(pretrain, begun)
     trained(train, of_task(name, f"model={NAIVE}"))
     trained(finetune, conf)
@@ -97,6 +122,7 @@ def carried_out(name: str, lake: Lake) -> None:
 
 def of_lists(conf: Config, lake: Lake) -> None:
     """The task that ranks items: its model begins from the encoder, and the gate judges."""
+    spark(example_set, conf, lake)
     if is_missing(conf, connect(conf.registry, conf.artifacts)):
         trained(pretrain, conf)
     for name in BASELINES:

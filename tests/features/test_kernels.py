@@ -141,15 +141,24 @@ def test_a_model_sees_what_is_wanted_and_no_user_without():
     kinds = {"user_id": pa.string(), "items": pa.list_(pa.int32()), "sessions": pa.list_(pa.int32())}
     kinds |= {"event_types": pa.list_(pa.string())}
     kinds |= {name: pa.list_(UTC_MICROS) for name in ("timestamps", "session_starts")}
-    batch = pa.RecordBatch.from_pylist(rows, pa.schema(kinds))
+    kinds |= {"until": pa.int64()}
 
-    def seen(until: int) -> list[dict]:
-        return pa.Table.from_batches(list(model_input([batch], ["buy"], until))).to_pylist()
+    def asked(*until: int) -> pa.RecordBatch:
+        return pa.RecordBatch.from_pylist(
+            [row | {"until": then} for row, then in zip(rows, until, strict=True)], pa.schema(kinds)
+        )
 
-    assert seen(3 * day) == [{"user_id": "ann", "items": [3, 5], "sessions": [1, 2], "ages": [2.0, 1.0]}]
-    assert seen(2 * day) == [{"user_id": "ann", "items": [3], "sessions": [1], "ages": [1.0]}], "before it"
-    assert seen(day) == []
-    (typed,) = model_input([batch], ["view", "buy"], 3 * day, with_types=True)
+    def seen(*until: int) -> list[dict]:
+        return pa.Table.from_batches(list(model_input([asked(*until)], ["buy"]))).to_pylist()
+
+    assert seen(*[3 * day] * 3) == [
+        {"user_id": "ann", "items": [3, 5], "sessions": [1, 2], "ages": [2.0, 1.0]}
+    ]
+    assert seen(2 * day, day, day) == [{"user_id": "ann", "items": [3], "sessions": [1], "ages": [1.0]}], (
+        "before it"
+    )
+    assert seen(day, day, day) == []
+    (typed,) = model_input([asked(*[3 * day] * 3)], ["view", "buy"], with_types=True)
     assert [(row["user_id"], row["items"], row["types"]) for row in typed.to_pylist()] == [
         ("ann", [3, 5], [2, 2]),
         ("bob", [3], [1]),
