@@ -27,14 +27,23 @@ NIGHTS = ("2017-12-28", "2017-12-29", "2017-12-30", "2017-12-31", "2018-01-01")
 FIRST_HOLDOUT, LAST_HOLDOUT = 27, 5
 TASKS_HOLDOUT = 32
 """Days up to the last night: the tasks are asked as of 2017-12-01, as the first models are."""
-SMALL = ("model.width=32", "model.blocks=1", "train.batch_size=64", "train.learning_rate=2e-3")
-PRETRAINED = ("model=sasrec", *SMALL)
+SMALL = ("model.width=32", "model.blocks=1", "train.batch_size=64")
+FAST, CAREFUL = "train.learning_rate=2e-3", "train.learning_rate=5e-4"
+PRETRAINED = ("model=sasrec", *SMALL, FAST)
 """The encoder that all tasks begin from."""
 MODELS = {
-    "repeat": ("train.batch_size=16", "train.learning_rate=2e-3", "train.average=0.99", "train.epochs=8"),
-    "sasrec": (*SMALL, "train.warm_start=pretrained", "train.epochs=2"),
+    "repeat": ("train.batch_size=16", FAST, "train.average=0.99"),
+    "sasrec": (*SMALL, FAST),
 }
 """The encoders and how they are trained: chosen by the validation days of November, the test unseen."""
+FIRST = {
+    "repeat": ("train.epochs=5",),
+    "sasrec": ("train.warm_start=pretrained", "train.epochs=2"),
+}
+AGAIN = "train.epochs=2"
+"""From the weights of the first training, which has seen all but the newest four weeks."""
+TUNED = ("model=sasrec", *SMALL, CAREFUL, "train.epochs=6")
+"""How the tasks are trained: carefully, as the encoder and the baseline know much already."""
 PLAIN = "privacy.ids=plain"  # the data is public
 # A step of half a minute is over before a second compiler pays; one alone needs a larger cache than it gets.
 QUICK_START = (
@@ -55,7 +64,7 @@ def demo() -> None:
     week.python("train_baselines", "baselines", *judged)
     week.python("pretrain", "pretrain", *judged, *PRETRAINED, "train.epochs=6")
     for model, settings in MODELS.items():
-        week.python(f"train_{model}", "train", *judged, f"model={model}", *settings)
+        week.python(f"train_{model}", "train", *judged, f"model={model}", *settings, *FIRST[model])
     week.spark("promote", "promote", *judged)
     for ds in NIGHTS:
         explain = ("explain=true",) if ds == NIGHTS[-1] else ()
@@ -64,11 +73,11 @@ def demo() -> None:
     assert best is not None, "the first judgement leaves a challenger"
     again = (f"ds={NIGHTS[-1]}", f"promote.holdout_days={LAST_HOLDOUT}")
     week.spark("examples_again", "examples", *again)
-    model = best.tags["model"]
-    week.python("train_again", "train", *again, f"model={model}", *MODELS[model])
+    model, begun = best.tags["model"], f"train.warm_start={best.version}"
+    week.python("train_again", "train", *again, f"model={model}", *MODELS[model], begun, AGAIN)
     week.spark("promote_again", "promote", *again)
     asked = (f"ds={NIGHTS[-1]}", f"promote.holdout_days={TASKS_HOLDOUT}", f"report={conf.report}/tasks")
-    week.spark("tasks", "tasks", *asked, *PRETRAINED, "train.epochs=6", "serve_tasks=false", options=())
+    week.spark("tasks", "tasks", *asked, *TUNED, "serve_tasks=false", options=())
     week.spark("report", "report", f"ds={NIGHTS[-1]}", "report_command=make demo")
     week.done()
 
