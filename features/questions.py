@@ -25,8 +25,8 @@ def histories(
     Without `as_of` the users are users as of a moment: see `features.moments.at_each`.
     Passive events stay out: no task looks at them yet.
     """
-    seen, as_of = active_sequences(sessions, known, as_of, conf), as_of or moment_of()
-    return as_model_input(seen, conf.task.event_types, as_of, with_types=with_types)
+    seen = active_sequences(sessions, known, as_of, conf)
+    return as_model_input(seen, conf.task.event_types, as_of or moment_of(), with_types=with_types)
 
 
 def active_sequences(

@@ -9,7 +9,7 @@ import tensorflow as tf
 from models.example_set import VALIDATION, ExampleSet
 from models.inputs import dataset
 from models.label_metrics import measured
-from models.labelled import INPUTS, LabelledModel
+from models.labelled import LabelledModel
 from models.shards import Order, epoch_of, plan, steps
 from models.trainable import Judge
 
@@ -23,8 +23,7 @@ def judge_of(model: LabelledModel, examples: ExampleSet, metrics: Sequence[str])
 
     @tf.function
     def value(batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        outputs = model.outputs(*(batch[name] for name in INPUTS), noise=None)
-        return model.head.predict(outputs)["value"]
+        return model.head.predict(model.outputs_of(batch))["value"]
 
     def judge(report: Callable[[], None]) -> dict[str, float]:
         own = said_of(value, examples, VALIDATION, hvd.rank(), hvd.size(), report)

@@ -19,8 +19,6 @@ from models.sharing import Uncertainty, make_sharing
 from models.tower import FeatureTower
 
 CROSSES = 2
-INPUTS = ("items", "sessions", "features", "naive")
-"""The columns of a batch that `outputs` takes, in its order."""
 
 
 class LabelledModel(tf.Module):
@@ -97,11 +95,16 @@ class LabelledModel(tf.Module):
 
     def batch_loss(self, batch: Mapping[str, tf.Tensor], sample: None, noise: Noise | None) -> Loss:
         """The loss of each answer that there is, by its weight."""
-        outputs = self.outputs(*(batch[name] for name in INPUTS), noise=noise)
+        outputs = self.outputs_of(batch, noise)
         weights = batch["label_weights"] * batch["weights"][:, None]  # (batch, targets)
         losses = self.head.loss(outputs, batch["labels"])  # (batch, targets)
         losses = self.balance(losses) if self.balance else losses
         return Loss(tf.reduce_sum(losses * weights), tf.reduce_sum(weights))
+
+    def outputs_of(self, batch: Mapping[str, tf.Tensor], noise: Noise | None = None) -> tf.Tensor:
+        """The outputs of a batch of an example set, see `outputs`."""
+        items, sessions, features, naive = (batch[n] for n in ("items", "sessions", "features", "naive"))
+        return self.outputs(items, sessions, features, naive, noise)
 
     def outputs(
         self,

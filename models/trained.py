@@ -13,7 +13,7 @@ from models.export import export
 from models.export_labelled import export_labelled
 from models.judging_labels import judge_of, said_of
 from models.label_metrics import LEAST_IS_BEST
-from models.labelled import INPUTS, LabelledModel
+from models.labelled import LabelledModel
 from models.next_item import NextItemModel
 from models.pretraining import PretrainingModel, facts_of
 from models.train import ranking
@@ -55,11 +55,7 @@ class Labelled:
 
     def export(self, folder: Path) -> None:
         """With the calibration that the validation rows ask for."""
-
-        def outputs(batch: dict[str, Any]) -> Any:
-            return self.model.outputs(*(batch[name] for name in INPUTS), noise=None)
-
-        said = said_of(outputs, self.examples, VALIDATION)
+        said = said_of(self.model.outputs_of, self.examples, VALIDATION)
         self.model.calibration = fit(self.label.calibration, self.label.head, *said)
         export_labelled(self.model, self.examples.vocabulary, dict(self.examples.spec), folder)
 

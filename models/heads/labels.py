@@ -194,7 +194,11 @@ class Quantiles(tf.Module):
 Head = Binary | Classes | LogNormal | Mean | Quantiles
 
 
-AMOUNTS = {"lognormal": LogNormal, "mse": Mean, "pinball": Quantiles}
+AMOUNTS: dict[str, type[LogNormal | Mean | Quantiles]] = {
+    "lognormal": LogNormal,
+    "mse": Mean,
+    "pinball": Quantiles,
+}
 
 
 def make_head(head: str, loss: str, balanced: bool, answers: Answers, known: np.ndarray, names: int) -> Head:

@@ -13,7 +13,6 @@ from models.export_labelled import export_labelled
 from models.judging_labels import exported, said_of
 from models.label_baselines import fit
 from models.label_metrics import compared
-from models.labelled import INPUTS
 from models.train import train
 from models.trained import Labelled
 from tests.models.example_sets import LENGTH
@@ -82,7 +81,7 @@ def test_rows_without_an_answer_and_rows_that_fill_up_teach_nothing(tmp_path):
         "weights": tf.constant([1.0, 1.0, 0.0]),
     }
     total, weight = model.batch_loss(batch, None, None)
-    outputs = model.outputs(*(batch[name] for name in INPUTS), noise=None)
+    outputs = model.outputs_of(batch)
     losses = model.head.loss(outputs, batch["labels"]).numpy()
     assert float(weight) == 4
     assert float(total) == pytest.approx(losses[0, 0] + 2 * losses[1, 0] + losses[1, 1], rel=1e-5)
