@@ -77,7 +77,7 @@ def demo() -> None:
     week.python("train_again", "train", *again, f"model={model}", *MODELS[model], begun, AGAIN)
     week.spark("promote_again", "promote", *again)
     asked = (f"ds={NIGHTS[-1]}", f"promote.holdout_days={TASKS_HOLDOUT}", f"report={conf.report}/tasks")
-    week.spark("tasks", "tasks", *asked, *TUNED, "serve_tasks=false", options=())
+    week.spark("tasks", "tasks", *asked, *TUNED, "serve_tasks=false", "explained.permutations=2", options=())
     week.spark("report", "report", f"ds={NIGHTS[-1]}", "report_command=make demo")
     week.done()
 
