@@ -9,7 +9,6 @@ interval, and how far it lies from the baseline's. Of a simulated shop, whose tr
     spark-submit jobs/ad_click.py ds=2026-04-08 promote.holdout_days=28 task=ad_click source=simulated report=var/tasks
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,6 +23,7 @@ from features.labels import views
 from features.lake import Lake
 from features.questions import histories
 from features.world.truth import TRUE_ADS, TRUE_USERS
+from jobs.files import put_json
 from jobs.job import InputError, reader, run
 from jobs.judge_labels import newest_by_model
 from jobs.judging_labels import answers_of
@@ -77,9 +77,7 @@ def ad_click(conf: Config, lake: Lake) -> dict[str, Any]:
         "models": {name: compared[name] for name in models},
         "policies": {name: each for name, each in compared.items() if name not in models},
     }
-    path = Path(conf.report) / f"{conf.task.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(told, indent=1) + "\n")
+    path = put_json(Path(conf.report) / f"{conf.task.name}.json", told)
     said = {f"{name}.dr": round(each["dr"].value, 4) for name, each in found.items()}
     return {"impressions": len(rows), "shop": round(own["log"].value, 4), **said, "file": str(path)}
 

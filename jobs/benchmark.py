@@ -12,7 +12,6 @@ killed and run again, it goes on from its last checkpoint, beside `out`.
 
 import hashlib
 import json
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from resource import RUSAGE_SELF, getrusage
 from typing import Any
 
 from conf.schema import CLASSICAL, ENCODERS, Config
+from jobs.files import put_json
 from jobs.job import configure, stop
 from models.guard import KerasError, guard
 
@@ -205,15 +205,6 @@ def checkpoints_of(conf: Config) -> Path:
     return Path(f"{conf.out}.{name}.checkpoints").absolute()
 
 
-def write(result: dict[str, Any], out: str) -> None:
-    """To a file beside `out` first, which then takes its name."""
-    path = Path(out)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
-    unfinished.write_text(json.dumps(result, indent=2) + "\n")
-    unfinished.replace(path)
-
-
 def main() -> None:
     conf = configure(("data", "out"), groups={"train": "benchmark", "model": "bsarec"})
     if conf.seed is not None:
@@ -230,7 +221,7 @@ def main() -> None:
         result = benchmark(conf)
     except (ExampleSetError, SequenceError, TrainingError) as error:
         stop(str(error))
-    write(result, conf.out)
+    put_json(Path(conf.out), result)
     print(json.dumps(result), flush=True)
 
 

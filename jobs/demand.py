@@ -8,7 +8,6 @@ only what was sold. The held-out weeks make the quantiles, and those from `deman
     spark-submit jobs/demand.py ds=2017-12-28 promote.holdout_days=56 task=demand report=var/tasks
 """
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,6 +23,7 @@ from features.examples import end_of, set_id_of
 from features.history import history
 from features.lake import Lake
 from features.questions import histories
+from jobs.files import put_json
 from jobs.job import InputError, run
 from jobs.judge_labels import newest_by_model
 from jobs.judging_labels import answers_of
@@ -72,9 +72,7 @@ def demand(conf: Config, lake: Lake) -> dict[str, Any]:
         "series": {kind: int((kinds == kind).sum()) for kind in (ITEM, CATEGORY)},
         "models": models,
     }
-    path = Path(conf.report) / f"{conf.task.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(told, indent=1) + "\n")
+    path = put_json(Path(conf.report) / f"{conf.task.name}.json", told)
     shown = {f"{name}.mae": round(each["mae"]["value"]["mean"], 3) for name, each in models.items()}
     return {"rows": len(rows), "weeks_judged": held - first, **shown, "file": str(path)}
 

@@ -10,7 +10,6 @@ kill. No other job may run beside it: files go that an older version of a table 
 """
 
 import json
-import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +37,7 @@ from features.user_features import USER_FEATURES
 from features.user_groups import USER_GROUPS
 from features.user_item_features import USER_ITEM_FEATURES
 from features.users import USERS
+from jobs.files import put_json
 from jobs.job import InputError, run
 from jobs.keys import keys_of, keys_of_erased, matching
 from jobs.people import owners
@@ -125,9 +125,7 @@ def with_those_of_a_killed_run(conf: Config, found: Found) -> Found:
     if path.exists() and (before := Found(**json.loads(path.read_text()))).users == found.users:
         rows = {name: max(count, before.rows.get(name, 0)) for name, count in found.rows.items()}
         found = Found(found.users, rows, sorted({*found.raw_files, *before.raw_files}))
-    unfinished = path.with_name(f"{path.name}.part")
-    unfinished.write_text(json.dumps(found._asdict()))
-    os.replace(unfinished, path)  # whole, or as it was
+    put_json(path, found._asdict(), durable=True)
     return found
 
 
@@ -229,10 +227,9 @@ def certified(conf: Config, told: dict[str, Any]) -> dict[str, Any]:
     """Writes and prints what was done; returns it in short."""
     stamp = "".join(sign for sign in told["erased_at"] if sign.isalnum())
     path = Path(f"{conf.users}.{stamp}.json")
-    text = json.dumps(told, indent=1)
-    path.write_text(text + "\n")
+    put_json(path, told, durable=True)
     begun(conf).unlink()
-    print(f"erase: certificate\n{text}", flush=True)
+    print(f"erase: certificate\n{path.read_text()}", end="", flush=True)
     return {"users": len(told["users"])} | told["rows_removed"] | {"certificate": str(path)}
 
 

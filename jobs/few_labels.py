@@ -22,6 +22,7 @@ from scipy import stats
 
 from conf.load import load
 from conf.schema import Config
+from jobs.files import put, put_json
 from jobs.finetune import finetune
 from jobs.job import InputError, configure
 from jobs.pretrain import is_missing, pretrain
@@ -57,10 +58,10 @@ def few_labels(conf: Config) -> dict[str, Any]:
             registry, version, examples, conf
         )
         runs.append(told(version, arm, share, seed, metrics))
-        path.write_text(json.dumps(summed(conf, runs), indent=1) + "\n")
+        put_json(path, summed(conf, runs))
         shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
         print(f"few_labels: {share:.0%}, {arm}, seed {seed}: {shown}", flush=True)
-    path.with_suffix(".html").write_text(render(summed(conf, runs)))
+    put(path.with_suffix(".html"), render(summed(conf, runs)))
     return {"task": conf.task.name, "trainings": len(runs), "file": str(path)}
 
 

@@ -8,7 +8,6 @@ these, beside fifths of recency, frequency and money.
     spark-submit jobs/group_users.py ds=2017-12-28 task=next_item
 """
 
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -28,6 +27,7 @@ from features.parts import whole
 from features.questions import histories
 from features.user_groups import USER_GROUPS, bought_by_group, names_of
 from features.users import users
+from jobs.files import put_json
 from jobs.job import InputError, run, settled
 from jobs.people import sessions_as_of
 from models.metrics import mean_and_interval
@@ -78,9 +78,7 @@ def group_users(conf: Config, lake: Lake) -> dict[str, Any]:
         "adjusted_rand": agreement,
         **spending(conf, lake, version, path, past),
     }
-    place = Path(conf.report) / "segments.json"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(json.dumps(told, indent=1) + "\n")
+    place = put_json(Path(conf.report) / "segments.json", told)
     shown = ("users", "adjusted_rand", "explained", "explained_by_rfm", "note")
     return (
         {"groups": len(sizes)} | {name: told[name] for name in shown if name in told} | {"file": str(place)}

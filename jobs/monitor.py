@@ -32,6 +32,7 @@ from features.sequences import SEQUENCES
 from features.sessions import SESSIONS
 from features.users import USERS
 from features.watching import day_counts, newest_upto, steps, with_items, with_users
+from jobs.files import put
 from jobs.hindsight import outcomes, predicted
 from jobs.job import Breached, InputError, run
 from models.registry import connect
@@ -90,11 +91,7 @@ def draw(conf: Config, lake: Lake) -> Path:
     of_task = lake.read(MONITORING).where(f.col("task") == conf.task.name)
     newest = of_task.select("ds").distinct().orderBy(f.desc("ds")).limit(conf.monitor.page_nights)
     rows = [row.asDict() for row in of_task.join(newest, "ds").collect()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(pages.render(conf.task.name, rows, conf.monitor.shadow))
-    partial.replace(path)  # whoever looks sees a whole page
-    return path
+    return put(path, pages.render(conf.task.name, rows, conf.monitor.shadow))
 
 
 def drifts(conf: Config, lake: Lake) -> list[Measure]:

@@ -8,7 +8,6 @@ many these are; and how far the arms lie apart in each input, before and after w
     spark-submit jobs/observed_effect.py ds=2017-12-28 promote.holdout_days=28 task=uplift_observed report=var/tasks
 """
 
-import json
 from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ from features.labels import ALL
 from features.lake import Lake
 from features.normalise import columns_of, fit, normalised
 from features.user_features import USER_FEATURES
+from jobs.files import put_json
 from jobs.job import InputError, reader, run
 from jobs.labelled import Asked, ask, features_of, seen_as_of
 from models.aipw import FOLDS, TRIM, balance, has_overlap, mean_effect, propensities
@@ -73,9 +73,7 @@ def observed_effect(conf: Config, lake: Lake) -> dict[str, Any]:
             for name, before, after in zip(inputs.columns, *apart, strict=True)
         },
     }
-    path = Path(conf.report) / f"{conf.task.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(told, indent=1) + "\n")
+    path = put_json(Path(conf.report) / f"{conf.task.name}.json", told)
     overlap(propensity, treated, TRIM, list(inputs.columns), *apart, path.with_suffix(".png"))
     shown = {
         outcome: f"{each.mean:+.3f} ({each.low:+.3f} to {each.high:+.3f}), observational"

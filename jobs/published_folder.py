@@ -26,6 +26,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from conf.schema import Publish
+from jobs.files import put_json
 from jobs.job import InputError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def into_folder(night: "Night", settings: Publish) -> str:
             raise AssertionError(
                 f"{manifest['counts']['predictions']} predictions were written, of {night.said['users']} users"
             )
-        replaced(place / MANIFEST, json.dumps(manifest, indent=1))
+        put_json(place / MANIFEST, manifest, durable=True)
         link(folder / ds, place)
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
@@ -151,17 +152,7 @@ def switch(folder: Path, ds: str, task: str) -> None:
     """Lets readers take this night from now on, unless they have a later one."""
     if (folder / CURRENT).exists() and json.loads((folder / CURRENT).read_text())["ds"] > ds:
         return
-    replaced(folder / CURRENT, json.dumps({"ds": ds, "task": task, "manifest": f"{ds}/{MANIFEST}"}))
-
-
-def replaced(path: Path, text: str) -> None:
-    """A file with a new text, in one step, and on the disk before anything refers to it."""
-    begun = path.with_name(f".{path.name}.begun")
-    with begun.open("w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    begun.replace(path)
+    put_json(folder / CURRENT, {"ds": ds, "task": task, "manifest": f"{ds}/{MANIFEST}"}, durable=True)
 
 
 def clear(folder: Path, keep: int, ds: str) -> None:

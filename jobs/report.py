@@ -32,6 +32,7 @@ from features.summaries import binned, explained_in_words, gaps, predictions_in_
 from features.table import Table
 from features.users import USERS
 from jobs.fairness import fairness
+from jobs.files import put, put_json
 from jobs.job import reader, run
 from models.registry import CHAMPION, Registry, connect
 from reports import render
@@ -69,9 +70,9 @@ def report(conf: Config, lake: Lake) -> dict[str, Any]:
         "quality": quality(lake),
         "seconds": seconds,
     }
-    (folder / "facts.json").write_text(json.dumps(facts, indent=1, default=str) + "\n")
-    (folder / "summary.json").write_text(json.dumps(summary(conf, registry, facts), indent=1) + "\n")
-    (folder / "report.html").write_text(render(facts))
+    put_json(folder / "facts.json", facts)
+    put_json(folder / "summary.json", summary(conf, registry, facts))
+    put(folder / "report.html", render(facts))
     return {"page": str(folder / "report.html"), "summary": str(folder / "summary.json")}
 
 

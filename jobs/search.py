@@ -10,7 +10,6 @@ of a training too, until there are `search.trials`. Several may work on one stud
 """
 
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from conf.load import load
 from conf.schema import ENCODERS, Config
 from conf.search_space import Span, leaves
 from jobs.command import InputError, configure
+from jobs.files import put
 from jobs.launch import RanksFailed
 from jobs.launchers import run_until_done
 from jobs.places import on_disk
@@ -200,9 +200,7 @@ def keep(study: Study, told: dict[str, Any], report: Path, run: Run) -> None:
         run.log_metrics({f"best/{told['metric']}": told["best"]["value"]})
         report.mkdir(parents=True, exist_ok=True)
         for path in Path(folder).iterdir():
-            unfinished = report / f".{path.name}.{os.getpid()}"
-            unfinished.write_bytes(path.read_bytes())
-            unfinished.replace(report / path.name)
+            put(report / path.name, path.read_bytes())
 
 
 def shown(told: dict[str, Any]) -> dict[str, Any]:

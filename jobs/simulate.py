@@ -18,7 +18,6 @@ docs/simulator.md says what is in it.
 """
 
 import json
-import os
 import time
 import zlib
 from collections import Counter
@@ -44,6 +43,7 @@ from features.world.lines import catalogue
 from features.world.part import block_of, make_part
 from features.world.shape import World
 from features.world.size import world_of
+from jobs import files
 from jobs.job import InputError, reader, run
 
 RELEASE = 2  # of what a seed comes to: raised with every change of it
@@ -100,7 +100,7 @@ def claim(raw: Path, world: World) -> None:
         if differ:
             raise InputError(f"{raw} holds another shop, with {', '.join(differ)}: give raw= a new folder")
         return
-    others = [path.name for path in raw.glob("*") if path != unfinished(mark)] if raw.exists() else []
+    others = [path.name for path in raw.glob("*") if path != files.beside(mark)] if raw.exists() else []
     if others:
         raise InputError(f"{raw} holds other data ({min(others)}): give raw= a new folder")
     put(mark, json.dumps(wanted, indent=1).encode() + b"\n")
@@ -130,15 +130,15 @@ def write_part(raw: Path, world: World, task: Task) -> None:
     block, day = task
     part, ds = make_part(world, block, day), world.date(day).isoformat()
     pieces = cut(part.lines, world.conf.lines_per_file)
-    files = {
+    contents = {
         f"events/{ds}/{block:05}-{number}.json.gz": gzipped(piece) for number, piece in enumerate(pieces)
     }
     if part.logins:
-        files[f"identities/{ds}/{block:05}.json.gz"] = gzipped(json_lines(part.logins))
-    for name, content in files.items():
+        contents[f"identities/{ds}/{block:05}.json.gz"] = gzipped(json_lines(part.logins))
+    for name, content in contents.items():
         put(raw / name, content)
     put_table(raw, truth.JOINED_SESSIONS, f"{ds}-{block:05}", part.joined_sessions)
-    facts = part.facts | {"files": {name: len(content) for name, content in files.items()}}
+    facts = part.facts | {"files": {name: len(content) for name, content in contents.items()}}
     told = part.sessions.replace_schema_metadata({FACTS: json.dumps(facts).encode()})
     put_table(raw, truth.TRUE_SESSIONS, f"{ds}-{block:05}", told)
 
@@ -231,14 +231,7 @@ def put(path: Path, content: bytes) -> None:
     """Writes a file whole or not at all; one that holds just that is left as it is."""
     if _size(path) == len(content) and path.read_bytes() == content:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished(path).write_bytes(content)
-    os.replace(unfinished(path), path)
-
-
-def unfinished(path: Path) -> Path:
-    """Spark passes over names that begin with a dot."""
-    return path.with_name(f".{path.name}.unfinished")
+    files.put(path, content)
 
 
 def _size(path: Path) -> int | None:

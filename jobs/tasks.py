@@ -27,6 +27,7 @@ from jobs.ad_click import ad_click
 from jobs.baselines import BASELINES
 from jobs.demand import demand
 from jobs.examples import examples as example_set
+from jobs.files import put_json
 from jobs.finetune import finetune
 from jobs.group_users import group_users
 from jobs.job import InputError, progress, run, say
@@ -131,7 +132,7 @@ def of_lists(conf: Config, lake: Lake) -> None:
     spark(promote, conf, lake)
     spark(score, conf, lake)
     told = of_ledger(conf.task.name, decisions(lake, request_of(conf)))
-    (Path(conf.report) / f"{conf.task.name}.json").write_text(json.dumps(told, indent=1, default=str) + "\n")
+    put_json(Path(conf.report) / f"{conf.task.name}.json", told)
 
 
 def of_task(name: str, *more: str) -> Config:
@@ -151,11 +152,9 @@ def trained(job: Callable[[Config], dict[str, Any]], conf: Config) -> None:
 
 
 def keep(path: Path, found: dict[str, Any]) -> None:
-    """Puts entries into a JSON file, beside those of other tasks; whole or not at all."""
+    """Puts entries into a JSON file, beside those of other tasks."""
     before = json.loads(path.read_text()) if path.exists() else {}
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(before | found, indent=1) + "\n")
-    beside.replace(path)
+    put_json(path, before | found)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ baseline; and `<task>.png`, the Qini curves.
     spark-submit jobs/uplift.py ds=2026-03-26 promote.holdout_days=14 task=uplift source=simulated raw=var/sim/raw
 """
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from pyspark.sql import functions as f
 from conf.schema import Config
 from features.examples import set_id_of
 from features.lake import Lake
+from jobs.files import put_json
 from jobs.job import InputError, reader, run
 from jobs.judge_labels import TEST, newest_by_model
 from jobs.train import NAIVE
@@ -81,9 +81,7 @@ def uplift(conf: Config, lake: Lake) -> dict[str, Any]:
         "average": {outcome: average_of(conf, judged[outcome], sampled[outcome]) for outcome in judged},
         "models": told_of(conf, sampled),
     }
-    path = Path(conf.report) / f"{conf.task.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(told, indent=1) + "\n")
+    path = put_json(Path(conf.report) / f"{conf.task.name}.json", told)
     qini_curves({outcome: curves_of(each) for outcome, each in judged.items()}, path.with_suffix(".png"))
     shown = {
         f"{model}.{outcome}_qini": round(of_model["qini"].value, 5)

@@ -11,7 +11,8 @@ import pytest
 
 from conf.load import load
 from conf.schema import CLASSICAL
-from jobs.benchmark import classical, write
+from jobs.benchmark import classical
+from jobs.files import put_json
 from models.leave_one_out import read_sequences
 
 ROOT = Path(__file__).parents[2]
@@ -106,7 +107,7 @@ def test_a_bad_line_is_refused_in_one_line_with_its_number_and_nothing_is_writte
 
 def test_a_result_takes_the_place_of_the_one_before_whole(tmp_path):
     out = tmp_path / "out.json"
-    write({"test": 1}, str(out))
-    write({"test": 2}, str(out))
+    put_json(out, {"test": 1})
+    put_json(out, {"test": 2})
     assert json.loads(out.read_text()) == {"test": 2}
     assert list(tmp_path.iterdir()) == [out]
