@@ -284,7 +284,7 @@ def check(config: Config) -> None:
         raise ConfigurationError(problem)
     if problem := next(search_space.problems(config.search.space, known_keys()), None):
         raise ConfigurationError(problem)
-    if config.task.label and (problem := next(tasks.problems(config.task.label), None)):
+    if problem := next(tasks.problems(config.task), None):
         raise ConfigurationError(problem)
     for key in ("ds", "start", "end"):
         if day := _get(config, key):

@@ -187,6 +187,9 @@ class Task:
     types: bool = False  # examples tell the type of each event, for `pretrain.objectives.next_type`
     seed: int = 7  # of the shuffle of an example set's rows
     label: Label | None = None
+    together: list[str] = field(
+        default_factory=list
+    )  # tasks with labels that one model answers: docs/tasks.md
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from conf.schema import Label
+from conf.schema import Label, Task
 
 LOSSES = {
     "binary": ("cross_entropy",),
@@ -27,12 +27,30 @@ METRICS = {
 CHOICES = {
     "weight": ("none", "balanced"),
     "sharing": ("bottom", "mmoe", "ple"),
-    "balance": ("fixed", "uncertainty"),
+    "balance": ("fixed", "uncertainty", "pcgrad"),
 }
 
 
-def problems(label: Label) -> Iterator[str]:
+def problems(task: Task) -> Iterator[str]:
     """Each value that makes no sense, in words that name its key."""
+    if task.together:
+        yield from _of_several(task)
+    if task.label is None:
+        return
+    yield from _of_any(task.label)
+    if not task.together:
+        yield from _of_one(task.label)
+
+
+def _of_several(task: Task) -> Iterator[str]:
+    """Of a task that has no question of its own."""
+    if len(set(task.together)) < len(task.together) or len(task.together) < 2:
+        yield f"task.together must be two tasks or more, each once, got {task.together}: set task.together"
+    if task.label is None or task.label.sql:
+        yield "task.together asks what its tasks ask, expected task.label with the sql '': set task.label.sql=''"
+
+
+def _of_one(label: Label) -> Iterator[str]:
     if label.head not in LOSSES:
         yield f"task.label.head must be one of {', '.join(LOSSES)}, got {label.head!r}: set task.label.head"
         return
@@ -43,20 +61,23 @@ def problems(label: Label) -> Iterator[str]:
     if not label.metrics or set(label.metrics) - set(METRICS[label.head]):
         choices = ", ".join(METRICS[label.head])
         yield f"task.label.metrics must be some of {choices}, got {label.metrics}: set task.label.metrics"
-    for key, known in CHOICES.items():
-        if (value := getattr(label, key)) not in known:
-            yield f"task.label.{key} must be one of {', '.join(known)}, got {value!r}: set task.label.{key}"
     if label.arms and (len(set(label.arms)) != 2 or len(label.arms) != 2 or label.head == "classes"):
         wanted = "none, or two of binary questions or amounts, who is held out first"
         yield f"task.label.arms must be {wanted}, got {label.arms} where head={label.head}: set task.label.arms"
-    for key in ("limit", "horizon_days", "snapshots", "experts"):
-        if (value := getattr(label, key)) < 1:
-            yield f"task.label.{key} must be > 0, got {value}: set task.label.{key}"
     if label.head != "classes":
         for key in ("naive_otherwise", "otherwise"):
             value = getattr(label, key)
             if value is not None and not _is_number(value):
                 yield f"task.label.{key} must be a number, got {value!r}: set task.label.{key}"
+
+
+def _of_any(label: Label) -> Iterator[str]:
+    for key, known in CHOICES.items():
+        if (value := getattr(label, key)) not in known:
+            yield f"task.label.{key} must be one of {', '.join(known)}, got {value!r}: set task.label.{key}"
+    for key in ("limit", "horizon_days", "snapshots", "experts"):
+        if (value := getattr(label, key)) < 1:
+            yield f"task.label.{key} must be > 0, got {value}: set task.label.{key}"
 
 
 def _is_number(text: str) -> bool:

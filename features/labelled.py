@@ -1,7 +1,7 @@
 """Examples of a task with labels: users as of several moments, each with what they did in the horizon behind it."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,9 @@ from features.examples import (
 )
 from features.labels import ALL
 from features.normalise import Scaling, as_record
+
+SEVERAL = "several"
+"""The head of an example set that asks the questions of several tasks."""
 
 OTHER = "other"
 """The class of labels that are none of the most frequent."""
@@ -75,67 +78,96 @@ def names_of(answers: DataFrame, label: Label) -> list[str]:
     return [*names, OTHER] if len(counts) > label.limit else names
 
 
-def beside(
-    histories: DataFrame, features: DataFrame, answers: DataFrame, known: DataFrame | None
-) -> DataFrame:
+@dataclass(frozen=True)
+class Told:
+    """What is told of a task's question: the answers, and what its baseline knows. `task` is "" where it is one alone."""
+
+    answers: DataFrame
+    known: DataFrame | None
+    task: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A task's question, with its targets or classes. `task` as in `Told`: what its columns end in."""
+
+    label: Label
+    names: Sequence[str]
+    task: str = ""
+
+    @property
+    def targets(self) -> int:
+        """How many numbers its answers are."""
+        return 1 if self.label.head == "classes" else len(self.names)
+
+
+def beside(histories: DataFrame, features: DataFrame, *told: Told) -> DataFrame:
     """Histories with the features of their users, and maps target -> answer, weight and what the baseline knows.
 
     Users without features, who have no event in a session, are left out.
     """
-    rows = with_inputs(histories, features, known, "inner")
-    for value in ("label", "weight"):
-        rows = rows.join(_by_target(answers, value), "user_id", "left")
+    rows = histories.join(features, "user_id", "inner")
+    for each in told:
+        rows = _with_known(rows, each.known, each.task)
+        for value in ("label", "weight"):
+            rows = rows.join(_by_target(each.answers, value, value + each.task), "user_id", "left")
     return rows
 
 
 def with_inputs(histories: DataFrame, features: DataFrame, known: DataFrame | None, how: str) -> DataFrame:
     """Histories with the features of their users, joined `how`, and a map target -> what the baseline knows."""
-    rows = histories.join(features, "user_id", how)
+    return _with_known(histories.join(features, "user_id", how), known, "")
+
+
+def _with_known(rows: DataFrame, known: DataFrame | None, task: str) -> DataFrame:
+    name, kind = f"naive{task}", "map<string,string>"
     if known is None:
-        return rows.withColumn("naive", f.lit(None).cast("map<string,string>"))
-    of_map = _by_target(known, "naive")
-    return rows.join(of_map.withColumn("naive", f.col("naive").cast("map<string,string>")), "user_id", "left")
+        return rows.withColumn(name, f.lit(None).cast(kind))
+    of_map = _by_target(known, "naive", name)
+    return rows.join(of_map.withColumn(name, f.col(f"`{name}`").cast(kind)), "user_id", "left")
 
 
-def numbered(rows: DataFrame, label: Label, names: Sequence[str], numbers: Sequence[str]) -> DataFrame:
+def numbered(rows: DataFrame, questions: Sequence[Question], numbers: Sequence[str]) -> DataFrame:
     """Maps of answers as arrays, a place for each target; users whom nothing is asked are left out.
 
     before (targets milk, jam; otherwise 0)      after
     user  label        weight      naive         user  labels   label_weights  naive
     ann   {milk: 1.0}  {milk: 2}   {jam: 3}      ann   1.0 0.0  2.0 1.0        0.0 3.0
 
-    A class is the place of its name in `names`. `numbers` are the columns of features.
+    A class is the place of its name in `names`. Of several questions one's targets come behind the other's. `numbers` are
+    the columns of features.
     """
-    weight_of_absent = "0" if label.otherwise is None else "1"
+    labels = (_in_places("label", f.lit(each.label.otherwise), each) for each in questions)
+    weights = (_in_places("weight", f.lit("0" if q.label.otherwise is None else "1"), q) for q in questions)
     answers = (
-        _in_places("label", f.lit(label.otherwise), label, names).alias("labels"),
-        _in_places("weight", f.lit(weight_of_absent), label, names).alias("label_weights"),
+        f.concat(*labels).alias("labels"),
+        f.concat(*weights).alias("label_weights"),
         f.array(f.xxhash64("user_id")).alias("users"),
     )
-    made = model_inputs(rows, label, names, numbers, "split", "moment", *answers)
+    made = model_inputs(rows, questions, numbers, "split", "moment", *answers)
     return made.where(f.exists("label_weights", lambda weight: weight > 0))
 
 
 def model_inputs(
-    rows: DataFrame, label: Label, names: Sequence[str], numbers: Sequence[str], *more: str | Expression
+    rows: DataFrame, questions: Sequence[Question], numbers: Sequence[str], *more: str | Expression
 ) -> DataFrame:
     """What a model is given of each user: histories, `features` and `naive` as arrays, see `numbered`; and `more`."""
     return rows.select(
         "user_id", "items", "sessions", "ages", *more,
         f.array(*(f.col(name).cast("float") for name in numbers)).alias("features"),
-        _in_places("naive", f.lit(label.naive_otherwise), label, names).alias("naive"),
+        f.concat(*(_in_places("naive", f.lit(q.label.naive_otherwise), q) for q in questions)).alias("naive"),
     )  # fmt: skip
 
 
-def _by_target(frame: DataFrame, value: str) -> DataFrame:
-    """`user_id` and the map target -> `value`."""
+def _by_target(frame: DataFrame, value: str, name: str) -> DataFrame:
+    """`user_id` and the map `name`, target -> `value`."""
     entries = f.map_from_entries(f.collect_list(f.struct("target", value)))
-    return frame.groupBy("user_id").agg(entries.alias(value))
+    return frame.groupBy("user_id").agg(entries.alias(name))
 
 
-def _in_places(column: str, absent: Expression, label: Label, names: Sequence[str]) -> Expression:
+def _in_places(column: str, absent: Expression, question: Question) -> Expression:
     """The values of a map as an array, a place for each target; of classes their places, the last one for all others."""
-    is_classes = label.head == "classes"
+    names, is_classes = question.names, question.label.head == "classes"
     targets = [ALL] if is_classes else list(names)
 
     def place(value: Expression) -> Expression:
@@ -143,7 +175,8 @@ def _in_places(column: str, absent: Expression, label: Label, names: Sequence[st
         return f.when(value.isNotNull(), f.when(found > 0, found - 1).otherwise(len(names) - 1))
 
     def number(name: Expression) -> Expression:
-        value = f.coalesce(f.try_element_at(f.col(column), name).cast("string"), absent)
+        told = f.try_element_at(f.col(f"`{column}{question.task}`"), name).cast("string")
+        value = f.coalesce(told, absent)
         value = place(value) if is_classes and column != "weight" else value
         return f.coalesce(value.cast("float"), f.lit(0.0).cast("float"))
 
@@ -179,24 +212,28 @@ def pack_batch(batch: pa.RecordBatch, lengths: dict[str, int], positions: int) -
 def labelled_spec(
     conf: Config,
     vocabulary_size: int,
-    names: Sequence[str],
+    questions: Sequence[Question],
     numbers: Sequence[str],
     statistics: dict[str, Scaling],
     tables: dict[str, int | None],
 ) -> dict[str, Any]:
-    """What an example set of a task with labels says of itself."""
-    label = conf.task.label
+    """What an example set of a task with labels says of itself; of several questions each by its task, under `questions`."""
+    label, others = conf.task.label, len(questions) > 1
     assert label is not None
-    targets = 1 if label.head == "classes" else len(names)
+    targets = sum(question.targets for question in questions)
     lengths = {name: targets for name in ("labels", "label_weights", "naive")}
     lengths |= {"features": len(numbers), "users": 1}
     columns = {n: {"dtype": LABELLED[n], "length": lengths.get(n, conf.task.length)} for n in LABELLED}
     asked = {
-        "head": label.head,
-        "names": list(names),
+        "head": SEVERAL if others else label.head,
+        "names": [f"{each.task}: {name}" if others else name for each in questions for name in each.names],
         "horizon_days": label.horizon_days,
         "features": list(numbers),
         "statistics": as_record(statistics),
         "snapshots": [moment.isoformat() for moment in Snapshots.of(conf).train],
     }
+    if others:
+        asked["questions"] = [
+            {"task": each.task, "label": asdict(each.label), "names": list(each.names)} for each in questions
+        ]
     return spec_of(conf, vocabulary_size, 1, tables) | {"columns": columns, "label": asked}

@@ -28,7 +28,7 @@ from features.quality import QUALITY
 from features.questions import ask, candidates
 from features.sessions import SESSIONS
 from jobs.job import InputError, run
-from jobs.labelled import People, labelled_examples
+from jobs.labelled import People, labelled_examples, parts_of
 from jobs.people import sessions_as_of
 from jobs.trust import trusted
 
@@ -41,7 +41,7 @@ def examples(conf: Config, lake: Lake, people: People | None = None) -> dict[str
         return {"set_id": set_id, "note": "it is there already"} | written["counts"]
     in_spite = trusted(conf, lake.facts(QUALITY))
     if conf.task.label:
-        return labelled_examples(conf, lake, in_spite, people)
+        return labelled_examples(conf, lake, in_spite, people, parts_of(conf))
     cut = Cut.of(conf)
     sessions, known = sessions_as_of(conf, lake, cut.validation_from), lake.read(ITEMS)
     words = candidates(sessions, known, cut.as_of, cut.validation_from, conf).persist()

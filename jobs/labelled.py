@@ -11,6 +11,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
+from conf.load import load
 from conf.schema import Config, Label
 from features.examples import (
     LABELLED,
@@ -26,7 +27,9 @@ from features.history import history
 from features.identities import IDENTITIES
 from features.items import FIRST_INDEX, ITEMS
 from features.labelled import (
+    Question,
     Snapshots,
+    Told,
     beside,
     labelled_spec,
     model_inputs,
@@ -47,15 +50,21 @@ from jobs.people import passive_as_of, sessions_as_of
 
 
 def labelled_examples(
-    conf: Config, lake: Lake, in_spite: dict[str, Any], people: "People | None" = None
+    conf: Config,
+    lake: Lake,
+    in_spite: dict[str, Any],
+    people: "People | None" = None,
+    parts: Sequence[Config] = (),
 ) -> dict[str, Any]:
     """Writes the vocabulary, then, in one commit, the rows: see jobs/examples.py.
 
     people  of `people_of`, made for several tasks
+    parts   the tasks whose questions are asked together; none: the task asks one of its own
     """
     set_id, label, moments, cut = set_id_of(conf), conf.task.label, Snapshots.of(conf), Cut.of(conf)
     assert label is not None
     check_horizon(conf, label)
+    check_parts(conf, parts)
     names = features_of(label)
     numbers, _ = columns_of(USER_FEATURES, names)
     everyone = people or people_of([conf], lake)
@@ -66,20 +75,20 @@ def labelled_examples(
         raise InputError(
             f"no sessions before {cut.as_of:%Y-%m-%d}: ingest more, or set promote.holdout_days lower"
         )
-    answers, known = answers_at(conf, moments, seen)
-    answers = answers.persist(StorageLevel.DISK_ONLY)
     of_train = moment_of().isin(*moments.train)
     statistics = fit(everyone.features.where(of_train), USER_FEATURES, names)
-    targets = names_of(answers.where(of_train), label)
-    if not targets:
-        raise InputError(
-            f"no user has a label of {conf.task.name} from {moments.train[-1]:%Y-%m-%d} to {moments.validation:%Y-%m-%d}, "
-            "expected some to train on: set ds later, or look at task.label.sql"
-        )
+    told, questions = [], []
+    for part in parts or [conf]:
+        task = part.task.name if parts else ""
+        answers, known = answers_at(part, moments, seen)
+        told.append(Told(answers.persist(StorageLevel.DISK_ONLY), known, task))
+        questions.append(question_of(part, told[-1].answers.where(of_train), moments, task))
     tables = {source.name: lake.version(source) for source in (SESSIONS, ITEMS)}
-    spec = labelled_spec(conf, size + 1, targets, numbers, statistics, tables)
-    asked = beside(everyone.histories, scaled(everyone.features, spec), answers, known)
-    rows_by_split = numbered(in_splits(asked, moments), label, targets, numbers)
+    spec = labelled_spec(conf, size + 1, questions, numbers, statistics, tables)
+    for question, part in zip(spec["label"].get("questions", ()), parts, strict=True):
+        question["set_id"] = set_id_of(part)
+    asked = beside(everyone.histories, scaled(everyone.features, spec), *told)
+    rows_by_split = numbered(in_splits(asked, moments), questions, numbers)
     # Kept, as an order by ranges looks at all rows before it moves them.
     examples = packed(rows_by_split, spec).persist(StorageLevel.DISK_ONLY)
     rows = shuffled(examples, conf.task.seed, LABELLED).persist(StorageLevel.DISK_ONLY)
@@ -87,11 +96,55 @@ def labelled_examples(
     facts = {"job": "examples", "ds": conf.ds, "counts": counts, **in_spite}
     lake.overwrite(vocabulary_table(set_id), words.repartition(1).sortWithinPartitions("item_index"), facts)
     lake.overwrite(rows_table(set_id, spec), rows, facts, rows_per_file(spec))
-    for frame in (words, answers, examples, rows):
+    for frame in (words, examples, rows, *(each.answers for each in told)):
         frame.unpersist()
     if people is None:
         everyone.unpersist()
-    return {"set_id": set_id, "items": size + 1 - FIRST_INDEX, "targets": len(targets)} | counts
+    targets = len(spec["label"]["names"])
+    return {"set_id": set_id, "items": size + 1 - FIRST_INDEX, "targets": targets} | counts
+
+
+def question_of(conf: Config, answers: DataFrame, moments: Snapshots, task: str) -> Question:
+    """The task's question with the targets or classes that the training rows have."""
+    label = conf.task.label
+    assert label is not None
+    names = names_of(answers, label)
+    if not names:
+        raise InputError(
+            f"no user has a label of {conf.task.name} from {moments.train[-1]:%Y-%m-%d} to {moments.validation:%Y-%m-%d}, "
+            "expected some to train on: set ds later, or look at task.label.sql"
+        )
+    return Question(label, names, task)
+
+
+def parts_of(conf: Config) -> list[Config]:
+    """The tasks that are asked together, cut from histories as the task is: none where it asks a question of its own."""
+    shared = ("event_types", "length", "positions", "validation_days", "seed")
+    parts = []
+    for name in conf.task.together:
+        own = load([f"task={name}"]).task
+        task = replace(own, **{key: getattr(conf.task, key) for key in shared})
+        if task.label and conf.task.label:
+            asked = {key: getattr(conf.task.label, key) for key in ("snapshots", "features")}
+            task = replace(task, label=replace(task.label, **asked))
+        parts.append(replace(conf, task=task))
+    return parts
+
+
+def check_parts(conf: Config, parts: Sequence[Config]) -> None:
+    """Refuses tasks that are not asked of the same users as of the same moments."""
+    assert conf.task.label is not None
+    for part in parts:
+        if part.task.label is None or part.task.label.arms:
+            raise InputError(
+                f"task.together has {part.task.name}, expected tasks with labels and without arms: leave it out"
+            )
+        ours, theirs = conf.task.label.horizon_days, part.task.label.horizon_days
+        if ours != theirs:
+            raise InputError(
+                f"task.label.horizon_days is {ours}, and that of {part.task.name} {theirs}, which is asked as of other "
+                "moments: leave it out of task.together"
+            )
 
 
 class Seen(NamedTuple):
@@ -197,17 +250,20 @@ def rows_of(conf: Config, spec: dict[str, Any], asked: Asked, seen: Seen) -> Dat
     """One snapshot as rows of a set with this spec, see `numbered`: of users who are asked something."""
     assert conf.task.label is not None
     known = histories(seen.sessions, seen.items, asked.moment, conf)
-    rows = beside(known, scaled(asked.features, spec), asked.answers, asked.naive).withColumns(
+    told = Told(asked.answers, asked.naive)
+    rows = beside(known, scaled(asked.features, spec), told).withColumns(
         {"split": f.lit(asked.split), "moment": f.lit(asked.moment)}
     )
-    return numbered(rows, conf.task.label, spec["label"]["names"], spec["label"]["features"])
+    question = Question(conf.task.label, spec["label"]["names"])
+    return numbered(rows, [question], spec["label"]["features"])
 
 
 def inputs_of(conf: Config, spec: dict[str, Any], asked: Asked, users: DataFrame) -> DataFrame:
     """What a model trained on a set with this spec is given of each of `users`, who come with their histories."""
     assert conf.task.label is not None
     rows = with_inputs(users, scaled(asked.features, spec), asked.naive, "left")
-    return model_inputs(rows, conf.task.label, spec["label"]["names"], spec["label"]["features"])
+    question = Question(conf.task.label, spec["label"]["names"])
+    return model_inputs(rows, [question], spec["label"]["features"])
 
 
 def scaled(features: DataFrame, spec: dict[str, Any]) -> DataFrame:

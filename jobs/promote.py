@@ -45,6 +45,11 @@ def promote(conf: Config, lake: Lake) -> dict[str, Any]:
             f"{conf.task.name} is of an effect (task.label.arms), which the gate does not judge, expected a task without: "
             "run jobs/uplift.py where arms were drawn by lot; what jobs/observed_effect.py estimates promotes nothing"
         )
+    if conf.task.together:
+        raise InputError(
+            f"{conf.task.name} is several tasks, each of which has a champion, expected one of "
+            f"{', '.join(conf.task.together)}: set task={conf.task.together[0]}"
+        )
     told = {"job": "promote", "ds": conf.ds}
     registry = connect(conf.registry, conf.artifacts)
     settle(lake, registry, conf.task.name, told)

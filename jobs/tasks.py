@@ -6,7 +6,7 @@ baseline), finetune, judge_labels, and with `serve_tasks` promote and score. `ad
 jobs of their names, `next_item` by the gate; `segments` and `uplift_observed`, jobs/group_users.py and
 jobs/observed_effect.py, train nothing. Writes one JSON a task into `report`, and `summary.json`, whose entries are
 `<task>.<metric>`, `<task>.baseline.<metric>` and `<task>.difference.<metric>`: mean, low, high. What is made, trained and
-decided already is left as it is.
+decided already is left as it is. `together` trains one model of several tasks, and judges it beside those of one task each.
 
     spark-submit jobs/tasks.py ds=2017-12-28 promote.holdout_days=28 report=var/tasks model.width=32 model.blocks=1
     spark-submit jobs/tasks.py ds=2017-12-28 promote.holdout_days=28 report=var/tasks tasks=[churn,spend]
@@ -32,13 +32,14 @@ from jobs.finetune import finetune
 from jobs.group_users import group_users
 from jobs.job import InputError, progress, run, say
 from jobs.judge_labels import judge_labels
-from jobs.labelled import People, alike, people_of
+from jobs.judge_together import judge_together
+from jobs.labelled import People, alike, parts_of, people_of
 from jobs.ledger import decisions
 from jobs.observed_effect import observed_effect
 from jobs.pretrain import is_missing, pretrain
 from jobs.promote import promote, request_of
 from jobs.score import score
-from jobs.train import NAIVE, TO_PUT_RIGHT, tell, train
+from jobs.train import NAIVE, TO_PUT_RIGHT, set_id_of, tell, train
 from jobs.uplift import uplift
 from models.registry import connect
 from models.warm_start import PRETRAINED
@@ -73,7 +74,8 @@ def tasks(conf: Config, lake: Lake) -> dict[str, Any]:
 def example_sets(names: Sequence[str], lake: Lake) -> None:
     """Makes the examples of tasks with labels; those that see the same of users share it."""
     confs = [of_task(name) for name in names if name not in WITHOUT_MODEL]
-    asking = [conf for conf in confs if conf.task.label]
+    every = [each for conf in confs if conf.task.label for each in (*parts_of(conf), conf)]
+    asking = list({set_id_of(conf): conf for conf in every}.values())
     for key in dict.fromkeys(alike(conf, lake) for conf in asking):
         same = [conf for conf in asking if alike(conf, lake) == key]
         people = people_of(same, lake)
@@ -110,6 +112,9 @@ def carried_out(name: str, lake: Lake) -> None:
         begun = of_task(conf.finetune.pretext)
         spark(example_set, begun, lake)
         trained(pretrain, begun)
+    if conf.task.together:
+        of_several(conf)
+        return
     trained(train, of_task(name, f"model={NAIVE}"))
     trained(finetune, conf)
     if name in JUDGES:
@@ -119,6 +124,14 @@ def carried_out(name: str, lake: Lake) -> None:
     if conf.serve_tasks:
         spark(promote, conf, lake)
         spark(score, conf, lake)
+
+
+def of_several(conf: Config) -> None:
+    """Tasks that one model learns, beside a model each; one that was trained on its own before is found."""
+    for part in parts_of(conf):
+        trained(finetune, part)
+    trained(finetune, conf)
+    trained(judge_together, conf)
 
 
 def of_lists(conf: Config, lake: Lake) -> None:

@@ -39,6 +39,8 @@ from models.warm_start import NONE, WarmStartError, encoders_of, fitting, resolv
 
 NAIVE = "naive"
 """The model that is the baseline which a task with labels names."""
+TOGETHER = "_together"
+"""Behind the name of a model that answers its task by what it learnt with others."""
 
 KEEPING = (
     "checkpoints",
@@ -213,6 +215,10 @@ def fit_label_baseline(conf: Config, registry: Registry, examples: ExampleSet) -
     from models.recording import recorded
 
     label, began = conf.task.label, time.monotonic()
+    if conf.task.together:
+        raise InputError(
+            f"{conf.task.name} is several tasks, each of which has its baseline, expected an encoder: set model=sasrec"
+        )
     if label is None or conf.model.name != NAIVE:
         raise InputError(
             f"model is {conf.model.name}, which ranks items: a task with labels has model={NAIVE}"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # none of it is loaded before Keras was looked at
     from models.checkpoints import Checkpoints
     from models.example_set import ExampleSet
     from models.listening import Listener
+    from models.registry import Registry, Run
     from models.train import Outcome
     from models.trained import Kind
     from models.watchdog import Watchdog
@@ -192,7 +193,30 @@ def train_and_register(rank: Rank) -> None:
                 tags,
                 numbers_of(examples) if conf.task.label else None,
             )
+            for question in examples.spec.get("label", {}).get("questions", ()):
+                register_alone(rank, registry, run, question, tags, Path(folder))
         checkpoints.clear()
+
+
+def register_alone(
+    rank: Rank, registry: Registry, run: Run, question: dict[str, Any], tags: dict[str, Any], folder: Path
+) -> None:
+    """Registers what a model of several tasks answers to one of them, as a version of that task."""
+    from jobs.train import TOGETHER, numbers_of
+    from models.example_set import open_example_set
+    from models.trained import Labelled
+
+    task = question["task"]
+    own = open_example_set(f"{rank.conf.lake}/examples/{question['set_id']}")
+    assert isinstance(rank.kind, Labelled)
+    rank.kind.export_alone(task, own, folder / task)
+    theirs = {
+        "model": rank.conf.model.name + TOGETHER,
+        "set_id": own.set_id,
+        "example_version": own.version,
+        "together": rank.conf.task.name,
+    }
+    registry.register(run, task, folder / task, tags | theirs, numbers_of(own))
 
 
 def begin_from_version(conf: Config, registry: Any, examples: Any, model: Any, run: Any) -> None:

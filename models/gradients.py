@@ -47,6 +47,32 @@ def _gathered(slices: tf.IndexedSlices, compression: type[hvd.Compression.none])
     return merge(tf.IndexedSlices(values, hvd.allgather(slices.indices)))
 
 
+def surgery(tasks: Sequence[Sequence[tf.Tensor]], seed: tf.Tensor) -> list[tf.Tensor]:
+    """The sum of several tasks' gradients, each without what it takes back of another's.
+
+    tasks  a dense gradient of each variable for each task, of all ranks already: what is projected is what will be taken
+    seed   (2,) int: the order in which a task meets the others, by lot
+
+    PCGrad: Yu et al., 2020, "Gradient Surgery for Multi-Task Learning". Of two that point against each other, one loses its
+    part along the other as that was before.
+    """
+    shapes = [tf.shape(gradient) for gradient in tasks[0]]
+    flat = [tf.concat([tf.reshape(g, [-1]) for g in task], axis=0) for task in tasks]  # (weights,) each
+    squares = [tf.reduce_sum(each**2) for each in flat]
+    total = tf.zeros_like(flat[0])
+    for own, gradient in enumerate(flat):
+        others = [other for other in range(len(flat)) if other != own]
+        order = tf.random.experimental.stateless_shuffle(tf.constant(others), seed=seed + own)
+        stacked, lengths = tf.stack(flat), tf.stack(squares)
+        for place in range(len(others)):
+            other, square = stacked[order[place]], lengths[order[place]]
+            along = tf.minimum(tf.reduce_sum(gradient * other), 0.0)
+            gradient -= tf.math.divide_no_nan(along, square) * other
+        total += gradient
+    parts = tf.split(total, [tf.reduce_prod(shape) for shape in shapes])
+    return [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
 def scale(gradients: Sequence[Gradient], factor: tf.Tensor) -> list[Gradient]:
     """Each times `factor`, () float32."""
     return [

@@ -1,11 +1,12 @@
 """What models of tasks with labels say of the rows of a split, while they are trained and when they are exported."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import horovod.tensorflow as hvd
 import numpy as np
 import tensorflow as tf
 
+from conf.schema import Label
 from models.example_set import VALIDATION, ExampleSet
 from models.inputs import dataset
 from models.label_metrics import measured
@@ -14,6 +15,8 @@ from models.shards import Order, epoch_of, plan, steps
 from models.trainable import Judge
 
 ROWS = 256  # of a batch
+EXCESS = "excess_loss"
+"""Of several tasks the mean of how far the loss lies above that of saying the same of everybody, in units of that."""
 Answer = Callable[[dict[str, tf.Tensor]], tf.Tensor]
 """A batch of an example set -> what is said of its rows, (batch, width)."""
 
@@ -23,13 +26,39 @@ def judge_of(model: LabelledModel, examples: ExampleSet, metrics: Sequence[str])
 
     @tf.function
     def value(batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        return model.head.predict(model.outputs_of(batch))["value"]
+        return model.questions[0].head.predict(model.outputs_of(batch))["value"]
 
     def judge(report: Callable[[], None]) -> dict[str, float]:
         own = said_of(value, examples, VALIDATION, hvd.rank(), hvd.size(), report)
         # Every rank has all rows, in the same order, and so the same metrics to the last bit.
         values, labels, weights = (hvd.allgather(tf.constant(each)).numpy() for each in own)
         return measured(metrics, labels, values, weights)
+
+    return judge
+
+
+def judge_of_several(model: LabelledModel, examples: ExampleSet, labels: Mapping[str, Label]) -> Judge:
+    """The judge of a training of several tasks, whose `labels` are those of the model's questions, in their order.
+
+    Finds `<task>.<metric>` of each, and EXCESS.
+    """
+    outputs = tf.function(model.outputs_of)
+
+    def judge(report: Callable[[], None]) -> dict[str, float]:
+        own = said_of(outputs, examples, VALIDATION, hvd.rank(), hvd.size(), report)
+        said, came, weights = (hvd.allgather(tf.constant(each)) for each in own)
+        columns = model.apart(said), model.by_question(came), model.by_question(weights)
+        found: dict[str, float] = {}
+        excess = []
+        for (task, label), question, *of_question in zip(
+            labels.items(), model.questions, *columns, strict=True
+        ):
+            values, answers, by = of_question
+            told = (answers.numpy(), question.head.predict(values)["value"].numpy(), by.numpy())
+            found |= {f"{task}.{name}": value for name, value in measured(label.metrics, *told).items()}
+            loss = tf.reduce_sum(question.head.loss(values, answers) * by) / tf.reduce_sum(by)
+            excess.append((float(loss) - question.plain_loss) / abs(question.plain_loss))
+        return {EXCESS: float(np.mean(excess))} | found
 
     return judge
 

@@ -1,7 +1,7 @@
 """What a training asks of a model, whatever it predicts."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import tensorflow as tf
 
@@ -36,6 +36,17 @@ class Trainable(Protocol):
 
     def batch_loss(self, batch: Batch, sample: Any, noise: Noise | None) -> Loss:
         """The loss of some rows, as a sum over their targets."""
+
+
+@runtime_checkable
+class Surgical(Trainable, Protocol):
+    """One of several tasks, whose gradients are taken apart from each other."""
+
+    has_surgery: bool
+    """Whether they are."""
+
+    def task_losses(self, batch: Batch, noise: Noise | None) -> list[Loss]:
+        """The parts of `batch_loss`, a task each."""
 
 
 Judge = Callable[[Callable[[], None]], dict[str, float]]

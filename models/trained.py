@@ -4,16 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from conf.schema import Config, Task
+from conf.schema import Config, Label, Task
 from models.adapters import adapt, merge
 from models.answers import answers
 from models.calibration import fit
-from models.example_set import TRAIN, VALIDATION, ExampleSet
+from models.example_set import TRAIN, VALIDATION, ExampleSet, ExampleSetError
 from models.export import export
 from models.export_labelled import export_labelled
-from models.judging_labels import judge_of, said_of
+from models.judging_labels import EXCESS, judge_of, judge_of_several, said_of
 from models.label_metrics import LEAST_IS_BEST
-from models.labelled import LabelledModel
+from models.labelled import Alone, Asked, LabelledModel
 from models.next_item import NextItemModel
 from models.pretraining import PretrainingModel, facts_of
 from models.train import ranking
@@ -34,30 +34,74 @@ class Ranking:
 
 
 class Labelled:
-    """The answers to a task's questions. Its metric is the first of the task's."""
+    """The answers to the questions of a task, or of several tasks together.
+
+    Its metric is the first of the task's; of several the mean over them of how far the loss lies above that of knowing
+    nothing, in units of that.
+    """
 
     def __init__(self, conf: Config, task: Task, examples: ExampleSet):
         assert task.label is not None
-        self.label, self.examples, self.metric = task.label, examples, task.label.metrics[0]
-        counts, asked = examples.counts("validation_sessions"), examples.spec["label"]
+        self.examples, asked = examples, examples.spec["label"]
+        several = [
+            (each["task"], Label(**each["label"]), each["names"]) for each in asked.get("questions", ())
+        ]
+        questions = several or [(task.name, task.label, asked["names"])]
         self.model = LabelledModel(
             conf.model,
             task,
-            counts,
+            examples.counts("validation_sessions"),
             answers(examples, TRAIN),
-            len(asked["names"]),
+            [Asked(label, len(names)) for _, label, names in questions],
             len(asked["features"]),
             conf.train.seed,
             conf.finetune.positions if conf.step == "finetune" else None,
         )
-        judge = judge_of(self.model, examples, task.label.metrics)
-        self.judged = {"judge": judge, "least_is_best": self.metric in LEAST_IS_BEST}
+        self.labels = {name: label for name, label, _ in questions}
+        if several:
+            self.metric, least = EXCESS, True
+            judge = judge_of_several(self.model, examples, self.labels)
+        else:
+            self.metric = task.label.metrics[0]
+            least = self.metric in LEAST_IS_BEST
+            judge = judge_of(self.model, examples, task.label.metrics)
+        self.judged = {"judge": judge, "least_is_best": least}
 
     def export(self, folder: Path) -> None:
         """With the calibration that the validation rows ask for."""
-        said = said_of(self.model.outputs_of, self.examples, VALIDATION)
-        self.model.calibration = fit(self.label.calibration, self.label.head, *said)
+        self.calibrate()
         export_labelled(self.model, self.examples.vocabulary, dict(self.examples.spec), folder)
+
+    def calibrate(self) -> None:
+        """Gives each question the calibration that the validation rows ask for."""
+        model = self.model
+        said, came, weights = said_of(model.outputs_of, self.examples, VALIDATION)
+        columns = model.apart(said), model.by_question(came), model.by_question(weights)
+        for question, label, *of_question in zip(
+            model.questions, self.labels.values(), *columns, strict=True
+        ):
+            outputs, labels, weights = (each.numpy() for each in of_question)
+            question.calibration = fit(label.calibration, label.head, outputs, labels, weights)
+
+    def export_alone(self, name: str, own: ExampleSet, folder: Path) -> None:
+        """What answers the question of the task `name` alone, whose example set is `own`, as a model of that task."""
+        check_same(self.examples, own, name)
+        place = list(self.labels).index(name)
+        export_labelled(Alone(self.model, place), own.vocabulary, dict(own.spec), folder)
+
+
+def check_same(together: ExampleSet, own: ExampleSet, name: str) -> None:
+    """Raises `ExampleSetError` where a model of the set `together` would answer a task by other inputs than its own set."""
+    (question,) = [each for each in together.spec["label"]["questions"] if each["task"] == name]
+    theirs = {"names": question["names"]} | {
+        key: together.spec["label"][key] for key in ("features", "statistics", "snapshots")
+    }
+    unlike = [key for key, value in theirs.items() if own.spec["label"][key] != value]
+    if unlike or own.vocabulary_size != together.vocabulary_size:
+        raise ExampleSetError(
+            f"{own.path} has other {', '.join(unlike) or 'items'} than {together.path}, expected the same of {name}: make "
+            "both from the same lake, with the same arguments"
+        )
 
 
 class Pretraining:

@@ -7,6 +7,8 @@ from models.label_metrics import LEAST_IS_BEST
 
 NAIVE = "naive"
 ENDS = ("mean", "low", "high")
+LEAST = (*LEAST_IS_BEST, "wape", "pinball", "error")
+"""Metrics that are best low, also behind the name of what is measured, as in `category_mae`."""
 
 
 def summed(task: str, told: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,11 +77,7 @@ def of_segments(told: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def verdict(metric: str, difference: list[float]) -> str:
     """better, worse or equal, by the interval (mean, low, high) of a difference."""
-    is_least = metric.endswith("_error") or metric.rsplit("category_")[-1] in (
-        *LEAST_IS_BEST,
-        "wape",
-        "pinball",
-    )
+    is_least = any(metric == name or metric.endswith(f"_{name}") for name in LEAST)
     sign = -1 if is_least else 1
     if min(sign * end for end in difference[1:]) > 0:
         return "better"

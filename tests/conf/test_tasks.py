@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from conf.load import ConfigurationError, load
-from conf.schema import Label
+from conf.schema import Label, Task
 from conf.tasks import problems
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ def test_the_task_of_ten_lines_in_the_documentation_makes_sense():
     block = (ROOT / "docs" / "tasks.md").read_text().split("```yaml\n")[1].split("```")[0]
     given = yaml.safe_load(block)
     label = Label(**{**given["label"], "otherwise": str(given["label"]["otherwise"])})
-    assert not list(problems(label))
+    assert not list(problems(Task(name=given["name"], label=label)))
     assert len(block.splitlines()) <= 10
 
 
@@ -48,6 +48,16 @@ def test_the_task_of_ten_lines_in_the_documentation_makes_sense():
         ("churn", "metrics=[]", "task.label.metrics must be some of roc_auc, pr_auc"),
         ("churn", "weight=heavy", "task.label.weight must be one of none, balanced, got 'heavy'"),
         ("purchase", "sharing=all", "task.label.sharing must be one of bottom, mmoe, ple, got 'all'"),
+        (
+            "together",
+            "balance=even",
+            "task.label.balance must be one of fixed, uncertainty, pcgrad, got 'even'",
+        ),
+        (
+            "together",
+            "sql='select 1'",
+            "task.together asks what its tasks ask, expected task.label with the sql ''",
+        ),
         ("churn", "snapshots=0", "task.label.snapshots must be > 0, got 0"),
         ("churn", "otherwise=none at all", "task.label.otherwise must be a number, got 'none at all'"),
     ],
@@ -56,3 +66,9 @@ def test_what_makes_no_sense_is_refused_by_its_key(task, override, said):
     with pytest.raises(ConfigurationError) as refused:
         load([f"task={task}", f"task.label.{override}"])
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("tasks", ["[churn]", "[churn,churn]"])
+def test_fewer_than_two_tasks_are_not_several(tasks):
+    with pytest.raises(ConfigurationError, match=r"task\.together must be two tasks or more, each once"):
+        load(["task=together", f"task.together={tasks}"])

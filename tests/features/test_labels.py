@@ -13,7 +13,7 @@ from pyspark.sql import functions as f
 from conf.load import load
 from features.examples import LABELLED
 from features.history import history
-from features.labelled import Snapshots, beside, labelled_spec, names_of, numbered, packed
+from features.labelled import Question, Snapshots, Told, beside, labelled_spec, names_of, numbered, packed
 from features.labels import LabelError, labels, naive, views
 from features.sessions import mark_sessions, to_sessions
 from features.user_features import activity_features
@@ -157,7 +157,7 @@ def test_sql_that_asks_for_what_is_not_there_is_refused_by_its_key(seen, key, sq
 @pytest.mark.parametrize("task", sorted(path.stem for path in TASKS.glob("*.yaml")))
 def test_the_sql_of_every_task_that_is_shipped_can_be_run(seen, task):
     label = load([f"task={task}"]).task.label
-    if label is not None:
+    if label is not None and label.sql:
         assert labels(seen.views, label).columns == ["user_id", "target", "label", "weight"]
         naive(seen.views, label)
 
@@ -187,14 +187,14 @@ def test_answers_become_arrays_with_a_place_for_each_target(spark):
         "user_id string, items array<int>, sessions array<int>, ages array<float>",
     )
     numbers = spark.createDataFrame([("ann", 0.5), ("bob", 1.5)], "user_id string, x double")  # none of cid
-    rows = beside(users, numbers, answers, known).withColumns(
+    rows = beside(users, numbers, Told(answers, known)).withColumns(
         {"split": f.lit("train"), "moment": f.lit(NOON)}
     )
     conf = replace(CONF, task=replace(CONF.task, length=2, positions=2, label=label))
     names = names_of(answers, label)
     assert names == ["jam", "milk"]
-    made = numbered(rows, label, names, ["x"])
-    spec = labelled_spec(conf, 9, names, ["x"], {}, {})
+    made = numbered(rows, [Question(label, names)], ["x"])
+    spec = labelled_spec(conf, 9, [Question(label, names)], ["x"], {}, {})
     found = {
         row.example.split("/")[0]: {
             n: np.frombuffer(row[n], np.dtype(kind)).tolist() for n, kind in LABELLED.items()
@@ -221,6 +221,39 @@ def test_answers_become_arrays_with_a_place_for_each_target(spark):
     }
 
 
+def test_of_several_questions_one_s_places_come_behind_the_other_s(spark):
+    label = CONF.task.label
+    classes = replace(label, head="classes", otherwise=None, naive_otherwise="none")
+    users = spark.createDataFrame(
+        [(u, [3], [1], [1.0]) for u in ("ann", "bob", "cid")],
+        "user_id string, items array<int>, sessions array<int>, ages array<float>",
+    )
+    features = users.select("user_id", f.lit(0.0).alias("x"))
+    of_buys = spark.createDataFrame(
+        [("ann", "milk", 1.0, 2.0)], "user_id string, target string, label double, weight double"
+    )
+    knows = spark.createDataFrame([("bob", "jam", 3.0)], "user_id string, target string, naive double")
+    of_place = spark.createDataFrame(
+        [("ann", "", "b", 1.0), ("cid", "", "a", 1.0)],
+        "user_id string, target string, label string, weight double",
+    )
+    rows = beside(
+        users, features, Told(of_buys, knows, "buys"), Told(of_place, None, "next.place")
+    ).withColumns({"split": f.lit("train"), "moment": f.lit(NOON)})
+    questions = [Question(label, ["jam", "milk"], "buys"), Question(classes, ["a", "b"], "next.place")]
+    made = numbered(rows, questions, ["x"])
+    assert rows_of(made, "user_id", "labels", "label_weights", "naive") == [
+        ("ann", [0.0, 1.0, 1.0], [1.0, 2.0, 1.0], [0.0, 0.0, 1.0]),
+        ("bob", [0.0, 0.0, 0.0], [1.0, 1.0, 0.0], [3.0, 0.0, 1.0]),
+        ("cid", [0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 1.0]),
+    ]
+    told = labelled_spec(CONF, 9, questions, ["x"], {}, {})
+    assert told["label"]["head"] == "several"
+    assert told["label"]["names"] == ["buys: jam", "buys: milk", "next.place: a", "next.place: b"]
+    assert told["columns"]["labels"]["length"] == 3
+    assert [each["names"] for each in told["label"]["questions"]] == [["jam", "milk"], ["a", "b"]]
+
+
 def test_classes_are_the_most_frequent_labels_and_one_for_all_others(spark):
     label = replace(CONF.task.label, head="classes", otherwise=None, limit=2)
     answers = spark.createDataFrame(
@@ -235,10 +268,10 @@ def test_classes_are_the_most_frequent_labels_and_one_for_all_others(spark):
         "user_id string, items array<int>, sessions array<int>, ages array<float>",
     )
     features = users.select("user_id", f.lit(0.0).alias("x"))
-    rows = beside(users, features, answers, None).withColumns(
+    rows = beside(users, features, Told(answers, None)).withColumns(
         {"split": f.lit("train"), "moment": f.lit(NOON)}
     )
-    made = numbered(rows, label, ["b", "c", "other"], ["x"])
+    made = numbered(rows, [Question(label, ["b", "c", "other"])], ["x"])
     assert rows_of(made, "user_id", "labels") == [
         ("u0", [0.0]),
         ("u1", [0.0]),

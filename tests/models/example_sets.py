@@ -135,7 +135,12 @@ LABELLED = {name: "float32" for name in ("ages", "features", "labels", "label_we
 
 
 def labelled_example_set(
-    path: Path, rows: Mapping[str, Sequence[Row]], head: str, names: Sequence[str], items: int = 20
+    path: Path,
+    rows: Mapping[str, Sequence[Row]],
+    head: str,
+    names: Sequence[str],
+    items: int = 20,
+    questions: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """An example set of a task with labels, a file a split: rows with `items`, `sessions`, `features`, `labels` and `naive`.
 
@@ -160,7 +165,14 @@ def labelled_example_set(
         "vocabulary_size": 3 + items,
         "tables": {},
         "configuration": {},
-        "label": {"head": head, "names": list(names), "features": [f"x{i}" for i in range(FEATURES)]},
+        "label": {
+            "head": head,
+            "names": list(names),
+            "features": [f"x{i}" for i in range(FEATURES)],
+            "statistics": {},
+            "snapshots": [],
+            **({"questions": list(questions)} if questions else {}),
+        },
     }
     first, hashes = 0, np.random.default_rng(2)
     for split, of_split in rows.items():

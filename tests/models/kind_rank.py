@@ -35,6 +35,8 @@ PRETRAINING = [
 ]
 CASES = {
     "labels": lambda: conf_of("two targets", "model.dropout=0.0"),
+    "several": lambda: conf_of("several", "model.dropout=0.0"),
+    "surgery": lambda: conf_of("several", "model.dropout=0.0", "task.label.balance=pcgrad"),
     "pretraining": lambda: load(PRETRAINING),
 }
 

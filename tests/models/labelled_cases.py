@@ -1,11 +1,12 @@
 """Small tasks with labels for tests: what is asked, and users whose answers can be learnt."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from conf.load import load
 from conf.schema import Config
 from models.example_set import ExampleSet, open_example_set
-from tests.models.example_sets import LENGTH, POSITIONS, labelled_example_set, labelled_rows
+from tests.models.example_sets import LENGTH, POSITIONS, Row, labelled_example_set, labelled_rows
 
 SPLITS = {"train": 300, "validation": 100, "test": 200}
 CASES = {
@@ -23,12 +24,15 @@ CASES = {
     "mean": ("task=spend task.label.loss=mse task.label.metrics=[spearman,mse]", [""]),
 }
 
+SEVERAL = "task=together task.together=[purchase,spend] task.label.balance=fixed"
+"""Several tasks: what happens of two, and an amount."""
+
 
 def conf_of(case: str, *more: str) -> Config:
     small = ["model=gru", "model.width=8", "model.blocks=1", "model.dropout=0.1", "train.batch_size=50"]
     course = ["train.epochs=8", "train.patience=8", "train.learning_rate=2e-2", "train.warmup_steps=5"]
     given = [*small, *course, f"task.length={LENGTH}", f"task.positions={POSITIONS}"]
-    return load([*given, *CASES[case][0].split(), *more])
+    return load([*given, *(SEVERAL if case == "several" else CASES[case][0]).split(), *more])
 
 
 def example_set(folder: Path, case: str) -> ExampleSet:
@@ -39,3 +43,25 @@ def example_set(folder: Path, case: str) -> ExampleSet:
         for seed, (split, count) in enumerate(SPLITS.items())
     }
     return open_example_set(labelled_example_set(folder / "set", rows, head, names))
+
+
+def several_set(folder: Path) -> ExampleSet:
+    """The sets `purchase` and `spend`, and in `set` the same users, asked both questions."""
+    sets: dict[str, dict[str, list[Row]]] = {"purchase": {}, "spend": {}, "set": {}}
+    for seed, (split, count) in enumerate(SPLITS.items()):
+        sets["purchase"][split] = labelled_rows(count, seed, "binary", 2)
+        sets["spend"][split] = labelled_rows(count, seed, "amount", 1)
+        sets["set"][split] = [
+            {**one, **{name: [*one[name], *other[name]] for name in ("labels", "naive")}}
+            for one, other in zip(sets["purchase"][split], sets["spend"][split], strict=True)
+        ]
+    questions = []
+    for task, names in (("purchase", ["yes", "no"]), ("spend", [""])):
+        label = load([f"task={task}"]).task.label
+        assert label is not None
+        labelled_example_set(folder / task, sets[task], label.head, names)
+        questions.append({"task": task, "set_id": task, "label": asdict(label), "names": names})
+    names = ["purchase: yes", "purchase: no", "spend: "]
+    return open_example_set(
+        labelled_example_set(folder / "set", sets["set"], "several", names, questions=questions)
+    )

@@ -160,7 +160,7 @@ def answering(tmp_path_factory):
     for variable in model.trainable_variables:
         variable.assign_add(rng.normal(0, 0.3, variable.shape))
     model.vectors.table.scatter_nd_update([[1]], tf.zeros((1, 8)))
-    model.calibration = Line(1.5, -0.2)
+    model.questions[0].calibration = Line(1.5, -0.2)
     spec = dict(examples.spec)
     export_labelled(model, examples.vocabulary, spec, folder / "model")
     nothing = np.full(1, np.nan), np.full((2, 2), 0.3)

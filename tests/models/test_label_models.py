@@ -10,14 +10,16 @@ import tensorflow as tf
 from models.answers import answers
 from models.example_set import ExampleSet
 from models.export_labelled import export_labelled
+from models.inputs import rows_of_split
 from models.judging_labels import exported, said_of
 from models.label_baselines import fit
 from models.label_metrics import compared
+from models.labelled import Alone
 from models.train import train
 from models.trained import Labelled
 from tests.models.example_sets import LENGTH
 from tests.models.horovodrun import assert_ranks_learn_alike
-from tests.models.labelled_cases import CASES, conf_of, example_set
+from tests.models.labelled_cases import CASES, conf_of, example_set, several_set
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,7 @@ def test_a_model_beats_the_baseline_that_knows_less_and_answers_alike_when_it_is
     (metric, *_), metrics = label.metrics, label.metrics
     difference = compared(metrics, labels, weights, values, 100, 0.95, seed=1)["model"][metric]["difference"]
     assert (difference.high < 0) if kind.judged["least_is_best"] else (difference.low > 0)
-    assert (kind.model.calibration is None) == (label.calibration == "none")
+    assert (kind.model.questions[0].calibration is None) == (label.calibration == "none")
     assert_answers_by_id(tmp_path / "model", examples)
 
 
@@ -82,9 +84,33 @@ def test_rows_without_an_answer_and_rows_that_fill_up_teach_nothing(tmp_path):
     }
     total, weight = model.batch_loss(batch, None, None)
     outputs = model.outputs_of(batch)
-    losses = model.head.loss(outputs, batch["labels"]).numpy()
+    losses = model.questions[0].head.loss(outputs, batch["labels"]).numpy()
     assert float(weight) == 4
     assert float(total) == pytest.approx(losses[0, 0] + 2 * losses[1, 0] + losses[1, 1], rel=1e-5)
+
+
+def test_several_tasks_have_each_its_columns_and_weigh_alike(tmp_path):
+    hvd.init()
+    conf, examples = conf_of("several"), several_set(tmp_path)
+    model = Labelled(conf, conf.task, examples).model
+    batch = next(iter(rows_of_split(examples, "train", 4)))
+    outputs, labels = model.outputs_of(batch), batch["labels"]
+    both = [q.head.loss(*each) for q, *each in zip(
+        model.questions, model.apart(outputs), model.by_question(labels), strict=True
+    )]  # fmt: skip
+    sums = [float(tf.reduce_sum(tf.reduce_mean(each, axis=1))) for each in both]
+    assert [each.shape[1] for each in both] == [2, 1], "two categories, one amount"
+    total, weight = model.batch_loss(batch, None, None)
+    assert float(total) == pytest.approx(sum(sums), rel=1e-5)
+    assert float(weight) == 4 * 2
+    parts = model.task_losses(batch, None)
+    assert [float(part.total) for part in parts] == pytest.approx(sums, rel=1e-5)
+    alone = Alone(model, 1).predict(
+        batch["items"], batch["sessions"], batch["features"], batch["naive"][:, 2:]
+    )
+    np.testing.assert_allclose(
+        alone["value"], model.questions[1].head.predict(model.apart(outputs)[1])["value"], rtol=1e-6
+    )
 
 
 def test_features_are_crossed_as_in_dcn_v2():
@@ -94,6 +120,13 @@ def test_features_are_crossed_as_in_dcn_v2():
     np.testing.assert_array_equal(cross(x, first), x)  # nothing is crossed before anything is learnt
     cross.mixed.set_weights([np.array([[1.0, 0.0], [2.0, 1.0]]), np.array([0.5, 0.0])])
     np.testing.assert_allclose(cross(x, first), [[3 * (1 + 4 + 0.5) + 1, -1 * 2 + 2]])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", ["several", "surgery"])
+def test_ranks_learn_several_tasks_as_one_rank_does(tmp_path, case):
+    path = several_set(tmp_path).path
+    assert_ranks_learn_alike(path, tmp_path, case)
 
 
 @pytest.mark.long
