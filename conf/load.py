@@ -84,6 +84,12 @@ ABOVE_ZERO = (
     "explained.users",
     "explained.events",
     "explained.steps",
+    "rerank.candidates",
+    "rerank.events",
+    "rerank.batch_size",
+    "rerank.epochs",
+    "rerank.patience",
+    "rerank.learning_rate",
     "groups.sampled",
     "groups.horizon_days",
     "demand.items",
@@ -135,6 +141,7 @@ SHARES = (
     "model.own_share",
     "pretrain.view_share",
     "finetune.share",
+    "rerank.share",
 )
 EXCLUDABLE = ("bought", "out_of_stock", "embargoed")
 BELOW_ONE = (

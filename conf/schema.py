@@ -316,6 +316,24 @@ class Promote:
     groups: dict[str, str] = field(default_factory=dict)  # more groups of users, by SQL (docs/fairness.md)
     seed: int = 7  # of the bootstrap
     requested_by: str = "manual"  # who or what asks, for the ledger
+    challenger: int | None = (
+        None  # a version of the night's example set; none: the encoder best in validation
+    )
+
+
+@dataclass
+class Rerank:
+    """A second stage of a model that ranks items: `jobs/rerank.py`."""
+
+    first: str = "challenger"  # what is ranked anew: challenger, champion, or a version by its number
+    candidates: int = 100  # the best items of the first stage, which it looks at
+    events: int = 64  # a user's last ones, which it attends to
+    share: float = 0.8  # of the users of the validation days: who is learnt from; the others choose the epoch
+    batch_size: int = 32  # users a step
+    epochs: int = 20  # at most
+    patience: int = 3  # stop after this many epochs without a better metric
+    learning_rate: float = 1e-3  # of Adam
+    seed: int = 7  # of its weights
 
 
 @dataclass
@@ -568,6 +586,7 @@ class Config:
     few_labels: FewLabels = field(default_factory=FewLabels)
     promote: Promote = field(default_factory=Promote)
     score: Score = field(default_factory=Score)
+    rerank: Rerank = field(default_factory=Rerank)
     explained: Explained = field(default_factory=Explained)
     groups: Groups = field(default_factory=Groups)
     demand: Demand = field(default_factory=Demand)

@@ -81,7 +81,7 @@ def promote(conf: Config, lake: Lake) -> dict[str, Any]:
         champion = chosen(conf, validation, baselines)
         first = gate(conf, test, champion, None)
         entries.append(entry_of(conf, lake, f"{request}/0", first, champion, None, judged))
-    challenger = chosen(conf, validation, of_kind(trained, "encoder") or trained)
+    challenger = challenger_of(conf, validation, trained)
     if champion is None or challenger.version != champion.version:
         guards = guards_of(conf, registry, test, challenger, champion)
         decision = gate(conf, test, challenger, champion, guards)
@@ -96,7 +96,8 @@ def promote(conf: Config, lake: Lake) -> dict[str, Any]:
 
 def request_of(conf: Config) -> str:
     """What the ledger calls this night's request; `/0` and `/1` behind it are its decisions."""
-    return f"{conf.task.name}/{conf.ds}/{conf.set_id or set_id_of(conf)}"
+    named = f"/v{conf.promote.challenger}" if conf.promote.challenger else ""
+    return f"{conf.task.name}/{conf.ds}/{conf.set_id or set_id_of(conf)}{named}"
 
 
 def check_cut(conf: Config, lake: Lake, set_id: str) -> None:
@@ -140,6 +141,20 @@ def beside_predecessor(
     assert to_it is not None
     told = f"; to the challenger before it, {name_of(before[0])}: {to_it.mean:+.4f} ({to_it.low:+.4f} to {to_it.high:+.4f})"
     return replace(decision, reason=decision.reason + told)
+
+
+def challenger_of(conf: Config, validation: Judgement, trained: Sequence[Version]) -> Version:
+    """The version that is named; else the best encoder, or where there is none, baseline. Second stages have learnt from
+    validation days, which cannot choose them: they are named."""
+    if number := conf.promote.challenger:
+        named = [version for version in trained if version.version == number]
+        if not named:
+            known = ", ".join(name_of(version) for version in trained)
+            raise InputError(
+                f"promote.challenger is {number}, expected a version of {conf.set_id}: one of {known}"
+            )
+        return named[0]
+    return chosen(conf, validation, of_kind(trained, "encoder") or of_kind(trained, "baseline"))
 
 
 def chosen(conf: Config, validation: Judgement, versions: Sequence[Version]) -> Version:
@@ -201,7 +216,7 @@ def judged_rows(conf: Config, versions: dict[str, Version], judgement: Judgement
         tags, number = versions[name].tags, versions[name].version
         for metric, each in of_model.items():
             against: tuple[float | None, ...] = (None, None, None)
-            if rivals and tags["kind"] == "encoder":
+            if rivals and tags["kind"] != "baseline":
                 of_rivals = {rival: judgement.metrics[rival][metric] for rival in rivals}
                 values = {rival: of_rival.value for rival, of_rival in of_rivals.items()}
                 against = (each - of_rivals[best(values, metric in LEAST_IS_BEST)]).interval(confidence)

@@ -102,6 +102,9 @@ def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> No
         category_of, categories = _categories(vocabulary, indices, ranker.vocabulary_size)
         ranker.read_by_category(category_of, len(categories))
     model = _with_signatures(ranker, indices, ids, categories, k)
+    model.saved = getattr(
+        ranker, "saved", []
+    )  # exported models that it asks: their variables are kept with it
     signatures = {
         name: getattr(model, name).get_concrete_function()
         for name in (*SIGNATURES, *OF_VECTORS)
