@@ -17,6 +17,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from conf.schema import Config
+from conf.together import parts_of
 from features.table import Column, Table
 
 FILE_BYTES = 64 << 20  # of packed columns: half of Parquet's block, so that a file is one row group
@@ -75,13 +76,14 @@ def end_of(ds: str) -> datetime:
 def configuration_of(conf: Config) -> dict[str, Any]:
     """What of the configuration decides the rows of an example set."""
     source = {"name": conf.source.name, "event_types": dict(conf.source.event_types)}
-    apart = (
-        ("k", "label") if conf.task.types else ("k", "label", "types")
-    )  # as sets were named before there were any
-    task = {name: value for name, value in asdict(conf.task).items() if name not in apart}
+    # Sets are named as before there were types or several tasks, where there are none.
+    unused = [name for name in ("types", "together") if not getattr(conf.task, name)]
+    task = {name: value for name, value in asdict(conf.task).items() if name not in ("k", "label", *unused)}
     if conf.task.label:
         of_rows = {name: value for name, value in asdict(conf.task.label).items() if name not in MODEL_ALONE}
         task |= {"label": of_rows, "columns": sorted(LABELLED)}
+    if conf.task.together:
+        task["parts"] = [configuration_of(part)["task"] for part in parts_of(conf)]
     return {"source": source, "features": asdict(conf.features), "task": task}
 
 

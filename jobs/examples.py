@@ -12,6 +12,7 @@ from typing import Any
 from pyspark.sql import functions as f
 
 from conf.schema import Config
+from conf.together import parts_of
 from features.examples import (
     Cut,
     packed,
@@ -28,7 +29,7 @@ from features.quality import QUALITY
 from features.questions import ask, candidates
 from features.sessions import SESSIONS
 from jobs.job import InputError, run
-from jobs.labelled import People, labelled_examples, parts_of
+from jobs.labelled import People, labelled_examples
 from jobs.people import sessions_as_of
 from jobs.trust import trusted
 

@@ -11,7 +11,6 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
-from conf.load import load
 from conf.schema import Config, Label
 from features.examples import (
     LABELLED,
@@ -115,20 +114,6 @@ def question_of(conf: Config, answers: DataFrame, moments: Snapshots, task: str)
             "expected some to train on: set ds later, or look at task.label.sql"
         )
     return Question(label, names, task)
-
-
-def parts_of(conf: Config) -> list[Config]:
-    """The tasks that are asked together, cut from histories as the task is: none where it asks a question of its own."""
-    shared = ("event_types", "length", "positions", "validation_days", "seed")
-    parts = []
-    for name in conf.task.together:
-        own = load([f"task={name}"]).task
-        task = replace(own, **{key: getattr(conf.task, key) for key in shared})
-        if task.label and conf.task.label:
-            asked = {key: getattr(conf.task.label, key) for key in ("snapshots", "features")}
-            task = replace(task, label=replace(task.label, **asked))
-        parts.append(replace(conf, task=task))
-    return parts
 
 
 def check_parts(conf: Config, parts: Sequence[Config]) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 
 from conf.load import load
 from conf.schema import Config
+from conf.together import parts_of
 from features.lake import Lake
 from jobs.ad_click import ad_click
 from jobs.baselines import BASELINES
@@ -33,7 +34,7 @@ from jobs.group_users import group_users
 from jobs.job import InputError, progress, run, say
 from jobs.judge_labels import judge_labels
 from jobs.judge_together import judge_together
-from jobs.labelled import People, alike, parts_of, people_of
+from jobs.labelled import People, alike, people_of
 from jobs.ledger import decisions
 from jobs.observed_effect import observed_effect
 from jobs.pretrain import is_missing, pretrain
