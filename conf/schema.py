@@ -316,9 +316,7 @@ class Promote:
     groups: dict[str, str] = field(default_factory=dict)  # more groups of users, by SQL (docs/fairness.md)
     seed: int = 7  # of the bootstrap
     requested_by: str = "manual"  # who or what asks, for the ledger
-    challenger: int | None = (
-        None  # a version of the night's example set; none: the encoder best in validation
-    )
+    challenger: int | None = None  # a version to judge; none: the best encoder in validation
 
 
 @dataclass
