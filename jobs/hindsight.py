@@ -1,9 +1,7 @@
 """What predictions came to, in hindsight: those of a past night beside what users have done since."""
 
 from datetime import date, timedelta
-from typing import Any
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from conf.schema import Config
@@ -11,10 +9,13 @@ from features.examples import end_of
 from features.items import ITEMS
 from features.lake import Lake
 from features.monitoring import ALL, MONITORING, REALISED, SHADOW, Measure, usual
-from features.predictions import PREDICTIONS, task_of
+from features.predictions import task_of
 from features.watching import by_segment, calibration_error, came, reliability
 from jobs.job import settled
+from jobs.label_hindsight import answers_realised
+from jobs.past_predictions import predicted
 from jobs.people import sessions_as_of
+from models.label_metrics import LEAST_IS_BEST
 from models.realised import METRICS, REALISED_SCHEMA, SEGMENTS, realised
 from models.registry import CHAMPION
 
@@ -37,11 +38,16 @@ def outcomes(conf: Config, lake: Lake) -> list[Measure]:
 def held(conf: Config, measure: Measure, before: list[float]) -> Measure:
     """A realised measure beside its nights before; calibration beside a limit of its own."""
     asked, is_enough = conf.monitor, measure.rows >= conf.monitor.least_users
-    if measure.name == "realised_calibration":
+    metric = measure.name.partition("_")[2]
+    if metric in ("calibration", "calibration_error"):
         return measure.held(upper=asked.calibration_upper, is_enough=is_enough)
     past = usual(before, asked.least_nights)
-    lower = None if past is None else asked.realised_lower * past
-    return measure._replace(expected=past).held(lower, is_enough=is_enough)
+    measure = measure._replace(expected=past)
+    if past is None:
+        return measure.held(is_enough=is_enough)
+    if metric in LEAST_IS_BEST:
+        return measure.held(upper=past / asked.realised_lower, is_enough=is_enough)
+    return measure.held(asked.realised_lower * past, is_enough=is_enough)
 
 
 def shadows(conf: Config, lake: Lake, champion: list[Measure]) -> list[Measure]:
@@ -63,6 +69,8 @@ def shadows(conf: Config, lake: Lake, champion: list[Measure]) -> list[Measure]:
 
 def realised_of(conf: Config, lake: Lake, task: str, kind: str) -> list[Measure]:
     """How the predictions of a past night, `horizon_days` ago, stand beside what users have done since, by segment."""
+    if conf.task.label:
+        return answers_realised(conf, lake, task, kind)
     asked, ds = conf.monitor, date.fromisoformat(conf.ds)
     asked_on = ds - timedelta(days=asked.horizon_days)
     start = end_of(asked_on.isoformat())
@@ -129,12 +137,3 @@ def usual_values(conf: Config, lake: Lake) -> dict[tuple[str, str], list[float]]
     for row in before.orderBy("ds").collect():
         found.setdefault((row.name, row.segment), []).append(row.value)
     return found
-
-
-def predicted(conf: Config, lake: Lake, task: str, ds: date) -> tuple[DataFrame, dict[str, Any]]:
-    """The predictions of the model that answered on the night `ds`, of that night and those before, and who it is."""
-    every = lake.read(PREDICTIONS).where((f.col("task") == task) & (f.col("ds") <= f.lit(ds)))
-    tonight = every.where(f.col("ds") == f.lit(ds)).agg(f.max(f.struct("model_version", "model")).alias("by"))
-    by = tonight.collect()[0].by
-    author = {"model": by.model, "model_version": by.model_version} if by else {}
-    return every.where(f.col("model_version") == author.get("model_version", -1)), author

@@ -33,8 +33,9 @@ from features.sessions import SESSIONS
 from features.users import USERS
 from features.watching import day_counts, newest_upto, steps, with_items, with_users
 from jobs.files import put
-from jobs.hindsight import outcomes, predicted
+from jobs.hindsight import outcomes
 from jobs.job import Breached, InputError, run
+from jobs.past_predictions import predicted
 from models.registry import connect
 from reports import monitor as pages
 

@@ -17,12 +17,25 @@ from reports.page import environment
 Row = Mapping[str, Any]
 ALL = "all"
 KINDS = {"realised": "outcomes", "drift": "drift", "freshness": "freshness", "volume": "volume"}
+LISTS = ("ndcg@10", "hr@10")
 METRICS = {
     "ndcg@10": "NDCG@10",
     "hr@10": "HR@10",
+    "roc_auc": "ROC-AUC",
+    "pr_auc": "PR-AUC",
+    "accuracy": "accuracy",
+    "f1_macro": "macro F1",
+    "mae": "mean absolute error",
+    "mse": "mean squared error",
+    "spearman": "Spearman",
+    "r2": "R²",
+    "lift": "lift",
+    "log_loss": "log loss",
+    "calibration_error": "calibration error",
     "predicted": "had a prediction",
     "calibration": "calibration error",
 }
+"""What is realised, in the order in which it is shown."""
 
 
 def render(task: str, rows: Sequence[Row], shadow: str = "") -> str:
@@ -46,6 +59,7 @@ def render(task: str, rows: Sequence[Row], shadow: str = "") -> str:
         calendar=calendar(nights, rows),
         trends=trends(nights, rows, shadow),
         segments=segments(nights, rows),
+        columns=[(name, METRICS[name]) for name in ("predicted", *metrics_of(newest))],
         drift=drift(nights, rows),
         freshness=[
             shown(row) | {"spark": charts.spark(nights, series(rows, row["name"]))}
@@ -89,11 +103,17 @@ def broken_nights(rows: Sequence[Row], name: str, segment: str = ALL) -> list[da
     ]
 
 
+def metrics_of(rows: Sequence[Row]) -> list[str]:
+    """The metrics that are realised, in the order of METRICS: those of lists where there are none."""
+    found = {row["name"].partition("_")[2] for row in rows if row["kind"] == "realised"}
+    return [name for name in METRICS if name in found - {"predicted", "calibration"}] or [*LISTS]
+
+
 def tiles(newest: Sequence[Row]) -> list[tuple[str, str, str]]:
     """The key numbers of the newest night: (number, what it is, what else to know)."""
     of_all = {row["name"]: row for row in newest if row["segment"] == ALL}
     cards = []
-    for name in ("realised_ndcg@10", "realised_hr@10"):
+    for name in (f"realised_{metric}" for metric in metrics_of(newest)[:2]):
         row = of_all.get(name, {})
         usual = f"usually {words.decimals(row.get('expected'))}" if row.get("expected") is not None else ""
         cards.append((words.decimals(row.get("value")), f"realised {METRICS[name.partition('_')[2]]}", usual))
@@ -130,7 +150,7 @@ def calendar(nights: Sequence[date], rows: Sequence[Row]) -> Markup | None:
 def trends(nights: Sequence[date], rows: Sequence[Row], shadow: str) -> list[Markup]:
     """Realised metrics of all users over nights, of the champion, of its usual, and of its shadow."""
     drawn = []
-    for metric in ("ndcg@10", "hr@10"):
+    for metric in metrics_of(rows)[:2]:
         name = f"realised_{metric}"
         lines = [
             Line("champion", "champion", series(rows, name)),
@@ -146,12 +166,14 @@ def segments(nights: Sequence[date], rows: Sequence[Row]) -> list[dict[str, Any]
     """The newest night's realised metrics, a row a segment."""
     newest = [row for row in rows if row["kind"] == "realised" and row["ds"] == nights[-1]] if nights else []
     names = sorted({row["segment"] for row in newest}, key=lambda name: (name != ALL, name))
+    first = metrics_of(newest)[0]
     by = {(row["segment"], row["name"].partition("_")[2]): row for row in newest}
     return [
         {
             "segment": "all users" if name == ALL else name,
             "metrics": {metric: by.get((name, metric)) for metric in METRICS},
-            "spark": charts.spark(nights, series(rows, "realised_ndcg@10", name)),
+            "first": by.get((name, first)),
+            "spark": charts.spark(nights, series(rows, f"realised_{first}", name)),
         }
         for name in names
     ]

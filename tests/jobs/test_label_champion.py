@@ -13,6 +13,7 @@ from pyspark.sql import functions as f
 from conf.schema import Config
 from features.examples import set_id_of
 from features.lake import Lake
+from features.monitoring import MONITORING
 from features.predictions import PREDICTIONS
 from features.promotions import PROMOTIONS, newest
 from features.sequences import SEQUENCES
@@ -20,6 +21,7 @@ from jobs.examples import examples
 from jobs.fairness import fairness
 from jobs.job import InputError
 from jobs.judge_labels import judge_labels
+from jobs.monitor import monitor
 from jobs.promote import promote
 from jobs.publish import publish
 from jobs.score import score
@@ -266,3 +268,29 @@ def test_a_champion_of_an_earlier_set_answers_with_what_it_was_trained_to_be_giv
 
 def test_what_is_published_is_ranked(season):
     assert "churn has labels, expected a task that ranks items" in str(season.unpublished.value)
+
+
+def test_a_horizon_later_a_night_s_answers_are_held_against_what_came_true(season):
+    conf, lake = season.conf, season.lake
+    page = str(season.folder / "monitor.html")
+    settings = replace(conf.monitor, page=page, least_users=3, freshness={}, volume={})
+    monitor(replace(conf, monitor=settings), lake)
+    rows = {
+        (row["name"], row.segment): row
+        for row in lake.read(MONITORING).where("task = 'churn' and kind = 'realised'").collect()
+    }
+    answers_of = {
+        row.entity: row.value for row in lake.read(PREDICTIONS).where(f"ds = '{EARLIER}'").collect()
+    }
+    away = {f"user {n}": float(n % 2) for n in range(USERS)}  # who stay away from the 17th to the 23rd
+    told = np.array([(answers_of[user], away[user]) for user in away if answers_of[user] is not None])
+    loss = -np.mean(np.log(np.where(told[:, 1] > 0, told[:, 0], 1 - told[:, 0])))
+    assert rows["realised_log_loss", "all"].value == pytest.approx(loss, rel=1e-4)
+    assert rows["realised_roc_auc", "all"].value == 1.0, "who has been away for long stays away"
+    asked = rows["realised_predicted", "all"]
+    assert (asked.value, asked.rows) == (len(told) / USERS, USERS)
+    assert {segment for _, segment in rows} >= {"all", "users: old"}
+    assert "ROC-AUC" in (season.folder / "monitor.html").read_text()
+    assert monitor(replace(conf, ds=EARLIER, monitor=settings), lake)["breached"] == 0, (
+        "nothing was answered before"
+    )

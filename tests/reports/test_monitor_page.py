@@ -2,8 +2,10 @@
 
 import random
 import re
+from datetime import date
 from xml.etree import ElementTree
 
+from features.monitoring import REALISED, Measure
 from reports.monitor import render
 from tests.reports.sample_nights import nights
 from tests.reports.test_page import HOSTILE, Page
@@ -54,3 +56,26 @@ def test_the_page_is_one_file_whose_drawings_are_well_formed_and_hostile_names_s
     assert Page(page).tags == Page(honest).tags
     for drawing in re.findall(r"<svg viewBox.*?</svg>", page, re.DOTALL):
         ElementTree.fromstring(drawing)
+
+
+def test_of_a_task_with_labels_its_own_metrics_are_shown_and_one_that_is_none_has_a_dash():
+    task, ds = "churn", date(2026, 11, 23)
+    author = {"model": "gru", "model_version": 2}
+    told = [("roc_auc", "all", 0.875), ("log_loss", "all", 0.312), ("predicted", "all", 0.99)]
+    told += [
+        ("roc_auc", "users: new", None),
+        ("log_loss", "users: new", 0.4),
+        ("predicted", "users: new", 1.0),
+    ]
+    rows = [
+        Measure(
+            ds, task, f"realised_{name}", segment, REALISED, "as told", value, rows=90, **author
+        )._asdict()
+        for name, segment, value in told
+    ]
+    page = render(task, rows)
+    shown = text_of(page, "realised")
+    assert "had a predictionROC-AUClog loss" in shown and "HR@10" not in shown
+    assert "all users90 0.9900.8750.312" in shown
+    assert "users: new90 1.000–0.400" in shown
+    assert "0.875realised ROC-AUC" in text_of(page, "top")
