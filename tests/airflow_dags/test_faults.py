@@ -28,6 +28,8 @@ FIRST, LATE, EMPTY = "2026-11-02", "2026-11-05", "2026-11-06"
 NIGHTLY = "footfall_nightly"
 SCHEDULER = "scheduler --skip-serve-logs"
 OTHERS = ("dag-processor", "triggerer --skip-serve-logs")
+LAUNCHER = "org.apache.spark.launcher.Main"
+"""A Java of a second with the driver's own arguments, which says how the driver is to be started."""
 PATIENCE = 3600
 TABLES = ("events", "quarantine", "ingested_files", "sessions", "sequences", "items", "users")
 SETTINGS = (
@@ -73,6 +75,7 @@ class Live:
                 if (
                     words
                     and words[0].endswith("java")
+                    and LAUNCHER not in words
                     and f"{ROOT}/jobs/{job}.py" in words
                     and f"lake={self.folder}/lake" in words
                 ):
