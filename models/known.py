@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 LEVELS = 256  # that have an input of their own: the most frequent
+ROWS = 20  # of a level that has one: of fewer rows nothing is to be learnt but these rows
 
 
 class Known(tf.Module):
@@ -22,7 +23,8 @@ class Known(tf.Module):
         self.levels: tf.Tensor | None = None
         if levels:
             found, counts = np.unique(naive[:, 0], return_counts=True)
-            most = np.sort(found[np.argsort(-counts, kind="stable")[:LEVELS]])
+            often = found[counts >= ROWS], -counts[counts >= ROWS]
+            most = np.sort(often[0][np.argsort(often[1], kind="stable")[:LEVELS]])
             self.levels, self.inputs = tf.constant(most, tf.float32), len(most)
             return
         self.inputs = 1 + plain

@@ -86,4 +86,4 @@ def test_users_of_each_snapshot_are_rows_with_what_they_did_in_the_horizon_behin
 
 def test_an_example_set_that_is_there_is_left_and_a_horizon_that_is_not_over_is_refused(season):
     assert season.again["note"] == "it is there already"
-    assert "promote.holdout_days is 6, and a label of churn takes 7 days" in season.too_few
+    assert "promote.holdout_days is 6, and a label of churn takes 7 days" in str(season.too_few.value)

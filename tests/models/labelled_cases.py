@@ -17,7 +17,7 @@ CASES = {
         ["yes", "no"],
     ),
     "ple": ("task=purchase task.label.sharing=ple task.label.metrics=[log_loss]", ["yes", "no"]),
-    "classes": ("task=next_event", ["a", "b", "c"]),
+    "classes": ("task=next_event train.epochs=16", ["a", "b", "c"]),
     "amount": ("task=spend task.label.metrics=[spearman,mae]", [""]),
     "lognormal": ("task=spend task.label.loss=lognormal task.label.metrics=[spearman,mae]", [""]),
     "isotonic": ("task=churn task.label.calibration=isotonic task.label.weight=balanced", ["yes"]),
