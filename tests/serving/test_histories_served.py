@@ -64,7 +64,8 @@ def test_known_events_and_what_came_since_are_the_nights_own_input(seed):
         row["user_id"][0].as_py(): as_history(row) for row in (before.slice(n, 1) for n in range(len(before)))
     }
     every = as_sequences(users)
-    expected = pa.Table.from_batches(nightly_input(every.to_batches(), ["purchase"], MIDNIGHT)).to_pylist()
+    nightly = every.append_column("until", pa.array([MIDNIGHT] * len(every), pa.int64()))
+    expected = pa.Table.from_batches(nightly_input(nightly.to_batches(), ["purchase"])).to_pylist()
     assert len(expected) > 90 and len(known) > 60
     for row in expected:
         user = row["user_id"]

@@ -93,8 +93,9 @@ def same_as_bulk(shop, champion, users, seed):
     cuts = {user: int(rng.integers(0, len(done))) for user, done in users.items()}
     publish(folder, NIGHT, {user: done[: cuts[user]] for user, done in users.items()}, RULES)
     columns = ["user_id", "items", "event_types", "sessions", "session_starts", "timestamps"]
-    nightly = as_sequences(users).select(columns).to_batches()
-    bought = pa.Table.from_batches(nightly_input(nightly, ["purchase"], MIDNIGHT, ["purchase"]))
+    sequences = as_sequences(users).select(columns)
+    nightly = sequences.append_column("until", pa.array([MIDNIGHT] * len(sequences), pa.int64()))
+    bought = pa.Table.from_batches(nightly_input(nightly.to_batches(), ["purchase"], ["purchase"]))
     shelf = shelf_of(items_table(), pa.Table.from_pylist(RULES, RULES_SCHEMA), date(2026, 11, 2), [])
     expected = pa.Table.from_batches(top_k(iter(bought.to_batches()), str(path), TASK.k, shelf)).to_pylist()
     app = ready(shop.app(f"publish.folder='{folder}'", "score.exclude=[bought]"))
