@@ -94,25 +94,28 @@ def came(
     known = users(theirs, start, 1).select("user_id", "first_seen", "session_count")
     told = predictions.select(f.col("entity").alias("user_id"), "ids", "scores", "reason")
     found = targets.join(known, "user_id", "left").join(told, "user_id", "left")
-    some, many = activity
-    count = f.col("session_count")
-    is_old = f.col("first_seen") < f.lit(start - timedelta(days=new_days))
     return found.select(
         f.col("user_id").alias("entity"),
         "targets",
         "ids",
         "scores",
-        f.when(is_old, "old").otherwise("new").alias("users"),
-        f.when(count.isNull(), "none")
-        .when(count < some, "few")
-        .when(count < many, "some")
-        .otherwise("many")
-        .alias("activity"),
+        *segments_of(start, activity, new_days),
         f.when(f.col("ids").isNull(), "none")
         .when(f.col("reason").isNotNull(), "cold")
         .otherwise("warm")
         .alias("start"),
     )
+
+
+def segments_of(start: datetime, activity: Sequence[int], new_days: int) -> list[Expression]:
+    """The columns `users` and `activity` as of a moment, by `first_seen` and `session_count`, null of whom nobody knew."""
+    some, many = activity
+    count, is_old = f.col("session_count"), f.col("first_seen") < f.lit(start - timedelta(days=new_days))
+    levels = f.when(count.isNull(), "none").when(count < some, "few").when(count < many, "some")
+    return [
+        f.when(is_old, "old").otherwise("new").alias("users"),
+        levels.otherwise("many").alias("activity"),
+    ]
 
 
 def by_segment(judged: DataFrame, metrics: Sequence[str], segments: Sequence[str]) -> DataFrame:

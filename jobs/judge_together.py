@@ -10,7 +10,7 @@ interval of the difference by a paired bootstrap over users.
 from pathlib import Path
 from typing import Any
 
-from conf.schema import Config
+from conf.schema import Config, Label
 from jobs.files import put_json
 from jobs.job import InputError, configure
 from jobs.judge_labels import TEST, newest_by_model
@@ -20,7 +20,6 @@ from models.registry import connect
 
 
 def judge_together(conf: Config) -> dict[str, Any]:
-    from conf.schema import Label
     from models.judging_labels import exported, said_of
     from models.label_metrics import compared
 

@@ -12,11 +12,11 @@ from conf.schema import Config, Label
 from features.examples import end_of
 from features.labelled import OTHER
 from features.labels import ALL as ONE
-from features.labels import LabelError, labels, views
+from features.labels import past_views
 from features.lake import Lake
 from features.monitoring import ALL, Measure
-from jobs.job import InputError
-from jobs.labelled import seen_as_of
+from features.watching import segments_of
+from jobs.labelled import answers_of, seen_as_of
 from jobs.past_predictions import predicted
 from models.label_metrics import measured
 
@@ -36,12 +36,11 @@ def answers_realised(conf: Config, lake: Lake, task: str, kind: str) -> list[Mea
         return []
     start = end_of(asked_on.isoformat())
     seen = seen_as_of(conf, lake, start)
-    of_sql = views(*seen, start, conf)
-    try:
-        came = labels(of_sql, label).toArrow().to_pandas()
-    except LabelError as error:
-        raise InputError(str(error)) from None
-    people = known(conf, of_sql["users"], every.where(f.col("ds") == f.lit(asked_on)), start)
+    answers, _ = answers_of(conf, start, seen)
+    came = answers.toArrow().to_pandas()
+    people = known(
+        conf, past_views(*seen, start, conf)["users"], every.where(f.col("ds") == f.lit(asked_on)), start
+    )
     names = names_of(label, people)
     told, weights = truths(label, names, people, came)
     values, has_answer = said(label, names, people)
@@ -75,14 +74,9 @@ def answers_realised(conf: Config, lake: Lake, task: str, kind: str) -> list[Mea
 
 def known(conf: Config, users: DataFrame, tonight: DataFrame, start: datetime) -> pd.DataFrame:
     """Those who were known at that moment, what was answered of them, and in which segments they were."""
-    some, many = conf.monitor.activity
-    count = f.col("session_count")
-    activity = f.when(count < some, "few").when(count < many, "some").otherwise("many")
-    is_old = f.col("first_seen") < f.lit(start - timedelta(days=conf.monitor.new_days))
     told = tonight.select(f.col("entity").alias("user_id"), "ids", "scores", "value")
-    rows = users.select(
-        "user_id", f.when(is_old, "old").otherwise("new").alias("users"), activity.alias("activity")
-    ).join(told, "user_id", "left")
+    in_segments = segments_of(start, conf.monitor.activity, conf.monitor.new_days)
+    rows = users.select("user_id", *in_segments).join(told, "user_id", "left")
     return rows.toArrow().to_pandas().sort_values("user_id", ignore_index=True)
 
 

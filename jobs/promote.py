@@ -144,8 +144,10 @@ def beside_predecessor(
 
 
 def challenger_of(conf: Config, validation: Judgement, trained: Sequence[Version]) -> Version:
-    """The version that is named; else the best encoder, or where there is none, baseline. Second stages have learnt from
-    validation days, which cannot choose them: they are named."""
+    """The version that is named; else the best encoder, or where there is none, baseline.
+
+    Second stages have learnt from the validation days, which cannot choose them: they are named.
+    """
     if number := conf.promote.challenger:
         named = [version for version in trained if version.version == number]
         if not named:

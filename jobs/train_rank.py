@@ -186,6 +186,9 @@ def train_and_register(rank: Rank) -> None:
                 "rows_per_epoch_seen": outcome.best.rows_seen,
                 "seconds": round(time.time() - psutil.Process().create_time(), 1),
             }
+            # First: what is looked for, to see that all is done, comes last.
+            for question in examples.spec.get("label", {}).get("questions", ()):
+                register_alone(rank, registry, run, question, tags, Path(folder))
             registry.register(
                 run,
                 registered_as(conf),
@@ -193,8 +196,6 @@ def train_and_register(rank: Rank) -> None:
                 tags,
                 numbers_of(examples) if conf.task.label else None,
             )
-            for question in examples.spec.get("label", {}).get("questions", ()):
-                register_alone(rank, registry, run, question, tags, Path(folder))
         checkpoints.clear()
 
 

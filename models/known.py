@@ -25,7 +25,7 @@ class Known(tf.Module):
             found, counts = np.unique(naive[:, 0], return_counts=True)
             often = found[counts >= ROWS], -counts[counts >= ROWS]
             most = np.sort(often[0][np.argsort(often[1], kind="stable")[:LEVELS]])
-            self.levels, self.inputs = tf.constant(most, tf.float32), len(most)
+            self.levels = tf.constant(most, tf.float32)
             return
         self.inputs = 1 + plain
         numbers = self._numbers(tf.constant(naive, tf.float32)).numpy().astype(np.float64)

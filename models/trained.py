@@ -75,13 +75,13 @@ class Labelled:
     def calibrate(self) -> None:
         """Gives each question the calibration that the validation rows ask for."""
         model = self.model
-        said, came, weights = said_of(model.outputs_of, self.examples, VALIDATION)
-        columns = model.apart(said), model.by_question(came), model.by_question(weights)
+        outputs, came, weights = said_of(model.outputs_of, self.examples, VALIDATION)
+        columns = model.apart(outputs), model.by_question(came), model.by_question(weights)
         for question, label, *of_question in zip(
             model.questions, self.labels.values(), *columns, strict=True
         ):
-            outputs, labels, weights = (each.numpy() for each in of_question)
-            question.calibration = fit(label.calibration, label.head, outputs, labels, weights)
+            rows = (each.numpy() for each in of_question)
+            question.calibration = fit(label.calibration, label.head, *rows)
 
     def export_alone(self, name: str, own: ExampleSet, folder: Path) -> None:
         """What answers the question of the task `name` alone, whose example set is `own`, as a model of that task."""
