@@ -22,7 +22,7 @@ from conf.schema import CLASSICAL, ENCODERS, Config, Source
 CHOICES = {
     "source.identical_rows": ("duplicate", "distinct"),
     "model.name": (
-        *("popularity", "frequency", "frequency_decay", "tifu_knn", "up_cf", "naive"),
+        *("popularity", "frequency", "frequency_decay", "tifu_knn", "up_cf", "naive", "bg_nbd"),
         *CLASSICAL,
         *ENCODERS,
     ),

@@ -167,6 +167,7 @@ class Label:
     naive: str = ""  # SQL over what was before: `user_id`, `naive` (and `target`), what the baseline knows
     naive_otherwise: str = "0"  # of a user without a row
     baseline: str = "prior"  # prior, naive itself, its logistic regression, or the table of its values
+    beside: list[str] = field(default_factory=list)  # further baselines, models of these names: bg_nbd
     arms: list[str] = field(
         default_factory=list
     )  # of an effect: who is held out and who is treated, [control, treated]

@@ -19,6 +19,7 @@ BASELINES = {
     "classes": ("prior", "table"),
     "amount": ("prior", "naive"),
 }
+BESIDE = {"binary": ("bg_nbd",), "classes": (), "amount": ()}
 METRICS = {
     "binary": ("roc_auc", "pr_auc", "log_loss", "calibration_error", "lift"),
     "classes": ("accuracy", "f1_macro", "log_loss"),
@@ -58,6 +59,9 @@ def _of_one(label: Label) -> Iterator[str]:
         if (value := getattr(label, key)) not in allowed[label.head]:
             choices = f"{', '.join(allowed[label.head])} where head={label.head}"
             yield f"task.label.{key} must be one of {choices}, got {value!r}: set task.label.{key}"
+    if set(label.beside) - set(BESIDE[label.head]) or len(set(label.beside)) < len(label.beside):
+        choices = f"{', '.join(BESIDE[label.head]) or 'none'} where head={label.head}"
+        yield f"task.label.beside must be some of {choices}, each once, got {label.beside}: set task.label.beside"
     if not label.metrics or set(label.metrics) - set(METRICS[label.head]):
         choices = ", ".join(METRICS[label.head])
         yield f"task.label.metrics must be some of {choices}, got {label.metrics}: set task.label.metrics"

@@ -47,6 +47,7 @@ MODEL_ALONE = (
     "calibration",
     "metrics",
     "baseline",
+    "beside",
     "arms",
 )
 """Keys of `task.label` that decide nothing of the rows."""

@@ -1,8 +1,8 @@
 """Judge the models of a task with labels on days that none of them has seen.
 
 Reads the rows `test` of `examples/<set_id>` and every version that is registered for it; writes `<task>.json` into `report`:
-each metric of each model with its interval, and how far it lies from the baseline's, by a paired bootstrap over users; and
-how much worse the first metric of each gets where one of its inputs is shuffled.
+each metric of each model with its interval, and how far it lies from the best baseline's, by a paired bootstrap over users;
+and how much worse the first metric of each that is no baseline gets where one of its inputs is shuffled.
 
     python jobs/judge_labels.py ds=2017-12-28 promote.holdout_days=28 task=churn report=var/tasks
 """
@@ -31,26 +31,32 @@ def judge_labels(conf: Config) -> dict[str, Any]:
     examples = open_example_set(f"{conf.lake}/examples/{set_id}")
     registry = connect(conf.registry, conf.artifacts)
     versions = newest_by_model(registry.versions(conf.task.name, set_id))
-    if NAIVE not in versions:
+    baselines = [NAIVE, *conf.task.label.beside]
+    if missing := [name for name in baselines if name not in versions]:
         raise InputError(
-            f"no baseline of {conf.task.name} is registered for {set_id}: train model={NAIVE} first"
+            f"no baseline {', '.join(missing)} of {conf.task.name} is registered for {set_id}: train model={missing[0]} "
+            "first"
         )
-    say = {
-        model: exported(registry.saved_model_path(version))
-        for model, version in sorted(
-            versions.items(), key=lambda each: each[0] != NAIVE
-        )  # the baseline first
-    }
+    in_order = dict.fromkeys([*baselines, *sorted(versions)])
+    say = {model: exported(registry.saved_model_path(versions[model])) for model in in_order}
     said = {model: said_of(each, examples, TEST) for model, each in say.items()}
     _, labels, weights = said[NAIVE]
     values = {model: each[0] for model, each in said.items()}
     limits, first, repeats = conf.promote, conf.task.label.metrics[0], conf.explained.permutations
     found = compared(
-        conf.task.label.metrics, labels, weights, values, limits.resamples, limits.confidence, limits.seed
+        conf.task.label.metrics,
+        labels,
+        weights,
+        values,
+        limits.resamples,
+        limits.confidence,
+        limits.seed,
+        baselines,
     )
     worth = {
-        model: importances(each, examples, TEST, first, repeats, limits.seed) if repeats else {}
+        model: importances(each, examples, TEST, first, repeats, limits.seed)
         for model, each in say.items()
+        if repeats and model not in baselines
     }
     told = {
         "task": conf.task.name,
@@ -63,11 +69,9 @@ def judge_labels(conf: Config) -> dict[str, Any]:
         "answers": int((weights > 0).sum()),
         "mean_label": float(labels[weights > 0].mean()),
         "versions": {model: version.version for model, version in versions.items()},
+        "baselines": baselines,
         "models": {
-            model: {
-                metric: {of: interval._asdict() for of, interval in both.items()}
-                for metric, both in of_model.items()
-            }
+            model: {metric: each.told() for metric, each in of_model.items()}
             for model, of_model in found.items()
         },
         "importance": {
@@ -79,7 +83,7 @@ def judge_labels(conf: Config) -> dict[str, Any]:
     path = put_json(Path(conf.report) / f"{conf.task.name}.json", told)
     return (
         {"task": conf.task.name, "users": len(labels), "file": str(path)}
-        | {f"{model}.{first}": round(of_model[first]["value"].mean, 4) for model, of_model in found.items()}
+        | {f"{model}.{first}": round(of_model[first].value.mean, 4) for model, of_model in found.items()}
         | {
             f"{model}.worth": ", ".join(f"{name} {each.mean:+.4f}" for name, each in of_model.items())
             for model, of_model in worth.items()

@@ -56,8 +56,7 @@ def judge_together(conf: Config) -> dict[str, Any]:
         users[task] = len(labels)
         for model, of_model in found.items():
             for metric, each in of_model.items():
-                shown = {name: interval._asdict() for name, interval in each.items()}
-                models[model][f"{task}_{metric}"] = shown | {"baseline": alone}
+                models[model][f"{task}_{metric}"] = each.told()
     told = {
         "task": conf.task.name,
         "set_id": joint.set_id,

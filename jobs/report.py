@@ -38,7 +38,7 @@ from models.registry import CHAMPION, Registry, connect
 from reports import render
 from reports.facts import DURATION_MINUTES, EVENTS_PER_SESSION, GAP_HOURS, GAP_LABELS
 from reports.facts import binned as labels
-from reports.tasks import compared
+from reports.tasks import behind, compared
 from reports.tasks import flat as entries
 
 USERS_SHOWN, BASKETS_SHOWN = 3, 3
@@ -130,7 +130,13 @@ def tasks(folder: Path) -> list[dict[str, Any]]:
     files = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
     files.pop("summary", None)
     return [
-        {"task": name, "as_of": told.get("as_of"), "users": told.get("users"), "rows": compared(name, told)}
+        {
+            "task": name,
+            "as_of": told.get("as_of"),
+            "users": told.get("users"),
+            "rows": compared(name, told),
+            "behind": behind(name, told),
+        }
         for name, told in files.items()
     ]
 

@@ -116,7 +116,8 @@ def carried_out(name: str, lake: Lake) -> None:
     if conf.task.together:
         of_several(conf)
         return
-    trained(train, of_task(name, f"model={NAIVE}"))
+    for baseline in (NAIVE, *conf.task.label.beside):
+        trained(train, of_task(name, f"model={baseline}"))
     trained(finetune, conf)
     if name in JUDGES:
         spark(JUDGES[name], conf, lake)

@@ -39,6 +39,8 @@ from models.warm_start import NONE, WarmStartError, encoders_of, fitting, resolv
 
 NAIVE = "naive"
 """The model that is the baseline which a task with labels names."""
+BG_NBD = "bg_nbd"
+"""One of its further baselines."""
 TOGETHER = "_together"
 """Behind the name of a model that answers its task by what it learnt with others."""
 
@@ -208,10 +210,10 @@ def fit_baseline(conf: Config, registry: Registry, examples: ExampleSet) -> None
 
 
 def fit_label_baseline(conf: Config, registry: Registry, examples: ExampleSet) -> None:
-    """Fits the baseline that the task names on the training rows, and registers it."""
-    from models.answers import answers
-    from models.export_labelled import export_labelled
-    from models.label_baselines import fit
+    """Fits a baseline that the task names on the training rows, and registers it."""
+    from models import bg_nbd, label_baselines
+    from models.answers import answers, read_columns
+    from models.export_labelled import Predictor, export_labelled
     from models.recording import recorded
 
     label, began = conf.task.label, time.monotonic()
@@ -219,13 +221,23 @@ def fit_label_baseline(conf: Config, registry: Registry, examples: ExampleSet) -
         raise InputError(
             f"{conf.task.name} is several tasks, each of which has its baseline, expected an encoder: set model=sasrec"
         )
-    if label is None or conf.model.name != NAIVE:
+    known = [NAIVE, *(label.beside if label else [])]
+    if label is None or conf.model.name not in known:
         raise InputError(
-            f"model is {conf.model.name}, which ranks items: a task with labels has model={NAIVE}"
+            f"model is {conf.model.name}, which is no baseline of {conf.task.name}, expected one of {', '.join(known)}: set "
+            "model, or task.label.beside"
         )
     with tempfile.TemporaryDirectory() as folder, recorded(registry, conf, examples) as run:
         size, names = examples.vocabulary_size, len(examples.spec["label"]["names"])
-        baseline = fit(label.baseline, label.head, size, answers(examples, TRAIN), names)
+        try:
+            if conf.model.name == BG_NBD:
+                (features,) = read_columns(examples, TRAIN, ["features"])
+                baseline: Predictor = bg_nbd.fit(examples.spec, features, size)
+            else:
+                told = answers(examples, TRAIN)
+                baseline = label_baselines.fit(label.baseline, label.head, size, told, names)
+        except ValueError as error:
+            raise InputError(str(error)) from None
         export_labelled(baseline, examples.vocabulary, dict(examples.spec), Path(folder, "model"))
         seconds = round(time.monotonic() - began, 1)
         tags = tags_of(conf, examples) | {"seconds": seconds}

@@ -5,6 +5,7 @@ A metric of several targets is the mean over those for which there is one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -130,6 +131,22 @@ def of_draws(rows: int, parts: Sequence[np.ndarray]) -> Sampled:
     return Sampled(rows, float(whole[0]), np.concatenate(drawn))
 
 
+class Beside(NamedTuple):
+    """A metric of a model, and how far it lies from that of the best baseline."""
+
+    value: Interval
+    difference: Interval
+    baseline: str
+
+    def told(self) -> dict[str, Any]:
+        """For a file."""
+        return {
+            "value": self.value._asdict(),
+            "difference": self.difference._asdict(),
+            "baseline": self.baseline,
+        }
+
+
 def compared(
     names: Sequence[str],
     labels: np.ndarray,
@@ -138,16 +155,25 @@ def compared(
     resamples: int,
     confidence: float,
     seed: int,
-) -> dict[str, dict[str, dict[str, Interval]]]:
-    """Of each model each metric's `value` and its `difference` to that of the first model, the baseline: see `sampled`."""
-    (baseline, *_), found = values, sampled(names, labels, weights, values, resamples, seed)
+    baselines: Sequence[str] = (),
+) -> dict[str, dict[str, Beside]]:
+    """Of each model each metric beside that of the baseline that is best at it on these rows; see `sampled`.
+
+    baselines  models among `values`; none: the first
+    """
+    found = sampled(names, labels, weights, values, resamples, seed)
+    best = {name: _best(name, found, baselines or list(values)[:1]) for name in names}
     return {
         model: {
-            name: {
-                "value": each.interval(confidence),
-                "difference": (each - found[baseline][name]).interval(confidence),
-            }
+            name: Beside(
+                each.interval(confidence), (each - found[best[name]][name]).interval(confidence), best[name]
+            )
             for name, each in of_model.items()
         }
         for model, of_model in found.items()
     }
+
+
+def _best(name: str, found: Mapping[str, Mapping[str, Sampled]], models: Sequence[str]) -> str:
+    choose = min if name in LEAST_IS_BEST else max
+    return choose(models, key=lambda model: found[model][name].value)

@@ -41,7 +41,7 @@ def render(facts: Mapping[str, Any]) -> str:
         histograms=histograms(facts),
         trainings=trainings(facts),
         questions=[question(row) for row in rows(facts, "metrics")],
-        tasks=[(task, rows(task, "rows")) for task in rows(facts, "tasks")],
+        tasks=[(task, rows(task, "rows"), behind(task)) for task in rows(facts, "tasks")],
         users=[user(row) for row in rows(facts, "users")],
         fairness=fairness(facts),
         promotions=rows(facts, "promotions"),
@@ -72,6 +72,11 @@ def environment() -> Environment:
         value=words.value,
     )
     return page
+
+
+def behind(task: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], list[tuple[str, float]]]]:
+    """What is not better than a task's baseline, and the inputs that it goes by."""
+    return [(row, _numbers(row, "worth")) for row in rows(task, "behind")]
 
 
 def hardware(facts: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from models.label_metrics import LEAST_IS_BEST
 
 NAIVE = "naive"
 ENDS = ("mean", "low", "high")
+MOST = 3  # inputs that are told of a model
 LEAST = (*LEAST_IS_BEST, "wape", "pinball", "error")
 """Metrics that are best low, also behind the name of what is measured, as in `category_mae`."""
 
@@ -38,7 +39,7 @@ def compared(task: str, told: Mapping[str, Any]) -> list[dict[str, Any]]:
     for model, of_model in told.get("models", {}).items():
         for metric, each in of_model.items():
             baseline = each.get("baseline", NAIVE)
-            if not each.get("difference") or baseline == model:
+            if not each.get("difference") or model in (baseline, *told.get("baselines", ())):
                 continue
             difference = [each["difference"][end] for end in ENDS]
             found.append(
@@ -53,6 +54,25 @@ def compared(task: str, told: Mapping[str, Any]) -> list[dict[str, Any]]:
                     "verdict": verdict(metric, difference),
                 }
             )
+    return found
+
+
+def behind(task: str, told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The models that are not better than the baseline for certain by the task's first metric, and what they go by.
+
+    `worth`: the inputs that cost the model the most where users exchange them, and how much of the metric.
+    """
+    rows = compared(task, told)
+    firsts = {row["model"]: row for row in reversed(rows)}.values()
+    worth = told.get("importance", {}).get("models", {})
+    found = []
+    for row in firsts:
+        if row["verdict"] == "better":
+            continue
+        inputs = [
+            (name, each["mean"]) for name, each in worth.get(row["model"], {}).items() if each["mean"] > 0
+        ]
+        found.append(row | {"worth": dict(sorted(inputs, key=lambda pair: -pair[1])[:MOST])})
     return found
 
 

@@ -91,10 +91,22 @@ def test_differences_are_paired_and_have_the_baseline_s_sign():
     said = {"naive": VALUES[:, None], "better": 0.5 * VALUES[:, None] + 0.5 * labels, "same": VALUES[:, None]}
     found = ours.compared(["roc_auc", "log_loss"], labels, weights, said, 200, 0.95, seed=1)
     better = found["better"]
-    assert better["roc_auc"]["difference"].low > 0 > better["log_loss"]["difference"].high
-    assert tuple(found["same"]["roc_auc"]["difference"]) == (0, 0, 0)
-    low, high = better["roc_auc"]["value"][1:]
-    assert low <= better["roc_auc"]["value"].mean <= high
+    assert better["roc_auc"].difference.low > 0 > better["log_loss"].difference.high
+    assert tuple(found["same"]["roc_auc"].difference) == (0, 0, 0)
+    low, high = better["roc_auc"].value[1:]
+    assert low <= better["roc_auc"].value.mean <= high
+
+
+def test_of_several_baselines_a_model_stands_beside_the_best_of_each_metric():
+    labels, weights = HAPPENED[:, None], np.ones((200, 1))
+    ordered = 0.9 + 0.1 * VALUES[:, None]  # the same order, and far too high
+    said = {"naive": np.full((200, 1), 0.3), "bg_nbd": ordered, "gru": VALUES[:, None]}
+    found = ours.compared(["roc_auc", "log_loss"], labels, weights, said, 50, 0.95, 1, ["naive", "bg_nbd"])
+    assert {name: each.baseline for name, each in found["gru"].items()} == {
+        "roc_auc": "bg_nbd",
+        "log_loss": "naive",
+    }
+    assert tuple(found["gru"]["roc_auc"].difference) == (0, 0, 0)
 
 
 def said(name: str, head: str, labels, naive, asked, names: int = 1) -> np.ndarray:

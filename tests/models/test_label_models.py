@@ -42,7 +42,7 @@ def test_a_model_beats_the_baseline_that_knows_less_and_answers_alike_when_it_is
     _, labels, weights = said["naive"]
     values = {name: each[0] for name, each in said.items()}
     (metric, *_), metrics = label.metrics, label.metrics
-    difference = compared(metrics, labels, weights, values, 100, 0.95, seed=1)["model"][metric]["difference"]
+    difference = compared(metrics, labels, weights, values, 100, 0.95, seed=1)["model"][metric].difference
     assert (difference.high < 0) if kind.judged["least_is_best"] else (difference.low > 0)
     assert (kind.model.questions[0].calibration is None) == (label.calibration == "none")
     assert_answers_by_id(tmp_path / "model", examples)

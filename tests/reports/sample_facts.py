@@ -117,6 +117,16 @@ def user(user_id: str, first: int) -> dict:
     }
 
 
+SPEND = {
+    "metric": "mae",
+    "model": "sasrec",
+    "value": 69.04,
+    "baseline": "naive",
+    "baseline_value": 68.93,
+    "difference": [0.11, -0.72, 1.03],
+    "verdict": "equal",
+}
+
 FACTS = {
     "title": "A week in the life of the nightly job",
     "made_at": "2026-11-24T22:40:00Z",
@@ -235,7 +245,15 @@ FACTS = {
                     ("lift", 3.81, 3.63, [0.18, -0.11, 0.39], "equal"),
                 )
             ],
-        }
+            "behind": [],
+        },
+        {
+            "task": "spend",
+            "as_of": "2017-12-01T00:00:00+00:00",
+            "users": 2463,
+            "rows": [SPEND],
+            "behind": [SPEND | {"worth": {"naive": 101.3, "history": 1.25, "order_recency": 0.41}}],
+        },
     ],
     "fairness": {
         "tasks": [

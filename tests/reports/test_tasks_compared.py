@@ -2,7 +2,7 @@
 
 import pytest
 
-from reports.tasks import compared, of_ledger, summed, verdict
+from reports.tasks import behind, compared, of_ledger, summed, verdict
 
 
 def interval(mean: float, low: float, high: float) -> dict:
@@ -26,6 +26,26 @@ def test_a_summary_has_a_model_its_baseline_and_how_far_they_are_apart():
         "churn.difference.log_loss": [-0.1, -0.2, -0.05],
     }
     assert [row["verdict"] for row in compared("churn", CHURN)] == ["better"]
+
+
+def test_a_baseline_that_is_not_the_best_one_is_no_model_of_the_task():
+    metric = {"value": interval(0.5, 0.4, 0.6), "difference": interval(0.1, 0, 0.2), "baseline": "naive"}
+    told = CHURN | {
+        "baselines": ["naive", "bg_nbd"],
+        "models": CHURN["models"] | {"bg_nbd": {"log_loss": metric}},
+    }
+    assert [row["model"] for row in compared("churn", told)] == ["gru"]
+
+
+def test_a_model_that_is_not_better_by_the_first_metric_is_told_with_what_it_goes_by():
+    assert behind("churn", CHURN) == []
+    first = {"value": interval(0.4, 0.3, 0.5), "difference": interval(0.1, -0.1, 0.2)}
+    models = {name: {"roc_auc": first} | of_model for name, of_model in CHURN["models"].items()}
+    worth = {"history": 0.1, "naive": 0.3, "order": -0.1, "tenure": 0.2, "recency": 0.01}
+    inputs = {name: {"mean": mean, "deviation": 0.0} for name, mean in worth.items()}
+    (row,) = behind("churn", CHURN | {"models": models, "importance": {"models": {"gru": inputs}}})
+    assert (row["metric"], row["model"], row["verdict"]) == ("roc_auc", "gru", "equal")
+    assert list(row["worth"].items()) == [("naive", 0.3), ("tenure", 0.2), ("history", 0.1)]
 
 
 @pytest.mark.parametrize(
