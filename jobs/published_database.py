@@ -58,7 +58,12 @@ TARGETS = (
         ("ds", "task"),
         "(t.ds, t.task) in (select ds, task from c)",
     ),
-    Target("sequences", ("ds", "user_id"), ("ds",), "t.ds = (select max(ds) from c)"),
+    Target(
+        "sequences",
+        ("ds", "user_id"),
+        ("ds",),
+        "t.ds = (select max(ds) from footfall_sequences where ds in (select ds from c))",
+    ),
     Target("rules", ("ds", "task", "rule_id"), ("ds", "task"), "(t.ds, t.task) in (select ds, task from c)"),
 )
 
@@ -92,22 +97,25 @@ def dsn_of(settings: Publish) -> str:
 
 def into_database(night: "Night", dsn: str, keep: int) -> str:
     """Publishes the night, and returns what came of it, in words."""
+    targets = [target for target in TARGETS if target.name in night.rows]
     try:
         with psycopg.connect(dsn) as connection:
             connection.execute("select pg_advisory_xact_lock(hashtext('footfall'))")
             # Not each time: to replace a view waits for all who read it.
-            if connection.execute("select to_regclass('footfall_current_rules')").fetchone() == (None,):
-                for statement in made(night):
-                    connection.execute(statement)
+            for target in targets:
+                view = f"footfall_current_{target.name}"
+                if connection.execute("select to_regclass(%s)", (view,)).fetchone() == (None,):
+                    for statement in made(night, target):
+                        connection.execute(statement)
         if is_current(night, dsn):
             return "published already"
-        for target in TARGETS:
+        for target in targets:
             copied(night, target, dsn)
         with psycopg.connect(dsn) as connection:
             connection.execute("select pg_advisory_xact_lock(hashtext('footfall'))")
-            rows = {target.name: brought_over(connection, night, target) for target in TARGETS}
+            rows = {target.name: brought_over(connection, night, target) for target in targets}
             switched(connection, night)
-            cleared(connection, keep)
+            cleared(connection, keep, targets)
     except psycopg.OperationalError as error:
         raise InputError(f"PostgreSQL does not answer as it should: {str(error).strip()}") from None
     return ", ".join(f"{many} {name}" for name, many in rows.items())
@@ -115,34 +123,33 @@ def into_database(night: "Night", dsn: str, keep: int) -> str:
 
 def rows_of(night: "Night", target: Target) -> DataFrame:
     """The rows as the database has them: with the night's day and task where they are part of the key."""
-    rows: DataFrame = getattr(night, target.name)
+    rows = night.rows[target.name]
     given = {"ds": f.lit(night.ds), "task": f.lit(night.task)}
     new = [given[name].alias(name) for name in target.scope if name not in rows.columns]
     return rows.select(*new, *rows.columns)
 
 
-def made(night: "Night") -> Iterator[sql.Composed]:
-    """The statements after which all tables and views are there."""
+def made(night: "Night", target: Target) -> Iterator[sql.Composed]:
+    """The statements after which a table and its view are there, and what says which night is current."""
     yield sql.SQL(
-        "create table {} (task text primary key, ds date not null, facts jsonb not null, "
+        "create table if not exists {} (task text primary key, ds date not null, facts jsonb not null, "
         "published_at timestamp with time zone not null)"
     ).format(sql.Identifier(CURRENT))
-    for target in TARGETS:
-        columns = [
-            sql.SQL("{} " + type_of(field.dataType) + ("" if field.nullable else " not null")).format(
-                sql.Identifier(field.name)
-            )
-            for field in rows_of(night, target).schema
-        ]
-        yield sql.SQL("create table {} ({}, primary key ({}))").format(
-            table_of(target), sql.SQL(", ").join(columns), listed(target.key)
+    columns = [
+        sql.SQL("{} " + type_of(field.dataType) + ("" if field.nullable else " not null")).format(
+            sql.Identifier(field.name)
         )
-        yield sql.SQL("create view {} as with c as (select * from {}) select t.* from {} t where {}").format(
-            sql.Identifier(f"footfall_current_{target.name}"),
-            sql.Identifier(CURRENT),
-            table_of(target),
-            sql.SQL(target.of_current),
-        )
+        for field in rows_of(night, target).schema
+    ]
+    yield sql.SQL("create table {} ({}, primary key ({}))").format(
+        table_of(target), sql.SQL(", ").join(columns), listed(target.key)
+    )
+    yield sql.SQL("create view {} as with c as (select * from {}) select t.* from {} t where {}").format(
+        sql.Identifier(f"footfall_current_{target.name}"),
+        sql.Identifier(CURRENT),
+        table_of(target),
+        sql.SQL(target.of_current),
+    )
 
 
 def type_of(kind: DataType) -> str:
@@ -232,9 +239,9 @@ def switched(connection: psycopg.Connection, night: "Night") -> None:
     )
 
 
-def cleared(connection: psycopg.Connection, keep: int) -> None:
+def cleared(connection: psycopg.Connection, keep: int, targets: Sequence[Target]) -> None:
     """Removes all nights but the newest ones, and those that are current."""
-    for target in TARGETS:
+    for target in targets:
         connection.execute(
             sql.SQL(
                 "delete from {0} where ds not in (select ds from {1}) "

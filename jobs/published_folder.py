@@ -4,6 +4,7 @@ FOLDER/current.json                                    {"ds": …, "manifest": "
 FOLDER/2026-11-02 -> .2026-11-02.3f2a…                 a link, which is moved where the night is published again
 FOLDER/2026-11-02/manifest.json                        what it is, and the SHA-256 of each file
 FOLDER/2026-11-02/{predictions,sequences,rules,items}/part-00000.parquet
+FOLDER/churn/…                                         the same of a task with labels: {predictions,inputs}
 """
 
 import hashlib
@@ -25,27 +26,30 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from conf.schema import Publish
 from jobs.files import put_json
 from jobs.job import InputError
 
 if TYPE_CHECKING:
     from jobs.publish import Night
 
-SORTED_BY = {"predictions": "entity", "sequences": "user_id", "rules": "rule_id", "items": "item_index"}
+SORTED_BY = {
+    "predictions": "entity",
+    "sequences": "user_id",
+    "rules": "rule_id",
+    "items": "item_index",
+    "inputs": "user_id",
+}
 ROWS_A_FILE, ROWS_A_GROUP = 200_000, 256
 WRITTEN_SCHEMA = "file string, rows bigint, sha256 string"
 NIGHT, PLACE = re.compile(r"\d{4}-\d\d-\d\d"), re.compile(r"\.\d{4}-\d\d-\d\d\.[0-9a-f]{12}")
 CURRENT, MANIFEST = "current.json", "manifest.json"
 
 
-def into_folder(night: "Night", settings: Publish) -> str:
+def into_folder(night: "Night", where: str, keep: int) -> str:
     """Publishes the night, and returns what came of it, in words."""
-    folder = Path(settings.folder.removeprefix("file://")).absolute()
-    if "://" in settings.folder.removeprefix("file://"):
-        raise InputError(
-            f"publish.folder is {settings.folder}, expected one on a file system that is mounted here"
-        )
+    folder = Path(where.removeprefix("file://")).absolute()
+    if "://" in where.removeprefix("file://"):
+        raise InputError(f"publish.folder is {where}, expected one on a file system that is mounted here")
     folder.mkdir(parents=True, exist_ok=True)
     refuse_another_task(folder, night)
     ds = night.ds.isoformat()
@@ -55,13 +59,13 @@ def into_folder(night: "Night", settings: Publish) -> str:
     place = folder / f".{ds}.{uuid.uuid4().hex[:12]}"
     try:
         files: dict[str, dict[str, Any]] = {}
-        for name in SORTED_BY:
-            files |= written(getattr(night, name), name, place)
+        for name, rows in night.rows.items():
+            files |= written(rows, name, place)
         manifest = night.facts | {
             "published_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             "counts": {
                 name: sum(file["rows"] for path, file in files.items() if path.startswith(f"{name}/"))
-                for name in SORTED_BY
+                for name in night.rows
             },
             "files": files,
         }
@@ -75,7 +79,7 @@ def into_folder(night: "Night", settings: Publish) -> str:
         shutil.rmtree(place, ignore_errors=True)
         raise
     switch(folder, ds, night.task)
-    clear(folder, settings.keep, ds)
+    clear(folder, keep, ds)
     return f"{len(files)} files"
 
 

@@ -40,7 +40,7 @@ from features.rules import RULES, shown
 from features.sequences import SEQUENCES, as_model_input
 from features.sessions import SESSIONS
 from jobs.job import InputError, run, settled
-from jobs.labelled import as_trained, ask, inputs_of, seen_as_of, spec_of_set
+from jobs.labelled import Asked, as_trained, ask, inputs_of, seen_as_of, spec_of_set
 from jobs.ledger import settle_at_start
 from jobs.people import has_logins_since, sessions_as_of
 from jobs.trust import trusted
@@ -108,17 +108,33 @@ def ranked(conf: Config, lake: Lake, sequences: DataFrame, champion: Version, pa
 
 def answered(conf: Config, lake: Lake, sequences: DataFrame, champion: Version, path: str) -> Scored:
     """The answers to what the champion's example set has asked, of each user as of the end of `ds`."""
-    as_of, spec = end_of(conf.ds), spec_of_set(lake, champion.tags["set_id"])
+    versions = {f"{table.name}_version": lake.version(table) for table in (SESSIONS, ITEMS)}
+    put = put_to(conf, lake, sequences, champion)
+    answer = partial(answers, models={conf.task.name: path})
+    found = settled(put.inputs.mapInArrow(answer, ANSWERS_SCHEMA))
+    told = explained(put.conf, put.inputs, partial(explained_answers, model_path=path))
+    put.asked.unpersist()
+    horizon = f"{put.spec['label']['horizon_days']}_days"
+    return Scored(put.users, of_answers(found, put.spec["label"]["names"]), horizon, versions, told)
+
+
+class Put(NamedTuple):
+    """What a model of a task with labels is asked of each user."""
+
+    conf: Config  # with the question as its example set has asked it
+    spec: dict[str, Any]  # of that set
+    users: DataFrame  # with their histories
+    asked: Asked  # to be let go of, once the rest is done with
+    inputs: DataFrame  # histories, `features` and `naive`: see features.labelled.model_inputs
+
+
+def put_to(conf: Config, lake: Lake, sequences: DataFrame, version: Version) -> Put:
+    """What is put to a version of the task's model of every user as of the end of `ds`."""
+    as_of, spec = end_of(conf.ds), spec_of_set(lake, version.tags["set_id"])
     conf = as_trained(conf, spec)
     users = settled(as_model_input(sequences, conf.task.event_types, as_of, []).drop("excluded"))
-    versions = {f"{table.name}_version": lake.version(table) for table in (SESSIONS, ITEMS)}
     asked = ask(conf, "", as_of, seen_as_of(conf, lake, as_of))
-    inputs = inputs_of(conf, spec, asked, users)
-    found = settled(inputs.mapInArrow(partial(answers, models={conf.task.name: path}), ANSWERS_SCHEMA))
-    told = explained(conf, inputs, partial(explained_answers, model_path=path))
-    asked.unpersist()
-    horizon = f"{spec['label']['horizon_days']}_days"
-    return Scored(users, of_answers(found, spec["label"]["names"]), horizon, versions, told)
+    return Put(conf, spec, users, asked, inputs_of(conf, spec, asked, users))
 
 
 def explained(conf: Config, inputs: DataFrame, explain: Callable[..., Any]) -> DataFrame | None:

@@ -74,8 +74,7 @@ def update_items(conf: Config, lake: Lake, upto: Standing, changes_since: Feed) 
     changes = changed_items(sessions, changes_since(since) if since else None)
     rows = applied(known, changes, "item_id", COUNTED)
     facts = {"job": "sequence", "ds": conf.ds, **upto.facts(), "new": added, **said}
-    with one_split_a_task(lake.spark):
-        lake.overwrite(ITEMS, rows.hint("rebalance").sortWithinPartitions("item_index"), facts)
+    lake.overwrite(ITEMS, rows.hint("rebalance").sortWithinPartitions("item_index"), facts)
     return added
 
 
@@ -249,9 +248,11 @@ def read_catalogue(
     arrived = lake.spark.createDataFrame(
         [(x.path, x.arrival_date) for x in files], "source_file string, arrival_date date"
     )
-    # Settled: Spark would parse each line again for every condition on a field of it.
-    found = records(lake.spark, [file.path for file in files], source)
-    found = settled(found.select("source_file", "ingest_seq", "fields"))
+    # Settled: Spark would parse each line again for every condition on a field of it; and sessions, which are read with what
+    # comes of it, have a file a day, for each of which a task would be dear.
+    with one_split_a_task(lake.spark):
+        found = records(lake.spark, [file.path for file in files], source)
+        found = settled(found.select("source_file", "ingest_seq", "fields"))
     return catalogue(found.join(arrived, "source_file"), source, wanted)
 
 

@@ -8,6 +8,7 @@ both while it answers. Needs no Spark. docs/serving.md says how to ask.
 
 import os
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from jobs.key_files import key_file, parsed
 from models.registry import connect
 from serving.app import make_app
 from serving.batcher import Batcher
-from serving.champions import Champion, batch_sizes
+from serving.champions import Asked, Best, Champion, batch_sizes
 from serving.guard import LOOPBACK, KeyFile, Limits
+from serving.labelled import LabelChampion
 from serving.metrics import Metrics
 from serving.service import Rules, Service
 from serving.watch import Places, Watch
@@ -80,8 +82,13 @@ def service_of(conf: Config, tasks: dict[str, Task]) -> Service:
         purchase_types=frozenset(conf.source.purchase_types or ["purchase"]),
         seconds=settings.timeout_seconds,
     )
-    batcher = Batcher(Champion.best, settings.batch, settings.queue, metrics.batch)
+    batcher = Batcher(best_of, settings.batch, settings.queue, metrics.batch)
     return Service(watch, batcher, rules, metrics, settings.poll_seconds)
+
+
+def best_of(champion: Champion | LabelChampion, asked: Sequence[Asked]) -> list[Best]:
+    """What the batcher calls."""
+    return champion.best(asked)
 
 
 def limits_of(conf: Config) -> Limits:

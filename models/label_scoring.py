@@ -1,14 +1,14 @@
 """What exported models of tasks with labels answer: Arrow batches in and out (what `mapInArrow` calls; no Spark in here)."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from models.histories import NO_HISTORY, SEQUENCE, Rows, chunks, unusable
+from models.histories import NO_HISTORY, SEQUENCE, chunks, unusable
 from models.scoring import opened
 
 INPUTS = ("features", "naive")
@@ -65,7 +65,7 @@ def _answers(batch: pa.RecordBatch, name: str, model: Any, max_bytes: int) -> pa
     found: dict[str, list[Any]] = {column: [None] * len(batch) for column in (*NUMBERS, "seconds")}
     for rows in chunks(batch, reasons, 0, max_bytes):
         began = time.perf_counter()
-        said = _said(model, rows, numbers)
+        said = said_by(model, rows.inputs | {name: _of(each, rows.places) for name, each in numbers.items()})
         took = (time.perf_counter() - began) / len(rows.places)
         is_number = np.all([np.isfinite(each).all(axis=1) for each in said.values()], axis=0)
         for row, place in enumerate(rows.places):
@@ -79,16 +79,20 @@ def _answers(batch: pa.RecordBatch, name: str, model: Any, max_bytes: int) -> pa
     return pa.RecordBatch.from_pydict(told | found | {"reason": reasons}, schema=ANSWERS)
 
 
-def _said(model: Any, rows: Rows, numbers: Mapping[str, list[list[float]]]) -> dict[str, np.ndarray]:
-    """`value` and maybe `low` and `high` of some users: (rows, targets or classes) float32 each."""
+def said_by(model: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What an exported model says of some users, in the night and in real time alike.
+
+    inputs  histories as `models.scoring.best_items` takes them, and features and naive, float32 (users, any) each
+    -> `value` and maybe `low` and `high`, (users, targets or classes) float32 each
+    """
     import tensorflow as tf
 
-    inputs = {name: rows.inputs[name] for name in SEQUENCE} | {
-        name: np.array([values[place] for place in rows.places], np.float32)
-        for name, values in numbers.items()
-    }
-    tensors = {name: tf.constant(values) for name, values in inputs.items()}
+    tensors = {name: tf.constant(inputs[name]) for name in (*SEQUENCE, *INPUTS)}
     return {name: each.numpy() for name, each in model.signatures["by_index"](**tensors).items()}
+
+
+def _of(values: Sequence[list[float]], places: np.ndarray) -> np.ndarray:
+    return np.array([values[place] for place in places], np.float32)
 
 
 def is_told(values: list[float] | None) -> bool:

@@ -20,11 +20,14 @@ class Asked(NamedTuple):
 
 
 class Best(NamedTuple):
-    """What a champion answers: (k,) ids and scores, the best first."""
+    """What a champion answers: (k,) ids and scores, the best first; of a task that asks one question a value."""
 
     ids: list[str]
     scores: list[float]
     reason: str | None
+    value: float | None = None
+    low: float | None = None  # ends of its interval, of an amount
+    high: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from models.scoring import Model
 from models.shelf import EMPTY, Shelf, shelf_of
-from serving.users import NotPublished, Users
+from serving.histories import History
+from serving.users import ByUser, NotPublished, Numbers, numbers, users
 
 RULES = pa.schema(
     {
@@ -41,26 +42,50 @@ class Night(NamedTuple):
 
     ds: str
     place: Path  # its own folder: another one where the night was published again
-    users: Users
+    users: ByUser[History]
     rules: pa.Table  # RULES
     items: pa.Table  # ITEMS
 
 
+class Told(NamedTuple):
+    """A published night of a task with labels: what its champion was given of each user."""
+
+    ds: str
+    place: Path  # as that of a night
+    version: int  # of the champion
+    inputs: ByUser[Numbers]
+
+
 def newest(folder: Path, known: Night | None) -> Night | None:
     """The published night, `known` where that is still it; None where nothing was published yet."""
+    found = _current(folder)
+    if found is None or (known and (known.ds, known.place) == found):
+        return known if found else None
+    ds, place = found
+    rules, items = table(place / "rules", RULES), table(place / "items", ITEMS)
+    return Night(ds, place, users(place / "sequences"), rules, items)
+
+
+def newest_told(folder: Path, known: Told | None) -> Told | None:
+    """The same of a task with labels; its folder is that of its name in the one of the nights."""
+    found = _current(folder)
+    if found is None or (known and (known.ds, known.place) == found):
+        return known if found else None
+    ds, place = found
+    version = json.loads((place / "manifest.json").read_text())["model"]["version"]
+    return Told(ds, place, int(version), numbers(place / "inputs"))
+
+
+def _current(folder: Path) -> tuple[str, Path] | None:
+    """The day of the current night, and its own folder; None where nothing was published yet."""
     pointer = folder / "current.json"
     if not pointer.exists():
         return None
     try:
         said = json.loads(pointer.read_text())
-        ds, place = said["ds"], (folder / said["manifest"]).resolve(strict=True).parent
+        return said["ds"], (folder / said["manifest"]).resolve(strict=True).parent
     except (ValueError, KeyError, TypeError):
         raise NotPublished(f"{pointer} names no night: publish one anew by jobs/publish.py") from None
-    if known and (known.ds, known.place) == (ds, place):
-        return known
-    return Night(
-        ds, place, Users(place / "sequences"), table(place / "rules", RULES), table(place / "items", ITEMS)
-    )
 
 
 def table(folder: Path, schema: pa.Schema) -> pa.Table:
@@ -75,8 +100,13 @@ def shelf_before(model: Model, night: Night | None, exclude: list[str]) -> tuple
     index_of = dict(zip(model.ids[known].tolist(), known.tolist(), strict=True))
     if night is None:
         return EMPTY, index_of
-    index_of |= dict(zip(*(night.items[name].to_pylist() for name in ("item_id", "item_index")), strict=True))
+    index_of |= indices_of(night)
     return shelf_of(night.items, night.rules, date.fromisoformat(night.ds), exclude), index_of
+
+
+def indices_of(night: Night) -> dict[str, int]:
+    """The item_index of each item_id that the night knows."""
+    return dict(zip(*(night.items[name].to_pylist() for name in ("item_id", "item_index")), strict=True))
 
 
 def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:

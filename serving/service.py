@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from conf.schema import Task
 from features.keyed_ids import Keys, keyed_id
 from models.attributions import Inputs, leave_one_out
 from serving import wire
 from serving.batcher import Batcher
-from serving.champions import Asked, Champion
+from serving.champions import Asked, Best, Champion
 from serving.guard import Refused
 from serving.histories import EMPTY, Event, History, continued, model_input
+from serving.labelled import LabelChampion, reason_of, with_numbers
 from serving.metrics import Metrics
+from serving.users import ByUser, Kept
 from serving.watch import State, Watch
 from serving.wire import (
     Answer,
@@ -24,6 +27,7 @@ from serving.wire import (
     Doubt,
     Explained,
     Explanation,
+    Named,
     Past,
     Prediction,
     Question,
@@ -58,6 +62,7 @@ class Whom:
     history: History
     until: int  # microseconds since 1970: the moment of the question
     is_known: bool
+    entity: str | None
 
 
 class Service:
@@ -80,22 +85,12 @@ class Service:
         state = self._state(question.task)
         whom = await self._whom(state, question)
         wanted = self._champions(state, question.task)
-        asked = [self._asked(champion, whom, question.k) for champion in wanted]
+        asked = [Asked((await self._inputs(each, whom))[0], question.k or each.task.k) for each in wanted]
         answers = await asyncio.gather(
             *(self.batcher.ask(c, a, self.rules.seconds) for c, a in zip(wanted, asked, strict=True))
         )
         predictions = [
-            Prediction.model_construct(
-                task=champion.task.name,
-                items=[
-                    Scored.model_construct(item_id=item_id, score=score)
-                    for item_id, score in zip(best.ids, best.scores, strict=True)
-                ],
-                reason=best.reason,
-                events=len(each.inputs["items"]),
-                model=champion.name,
-                model_version=champion.version,
-            )
+            _prediction(champion, each, best)
             for champion, each, best in zip(wanted, asked, answers, strict=True)
         ]
         ds = state.night.ds if state.night else None
@@ -114,41 +109,29 @@ class Service:
             )
         self.explaining += 1
         try:
-            return await asyncio.to_thread(self._explanation, champion, whom, doubt)
+            inputs, places = await self._inputs(champion, whom)
+            return await asyncio.to_thread(self._explanation, champion, whom, doubt, inputs, places)
         finally:
             self.explaining -= 1
 
-    def _explanation(self, champion: Champion, whom: Whom, doubt: Doubt) -> Explanation:
-        inputs, places = self._inputs(champion, whom)
-        indices = self._indices(champion, doubt, inputs)
+    def _explanation(
+        self, champion: Champion | LabelChampion, whom: Whom, doubt: Doubt, inputs: Inputs, places: np.ndarray
+    ) -> Explanation:
+        names = _explained(champion, doubt, inputs)
+        indices = list(names.values())
         first = max(0, len(places) - self.rules.explained)
         scored = partial(champion.scores_of, indices=np.array(indices, np.int64))
         scores, changes = leave_one_out(scored, inputs, first)  # (items,), (events, items)
-        ids = champion.scorer.model.ids
         return Explanation(
             task=champion.task.name,
             events=self._past(champion, whom.history, places[first:]),
             items=[
-                Explained(item_id=ids[index], score=float(scores[n]), changes=changes[:, n].tolist())
-                for n, index in enumerate(indices)
+                Explained(item_id=name, score=float(scores[n]), changes=changes[:, n].tolist())
+                for n, name in enumerate(names)
             ],
             model=champion.name,
             model_version=champion.version,
         )
-
-    def _indices(self, champion: Champion, doubt: Doubt, inputs: Inputs) -> list[int]:
-        """The items to explain, those that are in question or the first of the prediction."""
-        ids, index_of = champion.scorer.model.ids, champion.index_of
-        wanted = doubt.items or champion.best([Asked(inputs, EXPLAINED)])[0].ids
-        found = {each: index_of.get(each, 0) for each in wanted}
-        for each, index in found.items():
-            if not 0 < index < len(ids) or ids[index] != each or champion.scorer.bias[index] == -np.inf:
-                raise Refused(
-                    404,
-                    "no_item",
-                    f"{champion.name} v{champion.version} does not recommend the item {each!r}",
-                )
-        return list(found.values())
 
     async def some_users(self, limit: int) -> list[str]:
         night = self.watch.state.night
@@ -182,9 +165,7 @@ class Service:
                     "event_types": champion.task.event_types,
                     "model": champion.name,
                     "model_version": champion.version,
-                    "items": int(
-                        ((champion.scorer.bias > -np.inf) & (champion.scorer.model.ids != "")).sum()
-                    ),
+                    **_about(champion),
                 }
                 for name, champion in state.champions.items()
             ],
@@ -196,10 +177,22 @@ class Service:
     def missing(self) -> list[str]:
         """What is still missing before questions are answered."""
         state = self.watch.state
-        missing = [f"{name} has no champion yet" for name in self.watch.tasks if name not in state.champions]
-        if self.watch.places.published and state.night is None:
-            missing.append(f"nothing was published in {self.watch.places.published} yet")
+        tasks, folder = self.watch.tasks, self.watch.places.published
+        missing = [self._missing(task, state) for name, task in tasks.items() if name not in state.champions]
+        if folder and state.night is None:
+            missing.append(f"nothing was published in {folder} yet")
         return missing if self.batcher.is_open else ["shutting down"]
+
+    def _missing(self, task: Task, state: State) -> str:
+        """Why a task has no champion in service."""
+        folder, told = self.watch.places.published, state.told.get(task.name)
+        if task.label and not folder:
+            return f"{task.name} has labels, and answers by what was published: set publish.folder"
+        if task.label and told is None:
+            return f"{task.name} was not published in {folder} yet: run jobs/publish.py with task={task.name}"
+        if told is not None:
+            return f"{task.name} was published with version {told.version}, which is no champion: publish it anew"
+        return f"{task.name} has no champion yet"
 
     def _state(self, task: str | None) -> State:
         state = self.watch.state
@@ -216,7 +209,7 @@ class Service:
             )
         return state
 
-    def _champions(self, state: State, task: str | None) -> list[Champion]:
+    def _champions(self, state: State, task: str | None) -> list[Champion | LabelChampion]:
         return [state.champions[task]] if task else list(state.champions.values())
 
     async def _whom(self, state: State, ask: Ask) -> Whom:
@@ -227,7 +220,7 @@ class Service:
                 "invalid",
                 f"{len(ask.events)} events, expected {self.rules.max_events} at most: send the newest",
             )
-        known = None
+        known = entity = None
         if ask.entity is not None or ask.user_id is not None:
             if state.night is None:
                 raise Refused(
@@ -240,12 +233,11 @@ class Service:
         if ask.as_of is None and events:
             now = max(now, max(event.at for event in events) + 1)
         history = continued(known or EMPTY, events, self.rules.is_active, self.rules.gap)
-        return Whom(history, now, known is not None)
+        return Whom(history, now, known is not None, entity)
 
     async def _known(self, state: State, entity: str) -> History | None:
         assert state.night is not None
-        users = state.night.users
-        return users.found.get(entity) or await asyncio.to_thread(users.find, entity)
+        return await _found(state.night.users, entity)
 
     def _event(self, event: wire.Event, now: int, state: State) -> Event:
         kind = event.event_type or next(iter(state.champions.values())).task.event_types[0]
@@ -264,20 +256,22 @@ class Service:
             )
         return Event(event.item_id, kind, at)
 
-    def _asked(self, champion: Champion, whom: Whom, k: int | None) -> Asked:
-        return Asked(self._inputs(champion, whom)[0], k or champion.task.k)
-
-    def _inputs(self, champion: Champion, whom: Whom) -> tuple[Inputs, np.ndarray]:
+    async def _inputs(self, champion: Champion | LabelChampion, whom: Whom) -> tuple[Inputs, np.ndarray]:
         """What a champion is shown of a user, and the places of these events in the history."""
         history, until = whom.history, whom.until
         inputs, places = model_input(history, champion.index_of, frozenset(champion.task.event_types), until)
+        if isinstance(champion, LabelChampion):
+            numbers = await _found(champion.told.inputs, whom.entity) if whom.entity else None
+            return with_numbers(inputs, numbers) if numbers else inputs, places
         bought = np.zeros(0, np.int32)
         if self.rules.exclude_bought:
             purchases, _ = model_input(history, champion.index_of, self.rules.purchase_types, until)
             bought = np.unique(purchases["items"])
         return inputs | {"excluded": bought}, places
 
-    def _past(self, champion: Champion, history: History, places: Sequence[int] | np.ndarray) -> list[Past]:
+    def _past(
+        self, champion: Champion | LabelChampion, history: History, places: Sequence[int] | np.ndarray
+    ) -> list[Past]:
         indices, id_of = history.indices(champion.index_of), champion.id_of
         return [
             Past.model_construct(
@@ -288,3 +282,65 @@ class Service:
             )
             for place in map(int, places)
         ]
+
+
+async def _found(users: ByUser[Kept], entity: str) -> Kept | None:
+    return users.found.get(entity) or await asyncio.to_thread(users.find, entity)
+
+
+def _prediction(champion: Champion | LabelChampion, asked: Asked, best: Best) -> Prediction:
+    """On the wire, without checking again what was made here."""
+    pairs = list(zip(best.ids, best.scores, strict=True))
+    if isinstance(champion, LabelChampion):
+        said: dict[str, Any] = {
+            "items": [],
+            "value": best.value,
+            "low": best.low,
+            "high": best.high,
+            "answers": [Named.model_construct(name=name, value=value) for name, value in pairs],
+            "features_ds": champion.told.ds,
+        }
+    else:
+        said = {"items": [Scored.model_construct(item_id=item_id, score=score) for item_id, score in pairs]}
+    return Prediction.model_construct(
+        task=champion.task.name,
+        reason=best.reason,
+        events=len(asked.inputs["items"]),
+        model=champion.name,
+        model_version=champion.version,
+        **said,
+    )
+
+
+def _about(champion: Champion | LabelChampion) -> dict[str, Any]:
+    """What it chooses from."""
+    if isinstance(champion, LabelChampion):
+        return {"answers": champion.shown, "features_ds": champion.told.ds}
+    scorer = champion.scorer
+    return {"items": int(((scorer.bias > -np.inf) & (scorer.model.ids != "")).sum())}
+
+
+def _explained(champion: Champion | LabelChampion, doubt: Doubt, inputs: Inputs) -> dict[str, int]:
+    """What is to be explained, that which is in question or the first of the prediction, and where a champion has it."""
+    if isinstance(champion, LabelChampion):
+        if reason := reason_of(inputs):
+            raise Refused(404, "no_answer", f"there is nothing to explain: {reason}")
+        known = {name: place for place, name in enumerate(champion.shown)}
+        first = champion.best([Asked(inputs, EXPLAINED)])[0].ids or champion.shown
+    else:
+        is_shown = (champion.scorer.bias > -np.inf) & (champion.scorer.model.ids != "")
+        ids = champion.scorer.model.ids
+        known = {
+            name: index
+            for name in doubt.items
+            if 0 < (index := champion.index_of.get(name, 0)) < len(ids)
+            and ids[index] == name
+            and is_shown[index]
+        }
+        first = [] if doubt.items else champion.best([Asked(inputs, EXPLAINED)])[0].ids
+        known |= {name: champion.index_of[name] for name in first}
+    for name in doubt.items:
+        if name not in known:
+            does = "does not answer for" if isinstance(champion, LabelChampion) else "does not recommend the item"
+            raise Refused(404, "no_item", f"{champion.name} v{champion.version} {does} {name!r}")
+    return {name: known[name] for name in doubt.items or first}

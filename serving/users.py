@@ -1,11 +1,11 @@
 """Users as jobs/publish.py wrote them: one is found by the statistics of sorted Parquet files."""
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from serving.histories import History
 
-COLUMNS = ("user_id", "items", "event_types", "timestamps", "sessions", "session_starts")
+COLUMNS = ("items", "event_types", "timestamps", "sessions", "session_starts")
 CACHED = 10_000  # users
+Kept = TypeVar("Kept")
 
 
 class NotPublished(ValueError):
@@ -31,31 +32,32 @@ class SortedFile:
     highs: list[str]
     lock: Lock
 
-    def row_of(self, entity: str) -> pa.Table | None:
-        """The user's row, read from the one row group that can hold it."""
+    def row_of(self, entity: str, columns: tuple[str, ...]) -> pa.Table | None:
+        """Some columns of the user's row, read from the one row group that can hold it."""
         group = bisect_left(self.highs, entity)
         if group == len(self.highs) or entity < self.lows[group]:
             return None
         with self.lock:
-            rows = self.file.read_row_group(group, list(COLUMNS))
+            rows = self.file.read_row_group(group, ["user_id", *columns])
         place = pc.index(rows["user_id"], entity).as_py()
         return None if place < 0 else rows.slice(place, 1)
 
 
-class Users:
-    """The users of one published night."""
+class ByUser(Generic[Kept]):
+    """What a table of a published night has of each user, made of some `columns` of the row."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, columns: tuple[str, ...], made: Callable[[pa.Table], Kept]):
         self.files = [opened(path) for path in sorted(folder.glob("*.parquet"))]
-        self.found: dict[str, History] = {}  # of late, the oldest first
+        self.columns, self.made = columns, made
+        self.found: dict[str, Kept] = {}  # of late, the oldest first
 
-    def find(self, entity: str) -> History | None:
-        """The history of a user, or None. Reads a file; `found` has those that were read lately."""
+    def find(self, entity: str) -> Kept | None:
+        """That of a user, or None. Reads a file; `found` has those that were read lately."""
         for each in self.files:
-            if (row := each.row_of(entity)) is not None:
+            if (row := each.row_of(entity, self.columns)) is not None:
                 if len(self.found) >= CACHED:
                     self.found.pop(next(iter(self.found)), None)
-                self.found[entity] = as_history(row)
+                self.found[entity] = self.made(row)
                 return self.found[entity]
         return None
 
@@ -70,6 +72,23 @@ class Users:
             for batch in each.file.iter_batches(count, columns=["user_id"]):
                 yield from batch["user_id"].to_pylist()
                 break
+
+
+class Numbers(NamedTuple):
+    """What a model of a task with labels was given of a user, beside the history; NaN where there was none."""
+
+    features: np.ndarray  # (any,) float32
+    naive: np.ndarray  # (any,) float32
+
+
+def users(folder: Path) -> ByUser[History]:
+    """The histories of `sequences`."""
+    return ByUser(folder, COLUMNS, as_history)
+
+
+def numbers(folder: Path) -> ByUser[Numbers]:
+    """The rows of `inputs`."""
+    return ByUser(folder, Numbers._fields, as_numbers)
 
 
 def opened(path: Path) -> SortedFile:
@@ -101,3 +120,13 @@ def as_history(row: pa.Table) -> History:
         values("sessions", np.int32),
         values("session_starts", np.int64),
     )
+
+
+def as_numbers(row: pa.Table) -> Numbers:
+    """One row of `inputs`."""
+
+    def values(name: str) -> np.ndarray:
+        values = row[name][0].as_py()
+        return np.array([None] if values is None else values, np.float32)  # None becomes NaN
+
+    return Numbers(*map(values, Numbers._fields))

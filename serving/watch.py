@@ -11,11 +11,12 @@ from threading import Event, Thread
 from typing import NamedTuple
 
 from conf.schema import Task
-from models.registry import CHAMPION, Registry
-from models.scoring import load, on_shelf
+from models.registry import CHAMPION, Registry, Version
+from models.scoring import load, on_shelf, opened
 from serving.champions import Champion
+from serving.labelled import LabelChampion
 from serving.metrics import Metrics
-from serving.publication import Night, newest, shelf_before
+from serving.publication import Night, Told, indices_of, newest, newest_told, shelf_before
 
 LOG = logging.getLogger(__name__)
 
@@ -23,8 +24,9 @@ LOG = logging.getLogger(__name__)
 class State(NamedTuple):
     """What questions are answered from: replaced as a whole, so that an answer is of one state."""
 
-    champions: Mapping[str, Champion]
+    champions: Mapping[str, Champion | LabelChampion]  # in the order of the tasks
     night: Night | None
+    told: Mapping[str, Told]  # of tasks with labels that were published
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Watch:
         metrics: Metrics,
     ):
         self.places, self.tasks, self.sizes, self.threads = places, tasks, sizes, threads
-        self.metrics, self.state = metrics, State({}, None)
+        self.metrics, self.state = metrics, State({}, None, {})
         self.registry: Registry | None = None
         self.over = Event()
         self.thread: Thread | None = None
@@ -70,16 +72,19 @@ class Watch:
 
     def look(self) -> None:
         """Takes up what is new."""
-        night, champions = self.state.night, dict(self.state.champions)
+        night, told, champions = self.state.night, dict(self.state.told), dict(self.state.champions)
         if self.places.published:
             with self._tolerating("night"):
                 night = newest(self.places.published, night)
+                for name in (task.name for task in self.tasks.values() if task.label):
+                    if found := newest_told(self.places.published / name, told.get(name)):
+                        told[name] = found
         with self._tolerating("registry"):
             self.registry = self.registry or self.places.connect()
             for task in self.tasks.values():
-                if champion := self._champion(self.registry, task, night):
+                if champion := self._champion(self.registry, task, night, told.get(task.name)):
                     champions[task.name] = champion
-        self._take_up(State(champions, night))
+        self._take_up(State({name: champions[name] for name in self.tasks if name in champions}, night, told))
 
     @contextmanager
     def _tolerating(self, of: str) -> Iterator[None]:
@@ -91,23 +96,52 @@ class Watch:
         else:
             self.metrics.last_seen.labels(of).set(time.time())
 
-    def _champion(self, registry: Registry, task: Task, night: Night | None) -> Champion | None:
-        """The task's champion before the shelf of the night, warm; the one in service where neither has changed."""
+    def _champion(
+        self, registry: Registry, task: Task, night: Night | None, told: Told | None
+    ) -> Champion | LabelChampion | None:
+        """The task's champion before what was published, warm; the one in service where nothing has changed."""
         found, before = registry.by_alias(task.name, CHAMPION), self.state.champions.get(task.name)
         if found is None:
             return before  # an alias that was taken away leaves nobody without an answer
-        if before and before.version == found.version and night is self.state.night:
+        is_same = before is not None and before.version == found.version and night is self.state.night
+        if task.label:
+            if told is None or night is None or told.version != found.version:
+                return (
+                    before  # its numbers of users are of another version: until a night is published with it
+                )
+            if is_same and told is self.state.told.get(task.name):
+                return before
+            champion: Champion | LabelChampion = self._answering(registry, task, found, night, told)
+        elif is_same:
             return before
-        model = before.scorer.model if before and before.version == found.version else None
+        else:
+            champion = self._ranking(registry, task, found, night)
+        champion.warm()
+        return champion
+
+    def _ranking(self, registry: Registry, task: Task, found: Version, night: Night | None) -> Champion:
+        before = self.state.champions.get(task.name)
+        is_known = isinstance(before, Champion) and before.version == found.version
         # Not the cache of bulk scoring, which holds on to its last models for the life of the process.
-        model = model or load.__wrapped__(registry.saved_model_path(found), self.threads)
+        path = registry.saved_model_path(found)
+        model = before.scorer.model if is_known else load.__wrapped__(path, self.threads)
         shelf, index_of = shelf_before(model, night, self.places.exclude)
         scorer = on_shelf(model, shelf)
         id_of = {index: item_id for item_id, index in index_of.items()}
         name = found.tags.get("model", "model")
-        champion = Champion(task, name, found.version, scorer, index_of, id_of, self.sizes, self.threads)
-        champion.warm()
-        return champion
+        return Champion(task, name, found.version, scorer, index_of, id_of, self.sizes, self.threads)
+
+    def _answering(
+        self, registry: Registry, task: Task, found: Version, night: Night, told: Told
+    ) -> LabelChampion:
+        before = self.state.champions.get(task.name)
+        is_known = isinstance(before, LabelChampion) and before.version == found.version
+        model = before.model if is_known else opened(registry.saved_model_path(found), self.threads)
+        index_of = indices_of(night)
+        id_of = {index: item_id for item_id, index in index_of.items()}
+        names = [each.decode() for each in model.names.numpy()]
+        name = found.tags.get("model", "model")
+        return LabelChampion(task, name, found.version, model, names, told, index_of, id_of, self.sizes)
 
     def _take_up(self, state: State) -> None:
         for task, champion in state.champions.items():

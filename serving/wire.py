@@ -69,14 +69,18 @@ class Ask(Wire):
 class Question(Ask):
     """A question for predictions."""
 
-    k: int | None = Field(None, ge=1, le=1000, description="at most so many items; none: as many as at night")
+    k: int | None = Field(
+        None, ge=1, le=1000, description="at most so many items or answers; none: as many as at night"
+    )
 
 
 class Doubt(Ask):
     """A question for the reasons of a prediction: of which past event it came."""
 
     items: list[Id] = Field(
-        default=[], max_length=MOST_ITEMS, description="items to explain; none: the first of the prediction"
+        default=[],
+        max_length=MOST_ITEMS,
+        description="items, targets or classes to explain, of one question the task; none: the first of the prediction",
     )
 
 
@@ -85,11 +89,25 @@ class Scored(Wire):
     score: float = Field(description="higher is better; of one model only", examples=[2.25])
 
 
+class Named(Wire):
+    name: str = Field(description="a target or class of the task", examples=["dairy"])
+    value: float = Field(description="its probability, or amount", examples=[0.25])
+
+
 class Prediction(Wire):
-    """What the champion of a task answers."""
+    """What the champion of a task answers: items, or of a task with labels a value or answers."""
 
     task: str = Field(examples=["next_item"])
     items: list[Scored] = Field(description="the best first")
+    value: float | None = Field(None, description="probability or amount, of a task that asks one question")
+    low: float | None = Field(None, description="lower end of its interval, of an amount")
+    high: float | None = Field(None, description="upper end of its interval, of an amount")
+    answers: list[Named] = Field(
+        default=[], description="of a task of several targets or classes, the largest first"
+    )
+    features_ds: str | None = Field(
+        None, description="of a task with labels, the night whose features of the user it looks at"
+    )
     reason: str | None = Field(None, description="why these are not the model's own for this user, if so")
     events: int = Field(description="past events that the model was shown", examples=[17])
     model: str = Field(examples=["sasrec"])
@@ -114,7 +132,7 @@ class Past(Wire):
 
 
 class Explained(Wire):
-    item_id: str
+    item_id: str = Field(description="the item, target or class; of one question the task")
     score: float
     changes: list[float] = Field(
         description="of each of `events`: the score, less what it would be without that event"

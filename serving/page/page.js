@@ -2,7 +2,7 @@
 
 const SHOWN = 25; // events of the timeline, before "Show all"
 const at = (id) => document.getElementById(id);
-const state = { entity: null, user: null, known: [], added: [], chosen: null, places: new Map(), before: new Map(), compared: null, all: false, turn: 0 };
+const state = { task: null, entity: null, user: null, known: [], added: [], chosen: null, places: new Map(), before: new Map(), compared: null, all: false, turn: 0 };
 
 async function ask(path, body) {
   const headers = { "Content-Type": "application/json" };
@@ -38,24 +38,45 @@ function element(name, className, text) {
 }
 
 const named = () => (state.entity ? { entity: state.entity } : state.user ? { user_id: state.user } : {});
-const question = () => ({ ...named(), events: state.added });
+const question = () => ({ ...named(), events: state.added, task: state.task?.task });
 const identity = (event) => `${Date.parse(event.at)} ${event.item_id} ${event.event_type}`;
 const signed = (value) => (value ? (value < 0 ? "−" : "+") + Math.abs(value).toPrecision(2) : "0");
 
 async function start() {
   const about = await ask("v1/about");
   at("unlock").hidden = true;
-  const task = about.tasks[0];
-  at("about").textContent = task
-    ? `${task.task} by ${task.model} v${task.model_version} over ${task.items.toLocaleString("en")} items` +
-      (about.ds ? `; users of ${about.ds}` : "; no users are published")
-    : "no champion is in service yet";
+  const task = (state.task = about.tasks[0]);
+  state.ds = about.ds;
+  describe();
+  at("task").replaceChildren(...about.tasks.map((each) => new Option(each.task, each.task)));
+  at("task").parentElement.hidden = about.tasks.length < 2;
+  at("task").onchange = guarded(() => {
+    state.task = about.tasks.find((each) => each.task === at("task").value);
+    Object.assign(state, { chosen: null, places: new Map(), before: new Map(), compared: null });
+    describe();
+    return refresh();
+  });
   const types = Object.keys(about.event_types);
   at("type").replaceChildren(...types.map((type) => new Option(type, type, false, task?.event_types[0] === type)));
   const users = await ask("v1/users");
   for (const entity of users) at("entity").append(new Option(entity, entity));
   at("entity").value = users[0] ?? "";
   await choose(users[0] ?? null, null);
+}
+
+function describe() {
+  const task = state.task;
+  at("about").textContent = task
+    ? `${task.task} by ${task.model} v${task.model_version}` +
+      (task.answers ? `, with features of ${task.features_ds}` : ` over ${task.items.toLocaleString("en")} items`) +
+      (state.ds ? `; users of ${state.ds}` : "; no users are published")
+    : "no champion is in service yet";
+}
+
+// What is predicted as a list, whatever the task: items, its answers, or its one value under its own name.
+function listed(prediction) {
+  if (prediction.value !== null) return [{ item_id: prediction.task, score: prediction.value }];
+  return prediction.items.length ? prediction.items : prediction.answers.map((each) => ({ item_id: each.name, score: each.value }));
 }
 
 async function choose(entity, user) {
@@ -67,7 +88,7 @@ async function choose(entity, user) {
 async function refresh() {
   const turn = ++state.turn;
   const prediction = (await ask("v1/predictions", question())).predictions[0];
-  const items = prediction.items.map((item) => item.item_id);
+  const items = listed(prediction).map((item) => item.item_id);
   const chosen = items.includes(state.chosen) ? state.chosen : items[0];
   const explained = chosen ? await ask("v1/explanations", { ...question(), items: [chosen] }) : { events: [], items: [] };
   if (turn !== state.turn) return; // something newer was asked meanwhile
@@ -83,20 +104,24 @@ async function refresh() {
 }
 
 function drawPredictions(prediction) {
-  const scores = prediction.items.map((item) => item.score);
-  const [most, least] = [Math.max(...scores), Math.min(...scores)];
+  const shown = listed(prediction);
+  const scores = shown.map((item) => item.score);
+  // Of items only the order counts; probabilities and amounts are seen from nothing on.
+  const [most, least] = [Math.max(...scores, prediction.value === null ? -Infinity : 1), prediction.items.length ? Math.min(...scores) : 0];
+  const interval = prediction.low === null ? "" : ` (${prediction.low.toFixed(2)} to ${prediction.high.toFixed(2)})`;
   at("model").textContent = `${prediction.model} v${prediction.model_version}`;
   at("reason").textContent = prediction.reason ?? "";
   at("reason").hidden = !prediction.reason;
-  at("items").replaceChildren(...prediction.items.map((item) => new Option(item.item_id)));
-  at("predictions").replaceChildren(...prediction.items.map((item, place) => {
+  if (prediction.items.length) at("items").replaceChildren(...prediction.items.map((item) => new Option(item.item_id)));
+  at("predictions").replaceChildren(...shown.map((item, place) => {
     const row = element("li", item.item_id === state.chosen ? "chosen" : "");
     const name = element("button", "name", item.item_id);
     name.style.setProperty("--share", `${8 + (92 * (item.score - least)) / (most - least || 1)}%`);
     const plus = element("button", "plus", "+");
     plus.title = `add ${item.item_id} to the timeline`;
     plus.onclick = guarded((event) => (event.stopPropagation(), add(item.item_id)));
-    row.append(element("span", "rank", place + 1), name, element("span", "score", item.score.toFixed(2)), plus);
+    row.append(element("span", "rank", place + 1), name, element("span", "score", item.score.toFixed(2) + interval));
+    if (prediction.items.length) row.append(plus);
     if (state.before.size) row.append(moved(state.before.get(item.item_id), place));
     row.onclick = guarded(() => ((state.chosen = item.item_id), refresh()));
     return row;

@@ -7,16 +7,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import functions as f
 
 from conf.schema import Config
-from features.examples import set_id_of
+from features.examples import end_of, set_id_of
 from features.lake import Lake
 from features.monitoring import MONITORING
 from features.predictions import PREDICTIONS
 from features.promotions import PROMOTIONS, newest
-from features.sequences import SEQUENCES
+from features.sequences import SEQUENCES, as_model_input
 from jobs.examples import examples
 from jobs.fairness import fairness
 from jobs.job import InputError
@@ -30,6 +32,7 @@ from models.answers import answers
 from models.example_set import open_example_set
 from models.histories import BROKEN
 from models.judging_labels import exported, said_of
+from models.label_scoring import answers as label_answers
 from models.registry import CHALLENGER, CHAMPION, connect
 from tests.jobs.nights import night, shop
 from tests.shop import line, rows_of, write_log
@@ -126,8 +129,8 @@ def season(spark, tmp_path_factory):
     examples(later, lake)
     train(of_model(later, "naive"))
     refused = promote(later, lake)
-    with pytest.raises(InputError) as unpublished:
-        publish(replace(conf, publish=replace(conf.publish, folder=str(folder / "published"))), lake)
+    told_to = replace(conf, ds=LATER, publish=replace(conf.publish, folder=str(folder / "published")))
+    published = publish(told_to, lake)
     return SimpleNamespace(**locals())
 
 
@@ -266,8 +269,32 @@ def test_a_champion_of_an_earlier_set_answers_with_what_it_was_trained_to_be_giv
     assert season.registry.by_alias("churn", CHALLENGER).version == row.challenger_version
 
 
-def test_what_is_published_is_ranked(season):
-    assert "churn has labels, expected a task that ranks items" in str(season.unpublished.value)
+def test_a_night_is_published_with_what_the_model_was_given_and_answers_as_it_did(season):
+    """From what is published alone, and the histories, the model answers what `predictions` has."""
+    place = season.folder / "published" / "churn" / LATER
+    assert season.published["folder"] == "2 files" and season.published["predictions"] == USERS
+    manifest = json.loads((place / "manifest.json").read_text())
+    assert manifest["counts"] == {"predictions": USERS, "inputs": USERS}
+    said = pq.read_table(place / "predictions").to_pylist()
+    assert {row["model_version"] for row in said} == {manifest["model"]["version"]} == {season.champion.version}
+    inputs = pq.read_table(place / "inputs")
+    assert inputs["user_id"].to_pylist() == sorted(f"user {n}" for n in range(USERS))
+    until = end_of(LATER)
+    sequences = season.lake.read(SEQUENCES).where("user_id != 'user 3'")  # whose row is broken
+    histories = as_model_input(sequences, ["purchase"], until).toArrow().to_pandas().set_index("user_id")
+    numbers = inputs.to_pandas().set_index("user_id").loc[histories.index]
+    put = histories.assign(features=numbers["features"], naive=numbers["naive"]).reset_index()
+    batch = pa.RecordBatch.from_pandas(put, preserve_index=False)
+    (found,) = label_answers(iter([batch]), {"churn": season.registry.saved_model_path(season.champion)})
+    again = {row["user_id"]: row["value"][0] for row in found.to_pylist()}
+    assert len(again) == USERS - 1
+    assert again == pytest.approx({row["entity"]: row["value"] for row in said if row["value"] is not None})
+
+
+def test_a_night_whose_sessions_have_changed_since_is_not_published(season, monkeypatch):
+    monkeypatch.setattr(Lake, "version", lambda lake, table: 99)
+    with pytest.raises(InputError, match="from version 1 of sessions, which is at 99 by now"):
+        publish(season.told_to, season.lake)
 
 
 def test_a_horizon_later_a_night_s_answers_are_held_against_what_came_true(season):

@@ -282,12 +282,13 @@ def test_tasks_have_nights_of_their_own_later_nights_win_and_a_night_that_fails_
 
     def on(day, task="next_item", without="nobody", users=None):
         rows = (
-            of.predictions.where(f"entity != '{without}'")
+            of.rows["predictions"]
+            .where(f"entity != '{without}'")
             .withColumn("ds", f.lit(day))
             .withColumn("task", f.lit(task))
         )
         said = of.said | {"users": users or rows.count()}
-        return replace(of, ds=day, task=task, predictions=rows, said=said)
+        return replace(of, ds=day, task=task, rows={**of.rows, "predictions": rows}, said=said)
 
     def current():
         return current_of(dsn, columns="task, entity, ids")

@@ -137,9 +137,24 @@ def publish(
         path = place / f"{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, path, row_group_size=16)
-    (place / "manifest.json").write_text(json.dumps({"ds": ds, "task": "next_item"}))
+    switch(folder, {"ds": ds, "task": "next_item"})
+
+
+def publish_told(folder: Path, ds: str, version: Version, inputs: pa.Table) -> None:
+    """Writes a night of a task with labels, and switches to it; `inputs` as jobs/publish.py has them."""
+    place = folder / version.task / ds / "inputs"
+    place.mkdir(parents=True, exist_ok=True)
+    pq.write_table(inputs.sort_by("user_id"), place / "part-0.parquet", row_group_size=16)
+    model = {"name": "gru", "version": version.version}
+    switch(folder / version.task, {"ds": ds, "task": version.task, "model": model})
+
+
+def switch(folder: Path, manifest: dict[str, Any]) -> None:
+    """Lets the night of a manifest be the current one."""
+    ds = manifest["ds"]
+    (folder / ds / "manifest.json").write_text(json.dumps(manifest))
     begun = folder / ".current"
-    begun.write_text(json.dumps({"ds": ds, "task": "next_item", "manifest": f"{ds}/manifest.json"}))
+    begun.write_text(json.dumps({"ds": ds, "task": manifest["task"], "manifest": f"{ds}/manifest.json"}))
     begun.replace(folder / "current.json")
 
 
@@ -184,10 +199,12 @@ class Served:
     def registry(self) -> Registry:
         return connect(f"sqlite:///{self.folder / 'mlflow.db'}", str(self.folder / "artifacts"))
 
-    def register(self, saved_model: Path, task: str = "next_item") -> Version:
+    def register(
+        self, saved_model: Path, task: str = "next_item", numbers: dict[str, int] | None = None
+    ) -> Version:
         registry = self.registry()
         with registry.run(saved_model.name) as run:
-            return registry.register(run, task, saved_model, {"model": saved_model.name})
+            return registry.register(run, task, saved_model, {"model": saved_model.name}, numbers)
 
     def crown(self, version: Version) -> None:
         self.registry().set_alias(version, CHAMPION)
