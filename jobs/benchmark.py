@@ -118,7 +118,9 @@ def tested(conf: Config, model: Any, examples: Any, outcome: Any) -> dict[str, A
     from models.leave_one_out import TEST
     from models.train import validate
 
-    score = partial(validate, tf.function(model.score), examples, by_length=conf.train.by_length)
+    score = partial(
+        validate, tf.function(model.score, autograph=False), examples, by_length=conf.train.by_length
+    )
     return {
         "parameters": sum(variable.shape.num_elements() for variable in model.trainable_variables),
         "epochs": len(outcome.epochs),
@@ -141,7 +143,7 @@ def baseline(conf: Config, examples: Any) -> dict[str, Any]:
     words = examples.vocabulary
     indices, counts = (words[name].to_numpy() for name in ("item_index", "validation_sessions"))
     fitted = fit(conf.model.name, examples.vocabulary_size, indices, counts, conf.model.half_life_days)
-    score = partial(validate, tf.function(fitted.score), examples)
+    score = partial(validate, tf.function(fitted.score, autograph=False), examples)
     valid, test = (rounded(score(split=split)) for split in (VALIDATION, TEST))
     return {"parameters": 0, "epochs": 0, "valid": valid, "test": test, **robustness(score, examples)}
 

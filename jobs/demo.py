@@ -40,7 +40,7 @@ FIRST = {
     "repeat": ("train.epochs=5",),
     "sasrec": ("train.warm_start=pretrained", "train.epochs=2"),
 }
-AGAIN = "train.epochs=2"
+AGAIN = "train.epochs=1"
 """From the weights of the first training, which has seen all but the newest four weeks."""
 TUNED = ("model=sasrec", *SMALL, CAREFUL, "train.epochs=6")
 """How the tasks are trained: carefully, as the encoder and the baseline know much already."""

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-PADDING, UNKNOWN, MASK, FIRST_ITEM = 0, 1, 2, 3
+from models.indices import FIRST_ITEM, PADDING, UNKNOWN
+
 ABSENT = -1  # the position of an event that is padding, or older than the last `positions` sessions
 
 

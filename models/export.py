@@ -200,16 +200,16 @@ def _with_signatures(
         scores, indices = tf.math.top_k(scores, k)  # (batch, k) x 2
         return tf.where(scores > -np.inf, indices, PADDING), scores
 
-    @tf.function(input_signature=[ITEMS, SESSIONS, AGES])
+    @tf.function(autograph=False, input_signature=[ITEMS, SESSIONS, AGES])
     def scores(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"scores": scored(items, sessions, ages)}
 
-    @tf.function(input_signature=[ITEMS, SESSIONS, AGES])
+    @tf.function(autograph=False, input_signature=[ITEMS, SESSIONS, AGES])
     def by_index(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> dict[str, tf.Tensor]:
         indices, scores = best(items, sessions, ages)
         return {"indices": indices, "scores": scores}
 
-    @tf.function(input_signature=[ITEM_IDS, SESSIONS, AGES])
+    @tf.function(autograph=False, input_signature=[ITEM_IDS, SESSIONS, AGES])
     def by_id(item_ids: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> dict[str, tf.Tensor]:
         items = tf.where(item_ids == "", PADDING, tf.cast(module.index_of.lookup(item_ids), tf.int32))
         indices, scores = best(items, sessions, ages)
@@ -224,7 +224,7 @@ def _with_signatures(
             tf.constant(categories, tf.string, (len(categories),)), trainable=False
         )
 
-        @tf.function(input_signature=[ITEMS, SESSIONS, AGES])
+        @tf.function(autograph=False, input_signature=[ITEMS, SESSIONS, AGES])
         def queries(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"queries": query(read(items), sessions, ages)}
 
@@ -235,7 +235,7 @@ def _with_signatures(
             vectors, bias = (tf.gather(x, place) for x in (module.item_vectors, module.item_bias))
             return tf.reduce_sum(query(items, sessions, ages, presence) * vectors, axis=1) + bias  # (batch,)
 
-        @tf.function(input_signature=[ITEMS, SESSIONS, AGES, TARGET, STEPS])
+        @tf.function(autograph=False, input_signature=[ITEMS, SESSIONS, AGES, TARGET, STEPS])
         def explain(
             items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, target: tf.Tensor, steps: tf.Tensor
         ) -> dict[str, tf.Tensor]:

@@ -86,13 +86,13 @@ def export_labelled(
         features = tf.ensure_shape(features, [None, widths["features"]])
         return predictor.predict(items, sessions, features, tf.ensure_shape(naive, [None, widths["naive"]]))
 
-    @tf.function(input_signature=[ITEMS, SESSIONS, AGES, FEATURES, NAIVE])
+    @tf.function(autograph=False, input_signature=[ITEMS, SESSIONS, AGES, FEATURES, NAIVE])
     def by_index(
         items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, features: tf.Tensor, naive: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         return answered(items, sessions, features, naive)
 
-    @tf.function(input_signature=[ITEM_IDS, SESSIONS, AGES, FEATURES, NAIVE])
+    @tf.function(autograph=False, input_signature=[ITEM_IDS, SESSIONS, AGES, FEATURES, NAIVE])
     def by_id(
         item_ids: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, features: tf.Tensor, naive: tf.Tensor
     ) -> dict[str, tf.Tensor]:
@@ -127,7 +127,7 @@ def explaining(predictor: VectorPredictor) -> tf.types.experimental.PolymorphicF
         values = predictor.predict(items, sessions, features, naive, presence)["value"]
         return tf.gather(values, target, axis=1, batch_dims=1)  # (batch,)
 
-    @tf.function(input_signature=[ITEMS, SESSIONS, AGES, FEATURES, NAIVE, TARGET, STEPS])
+    @tf.function(autograph=False, input_signature=[ITEMS, SESSIONS, AGES, FEATURES, NAIVE, TARGET, STEPS])
     def explain(
         items: tf.Tensor,
         sessions: tf.Tensor,

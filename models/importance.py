@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from models.baskets import PADDING
 from models.example_set import ExampleSet
+from models.indices import PADDING
 from models.judging_labels import Answer, said_of
 from models.label_metrics import LEAST_IS_BEST, measured
 

@@ -24,7 +24,7 @@ Answer = Callable[[dict[str, tf.Tensor]], tf.Tensor]
 def judge_of(model: LabelledModel, examples: ExampleSet, metrics: Sequence[str]) -> Judge:
     """The judge of a training: the metrics over the validation rows of all ranks."""
 
-    @tf.function
+    @tf.function(autograph=False)
     def value(batch: dict[str, tf.Tensor]) -> tf.Tensor:
         return model.questions[0].head.predict(model.outputs_of(batch))["value"]
 
@@ -42,7 +42,7 @@ def judge_of_several(model: LabelledModel, examples: ExampleSet, labels: Mapping
 
     Finds `<task>.<metric>` of each, and EXCESS.
     """
-    outputs = tf.function(model.outputs_of)
+    outputs = tf.function(model.outputs_of, autograph=False)
 
     def judge(report: Callable[[], None]) -> dict[str, float]:
         own = said_of(outputs, examples, VALIDATION, hvd.rank(), hvd.size(), report)

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 from deltalake import write_deltalake
 
-from models.baskets import FIRST_ITEM
 from models.example_set import SPEC, TRAIN, VALIDATION, VOCABULARY
+from models.indices import FIRST_ITEM
 from models.metrics import PADDING, facts, padded, per_user, without_seen
 from models.robustness import RATES, WAYS, worse
 

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from conf.schema import Model, Task
-from models.baskets import MASK, Events, ItemVectors, basket_means, filled, last_events, number_positions
+from models.baskets import Events, ItemVectors, basket_means, filled, last_events, number_positions
 from models.dropout import Noise
 from models.encoders import make_encoder
 from models.gaps import GapVectors
@@ -16,6 +16,7 @@ from models.heads.next_item import Loss, NextItem
 from models.heads.repeat import Repeat
 from models.heads.slots import session_ages
 from models.heads.weights import of_events
+from models.indices import MASK
 
 
 class NextItemModel(tf.Module):

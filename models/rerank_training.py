@@ -62,7 +62,7 @@ def train(
         )
     model.fit_scale(np.concatenate(numbers))
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def step(batch: dict[str, tf.Tensor]) -> tf.Tensor:
         with tf.GradientTape() as tape:
             loss = model.batch_loss(batch | {"wanted": batch["wanted"] & batch["learns"][:, None]})
@@ -134,7 +134,7 @@ def is_learnt(row_ids: np.ndarray, share: float) -> np.ndarray:
 def judged(model: Reranker, examples: ExampleSet, settings: Rerank) -> dict[str, float]:
     """Means over the rows that choose, all of the catalogue ranked; with a `share` of 1 over all rows."""
     candidates = examples.counts("validation_sessions") > 0
-    score = tf.function(model.score, reduce_retracing=True)
+    score = tf.function(model.score, autograph=False, reduce_retracing=True)
     found: dict[str, list[np.ndarray]] = {}
     for batch in rows_of_split(examples, VALIDATION, settings.batch_size):
         chooses = batch["weights"].numpy() > 0

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from models.baskets import FIRST_ITEM, PADDING
+from models.indices import FIRST_ITEM, PADDING
 
 HALF_LIVES = (7.0, 28.0, 120.0)  # days
 NEVER = 1000.0  # days ago: what was never had

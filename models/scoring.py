@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from models import metrics
-from models.baskets import FIRST_ITEM, UNKNOWN
 from models.histories import NO_HISTORY, SEQUENCE, chunks, lengths_of, padded, unusable
+from models.indices import FIRST_ITEM, UNKNOWN
 from models.shelf import EMPTY, Shelf
 from models.top_k import best_by_scores, best_by_vectors
 

@@ -40,7 +40,7 @@ def make_step(
         )
     rows = settings.batch_size // settings.parts
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(batch: Batch, seed: tf.Tensor) -> Taken:
         items = batch["items"]
         # Flat: the ranks' batches may have rows of other lengths.

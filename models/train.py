@@ -133,7 +133,7 @@ def _swap(averages: Sequence[tf.Variable], variables: Sequence[tf.Variable]) -> 
 
 def ranking(model: Ranker, examples: ExampleSet, by_length: bool = False) -> Judge:
     """The judge of a model that ranks items."""
-    score = tf.function(model.score)
+    score = tf.function(model.score, autograph=False)
     return lambda report: validate(score, examples, report, by_length=by_length)
 
 

@@ -261,7 +261,9 @@ class Service:
         history, until = whom.history, whom.until
         inputs, places = model_input(history, champion.index_of, frozenset(champion.task.event_types), until)
         if isinstance(champion, LabelChampion):
-            numbers = await _found(champion.told.inputs, whom.entity) if whom.entity else None
+            if whom.entity is None:
+                return inputs, places
+            numbers = await _found(champion.told.inputs, whom.entity)
             return with_numbers(inputs, numbers) if numbers else inputs, places
         bought = np.zeros(0, np.int32)
         if self.rules.exclude_bought:
@@ -341,6 +343,10 @@ def _explained(champion: Champion | LabelChampion, doubt: Doubt, inputs: Inputs)
         known |= {name: champion.index_of[name] for name in first}
     for name in doubt.items:
         if name not in known:
-            does = "does not answer for" if isinstance(champion, LabelChampion) else "does not recommend the item"
+            does = (
+                "does not answer for"
+                if isinstance(champion, LabelChampion)
+                else "does not recommend the item"
+            )
             raise Refused(404, "no_item", f"{champion.name} v{champion.version} {does} {name!r}")
     return {name: known[name] for name in doubt.items or first}

@@ -106,9 +106,7 @@ class Watch:
         is_same = before is not None and before.version == found.version and night is self.state.night
         if task.label:
             if told is None or night is None or told.version != found.version:
-                return (
-                    before  # its numbers of users are of another version: until a night is published with it
-                )
+                return before  # what was published is of another version: until a night comes with this one
             if is_same and told is self.state.told.get(task.name):
                 return before
             champion: Champion | LabelChampion = self._answering(registry, task, found, night, told)
@@ -121,10 +119,10 @@ class Watch:
 
     def _ranking(self, registry: Registry, task: Task, found: Version, night: Night | None) -> Champion:
         before = self.state.champions.get(task.name)
-        is_known = isinstance(before, Champion) and before.version == found.version
-        # Not the cache of bulk scoring, which holds on to its last models for the life of the process.
-        path = registry.saved_model_path(found)
-        model = before.scorer.model if is_known else load.__wrapped__(path, self.threads)
+        if isinstance(before, Champion) and before.version == found.version:
+            model = before.scorer.model
+        else:  # not the cache of bulk scoring, which holds on to its last models for the life of the process
+            model = load.__wrapped__(registry.saved_model_path(found), self.threads)
         shelf, index_of = shelf_before(model, night, self.places.exclude)
         scorer = on_shelf(model, shelf)
         id_of = {index: item_id for item_id, index in index_of.items()}
@@ -135,8 +133,10 @@ class Watch:
         self, registry: Registry, task: Task, found: Version, night: Night, told: Told
     ) -> LabelChampion:
         before = self.state.champions.get(task.name)
-        is_known = isinstance(before, LabelChampion) and before.version == found.version
-        model = before.model if is_known else opened(registry.saved_model_path(found), self.threads)
+        if isinstance(before, LabelChampion) and before.version == found.version:
+            model = before.model
+        else:
+            model = opened(registry.saved_model_path(found), self.threads)
         index_of = indices_of(night)
         id_of = {index: item_id for item_id, index in index_of.items()}
         names = [each.decode() for each in model.names.numpy()]

@@ -1,5 +1,6 @@
 """The environment that set-up makes: Spark takes its classes from the archive, and its defaults from spark-defaults.conf."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -18,6 +19,21 @@ def version_by(**environment: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_driver_takes_its_classes_from_the_archive():
     assert version_by().returncode == 0
+
+
+@pytest.mark.parametrize("package", ["tensorflow", "mlflow", "pyarrow"])
+def test_packages_are_compiled_already(package):
+    """Python may be told to keep nothing that it compiles, and then compiles TensorFlow in every process."""
+    found = importlib.util.find_spec(package)
+    assert found is not None and found.cached is not None
+    assert Path(found.cached).exists()
+
+
+def test_the_driver_of_a_night_does_without_tensorflow():
+    """It is the workers' to load, and takes seconds."""
+    told = "import sys, jobs.nightly, jobs.promote; print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "False", done.stderr
 
 
 def test_a_java_that_does_not_fit_the_archive_is_told_apart():

@@ -80,6 +80,10 @@ if ! done_already footfall "$footfall"; then
     stamp footfall "$footfall"
 fi
 
+# Python itself may be told to write none (PYTHONDONTWRITEBYTECODE); each process then compiles TensorFlow anew, for five seconds.
+step "bytecode of all packages: half a minute"
+.venv/bin/python -m compileall -q -j 0 .venv/lib/python3.11/site-packages >/dev/null || true    # templates are no Python
+
 step "checking that all of it can be imported"
 "$uv/uv" pip check --quiet
 TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python -W ignore -c \

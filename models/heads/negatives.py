@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from models.baskets import FIRST_ITEM
+from models.indices import FIRST_ITEM
 
 POWERS = {"popularity": 0.75, "uniform": 0.0, "batch": 1.0}
 """An item's share of the draws is its count to this power: Mikolov et al., 2013, for 0.75."""

@@ -16,8 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from conf.schema import Model
-from models.baskets import FIRST_ITEM, UNKNOWN, Events, ItemVectors
+from models.baskets import Events, ItemVectors
 from models.heads.negatives import Sample
+from models.indices import FIRST_ITEM, UNKNOWN
 
 NOTHING = -1e9  # the logarithm of a weight of nothing, finite for the gradient's sake
 

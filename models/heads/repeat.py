@@ -16,13 +16,14 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from models.baskets import FIRST_ITEM, Events
+from models.baskets import Events
 from models.dropout import Dropout, Noise
 from models.heads.category_repeat import CategoryRepeat
 from models.heads.negatives import Sample
 from models.heads.next_item import NOTHING, Loss, NextItem, _is_target, _sum, at_previous
 from models.heads.response import Response
 from models.heads.slots import FEATURES, HALF_LIVES, Slots, before, features, find_slots, session_ages
+from models.indices import FIRST_ITEM
 
 BONUS = 1.0  # of an item that was had, at first
 

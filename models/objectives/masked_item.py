@@ -6,8 +6,8 @@ encoder that looks back only tells a hidden basket from those before it.
 
 import tensorflow as tf
 
-from models.baskets import MASK
 from models.heads.masking import told_at_own
+from models.indices import MASK
 from models.next_item import NextItemModel
 from models.objectives.given import Facts, Given
 from models.objectives.next_item import told

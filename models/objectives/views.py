@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from models.baskets import MASK, ItemVectors
+from models.baskets import ItemVectors
 from models.dropout import Dropout, Noise
+from models.indices import MASK
 
 
 class Views(tf.Module):

@@ -276,7 +276,9 @@ def test_a_night_is_published_with_what_the_model_was_given_and_answers_as_it_di
     manifest = json.loads((place / "manifest.json").read_text())
     assert manifest["counts"] == {"predictions": USERS, "inputs": USERS}
     said = pq.read_table(place / "predictions").to_pylist()
-    assert {row["model_version"] for row in said} == {manifest["model"]["version"]} == {season.champion.version}
+    assert (
+        {row["model_version"] for row in said} == {manifest["model"]["version"]} == {season.champion.version}
+    )
     inputs = pq.read_table(place / "inputs")
     assert inputs["user_id"].to_pylist() == sorted(f"user {n}" for n in range(USERS))
     until = end_of(LATER)

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from conf.schema import Model, Objectives, Pretrain, Task
-from models.baskets import MASK
 from models.dropout import Noise
+from models.indices import MASK
 from models.next_item import NextItemModel
 from models.objectives.contrast import info_nce
 from models.objectives.given import Facts
