@@ -12,7 +12,7 @@ TASK = churn
 FEW = ds=2017-12-28 promote.holdout_days=28 privacy.ids=plain report=var/few_labels
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 
-.PHONY: help setup demo tasks few-labels test test-long test-cluster test-open-bandit test-quick bench-data bench-night bench-runaway bench-catalogue bench-score bench-warm-start bench-train bench-serve scale services lint format wheel docs ui airflow airflow-demo tensorboard requirements clean
+.PHONY: help setup demo tasks few-labels test test-long test-cluster test-open-bandit test-quick bench-data bench-night bench-runaway bench-catalogue bench-score bench-warm-start bench-train bench-choices bench-serve scale services lint format wheel docs ui airflow airflow-demo tensorboard requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -72,6 +72,9 @@ bench-warm-start: setup  ## a training that begins from an older model's weights
 
 bench-train: setup  ## reading and training, beside pyarrow, Petastorm used the usual way, PyTorch and one core
 	$(PYTHON) -m benchmarks.train $(SIZE)
+
+bench-choices: setup  ## a training step as it is, and with one thing at a time done otherwise
+	$(PYTHON) -m benchmarks.choices $(ROWS)
 
 bench-serve: setup  ## answers in real time at several rates, beside TensorFlow asked once a request
 	$(PYTHON) -m benchmarks.serve $(RATES)

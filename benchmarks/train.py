@@ -16,7 +16,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -207,10 +207,10 @@ def measure_reading(rows: int, found: dict[str, Any]) -> dict[str, list[float]]:
 class Trained:
     """A model, and the step that trains it."""
 
-    def __init__(self) -> None:
+    def __init__(self, dropout: float = MODEL.dropout) -> None:
         counts = np.zeros(ITEMS, np.int64)
         counts[3:] = 1 + (1e5 / np.arange(1, ITEMS - 2)).astype(np.int64)
-        self.model = NextItemModel(MODEL, TASK, counts, SETTINGS.seed)
+        self.model = NextItemModel(replace(MODEL, dropout=dropout), TASK, counts, SETTINGS.seed)
         optimizer = LEGACY.Adam(SETTINGS.learning_rate)
         self.take, self.steps, self.counts = make_step(self.model, optimizer, SETTINGS), 0, counts
 
