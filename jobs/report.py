@@ -38,7 +38,6 @@ from models.registry import CHAMPION, Registry, connect
 from reports import render
 from reports.facts import DURATION_MINUTES, EVENTS_PER_SESSION, GAP_HOURS, GAP_LABELS
 from reports.facts import binned as labels
-from reports.tasks import behind, compared
 from reports.tasks import flat as entries
 
 USERS_SHOWN, BASKETS_SHOWN = 3, 3
@@ -62,7 +61,7 @@ def report(conf: Config, lake: Lake) -> dict[str, Any]:
         "sessions": sessions(lake),
         "training": training(conf, registry),
         "metrics": metrics(conf, lake),
-        "tasks": tasks(folder / "tasks"),
+        "tasks": of_folder(folder / "tasks"),
         "users": users(conf, lake),
         "fairness": fairness(conf, lake),
         "promotions": promotions(lake),
@@ -123,22 +122,6 @@ def sessions(lake: Lake) -> dict[str, Any]:
         "hour_of_day": [by_hour.get(hour, 0) for hour in range(24)],
         "gap_hours": histogram(gaps(table), f.col("hours"), GAP_HOURS, list(GAP_LABELS)),
     }
-
-
-def tasks(folder: Path) -> list[dict[str, Any]]:
-    """What jobs/tasks.py left there: of each task how its models stand to its baseline."""
-    files = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
-    files.pop("summary", None)
-    return [
-        {
-            "task": name,
-            "as_of": told.get("as_of"),
-            "users": told.get("users"),
-            "rows": compared(name, told),
-            "behind": behind(name, told),
-        }
-        for name, told in files.items()
-    ]
 
 
 def histogram(frame: Any, value: Any, edges: Any, names: list[str]) -> list[tuple[str, int]]:

@@ -5,9 +5,9 @@ where there is none, one is pretrained first. Each of `tasks` then goes through 
 baseline), finetune, judge_labels, and with `serve_tasks` promote and score. `ad_click`, `demand` and `uplift` are judged by
 jobs of their names, `next_item` by the gate; `segments` and `uplift_observed`, jobs/group_users.py and
 jobs/observed_effect.py, train nothing. Writes one JSON a task into `report`, and `summary.json`, whose entries are
-`<task>.<metric>`, `<task>.baseline.<metric>` and `<task>.difference.<metric>`: mean, low, high. What is made, trained and
-decided already is left as it is. `together` trains one model of several tasks, and judges it beside those of one task each.
-Spark makes the examples of the next tasks while those of the first ones train.
+`<task>.<metric>`, `<task>.baseline.<metric>` and `<task>.difference.<metric>`: mean, low, high; and `tasks.html`, a page of
+it. What is made, trained and decided already is left as it is. `together` trains one model of several tasks, and judges it
+beside those of one task each. Spark makes the examples of the next tasks while those of the first ones train.
 
     spark-submit jobs/tasks.py ds=2017-12-28 promote.holdout_days=28 report=var/tasks model.width=32 model.blocks=1
     spark-submit jobs/tasks.py ds=2017-12-28 promote.holdout_days=28 report=var/tasks tasks=[churn,spend]
@@ -31,7 +31,7 @@ from jobs.ad_click import ad_click
 from jobs.baselines import BASELINES
 from jobs.demand import demand
 from jobs.examples import examples as example_set
-from jobs.files import put_json
+from jobs.files import put, put_json
 from jobs.finetune import finetune
 from jobs.group_users import group_users
 from jobs.job import InputError, progress, run, say
@@ -47,7 +47,8 @@ from jobs.train import NAIVE, TO_PUT_RIGHT, set_id_of, tell, train
 from jobs.uplift import uplift
 from models.registry import connect
 from models.warm_start import PRETRAINED
-from reports.tasks import of_ledger, summed
+from reports.tasks import of_folder, of_ledger, summed
+from reports.tasks_page import render
 
 OWN = {
     "demand": ("promote.holdout_days=56", "finetune.encoder=none"),
@@ -77,7 +78,12 @@ def tasks(conf: Config, lake: Lake) -> dict[str, Any]:
             carried_out(name, lake)
         told = json.loads((folder / f"{name}.json").read_text())
         keep(folder / "summary.json", summed(name, told))
-    return {"tasks": len(conf.tasks), "file": str(folder / "summary.json")}
+        put(folder / "tasks.html", render(of_folder(folder)))
+    return {
+        "tasks": len(conf.tasks),
+        "file": str(folder / "summary.json"),
+        "page": str(folder / "tasks.html"),
+    }
 
 
 class Made:

@@ -41,7 +41,7 @@ def render(facts: Mapping[str, Any]) -> str:
         histograms=histograms(facts),
         trainings=trainings(facts),
         questions=[question(row) for row in rows(facts, "metrics")],
-        tasks=[(task, rows(task, "rows"), behind(task)) for task in rows(facts, "tasks")],
+        tasks=compared_tasks(facts),
         users=[user(row) for row in rows(facts, "users")],
         fairness=fairness(facts),
         promotions=rows(facts, "promotions"),
@@ -72,6 +72,11 @@ def environment() -> Environment:
         value=words.value,
     )
     return page
+
+
+def compared_tasks(facts: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Each task, its metrics beside those of its baseline, and what is not better: what tasks_table.html.j2 shows."""
+    return [(task, rows(task, "rows"), behind(task)) for task in rows(facts, "tasks")]
 
 
 def behind(task: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], list[tuple[str, float]]]]:

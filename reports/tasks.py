@@ -1,6 +1,8 @@
 """What the tasks of a shop came to beside their baselines, from the JSON that each one's judge leaves."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from models.label_metrics import LEAST_IS_BEST
@@ -10,6 +12,22 @@ ENDS = ("mean", "low", "high")
 MOST = 3  # inputs that are told of a model
 LEAST = (*LEAST_IS_BEST, "wape", "pinball", "error")
 """Metrics that are best low, also behind the name of what is measured, as in `category_mae`."""
+
+
+def of_folder(folder: Path) -> list[dict[str, Any]]:
+    """What jobs/tasks.py left there: of each task how its models stand to its baseline (`reports.facts.TaskStands`)."""
+    files = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    files.pop("summary", None)
+    return [
+        {
+            "task": name,
+            "as_of": told.get("as_of"),
+            "users": told.get("users"),
+            "rows": compared(name, told),
+            "behind": behind(name, told),
+        }
+        for name, told in files.items()
+    ]
 
 
 def summed(task: str, told: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.serving.served import NIGHT, Served, behaviours, exported, publish
+from tests.serving.served import NIGHT, Served, behaviours, exported, publish, publish_told
+from tests.serving.test_labelled_served import NUMBERS, exported_labelled, numbers_of
 from tools import devtools
 
 pytestmark = pytest.mark.long  # processes and a browser
@@ -143,6 +144,38 @@ def test_the_page_shows_a_user_explains_a_prediction_and_follows_an_event(url):
         page.until("!document.getElementById('problem').hidden")
         assert "256 characters" in page.run("document.getElementById('problem').textContent")
         assert all("422" in complaint for complaint in page.complaints), page.complaints
+
+
+@pytest.mark.skipif(devtools.FOUND is None, reason="needs Chromium")
+def test_the_page_shows_a_task_with_labels_by_its_value_and_what_moves_it(shop):
+    """As conf/task/churn.yaml has it, whose champion reads events of the type purchase."""
+    version = shop.register(exported_labelled(shop.folder, "churn"), "churn", NUMBERS)
+    shop.crown(version)
+    publish_told(shop.folder / "published", NIGHT, version, numbers_of(behaviours(12, seed=8), 6))
+    with served(shop, "serve.tasks=[next_item,churn]") as (url, _), devtools.page(url) as page:
+        page.until("document.body?.dataset.ready")
+        assert page.run("document.querySelectorAll('#predictions li').length") == 10
+        page.run(
+            "document.getElementById('task').value = 'churn';"
+            "document.getElementById('task').dispatchEvent(new Event('change'))"
+        )
+        page.until("document.querySelectorAll('#predictions li').length == 1")
+        value = "document.querySelector('#predictions .score').textContent"
+        assert page.run("document.querySelector('#predictions .name').textContent") == "churn"
+        assert f"with features of {NIGHT}" in page.run("document.getElementById('about').innerText")
+        assert page.run("document.querySelectorAll('#timeline .effect i').length") > 0
+        before = page.run(value)
+        assert 0 < float(before) < 1
+        page.run(
+            "document.getElementById('type').value = 'purchase';"
+            "document.getElementById('item').value = 'bread'; document.getElementById('add').requestSubmit()"
+        )
+        page.until("document.querySelectorAll('#timeline .added').length == 1")
+        assert page.run("document.querySelectorAll('#predictions .plus').length") == 0
+        changed = "document.querySelector('#timeline .added .effect span')?.textContent"
+        page.until(f"{changed} !== undefined")
+        assert page.run(changed) != "0", "the purchase of today moves the answer"
+        assert not page.complaints, page.complaints
 
 
 @pytest.mark.skipif(devtools.FOUND is None, reason="needs Chromium")
