@@ -39,6 +39,7 @@ from reports import render
 from reports.facts import DURATION_MINUTES, EVENTS_PER_SESSION, GAP_HOURS, GAP_LABELS
 from reports.facts import binned as labels
 from reports.tasks import flat as entries
+from reports.tasks import of_folder
 
 USERS_SHOWN, BASKETS_SHOWN = 3, 3
 
