@@ -296,12 +296,6 @@ class Compared(TypedDict, total=False):
     verdict: str  # better, worse or equal: whether the whole interval is
 
 
-class Behind(Compared, total=False):
-    """A model that is not better than the baseline for certain, by the first metric."""
-
-    worth: dict[str, float]  # of inputs, the most first: what the metric loses where users exchange them
-
-
 class TaskStands(TypedDict, total=False):
     """What jobs/tasks.py left of a task."""
 
@@ -309,7 +303,8 @@ class TaskStands(TypedDict, total=False):
     as_of: str
     users: int
     rows: list[Compared]
-    behind: list[Behind]
+    behind: list[Compared]  # of models that are not better for certain, by the first metric
+    worth: dict[str, float]  # of inputs, the most first: what that metric loses where users exchange them
 
 
 class Quality(TypedDict, total=False):

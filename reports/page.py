@@ -75,13 +75,11 @@ def environment() -> Environment:
 
 
 def compared_tasks(facts: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Each task, its metrics beside those of its baseline, and what is not better: what tasks_table.html.j2 shows."""
-    return [(task, rows(task, "rows"), behind(task)) for task in rows(facts, "tasks")]
-
-
-def behind(task: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], list[tuple[str, float]]]]:
-    """What is not better than a task's baseline, and the inputs that it goes by."""
-    return [(row, _numbers(row, "worth")) for row in rows(task, "behind")]
+    """Each task, its metrics beside those of its baseline, what is not better, and what it goes by."""
+    return [
+        (task, rows(task, "rows"), rows(task, "behind"), _numbers(task, "worth"))
+        for task in rows(facts, "tasks")
+    ]
 
 
 def hardware(facts: Mapping[str, Any]) -> str:

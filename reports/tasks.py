@@ -9,7 +9,7 @@ from models.label_metrics import LEAST_IS_BEST
 
 NAIVE = "naive"
 ENDS = ("mean", "low", "high")
-MOST = 3  # inputs that are told of a model
+MOST = 5  # inputs that are told of a model
 LEAST = (*LEAST_IS_BEST, "wape", "pinball", "error")
 """Metrics that are best low, also behind the name of what is measured, as in `category_mae`."""
 
@@ -25,6 +25,7 @@ def of_folder(folder: Path) -> list[dict[str, Any]]:
             "users": told.get("users"),
             "rows": compared(name, told),
             "behind": behind(name, told),
+            "worth": worth(told),
         }
         for name, told in files.items()
     ]
@@ -76,22 +77,17 @@ def compared(task: str, told: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def behind(task: str, told: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The models that are not better than the baseline for certain by the task's first metric, and what they go by.
+    """The rows of `compared` of models that are not better than the baseline for certain by the task's first metric."""
+    firsts = {row["model"]: row for row in reversed(compared(task, told))}.values()
+    return [row for row in firsts if row["verdict"] != "better"]
 
-    `worth`: the inputs that cost the model the most where users exchange them, and how much of the metric.
-    """
-    rows = compared(task, told)
-    firsts = {row["model"]: row for row in reversed(rows)}.values()
-    worth = told.get("importance", {}).get("models", {})
-    found = []
-    for row in firsts:
-        if row["verdict"] == "better":
-            continue
-        inputs = [
-            (name, each["mean"]) for name, each in worth.get(row["model"], {}).items() if each["mean"] > 0
-        ]
-        found.append(row | {"worth": dict(sorted(inputs, key=lambda pair: -pair[1])[:MOST])})
-    return found
+
+def worth(told: Mapping[str, Any]) -> dict[str, float]:
+    """The inputs that cost the model the most of the first metric where users exchange them, and how much of it."""
+    models = told.get("importance", {}).get("models", {})
+    inputs = {name: each["mean"] for of_model in models.values() for name, each in of_model.items()}
+    most = sorted(((name, mean) for name, mean in inputs.items() if mean > 0), key=lambda pair: -pair[1])
+    return dict(most[:MOST])
 
 
 def of_segments(told: Mapping[str, Any]) -> list[dict[str, Any]]:

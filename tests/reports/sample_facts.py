@@ -246,13 +246,15 @@ FACTS = {
                 )
             ],
             "behind": [],
+            "worth": {"history": 0.2, "recency": 0.04},
         },
         {
             "task": "spend",
             "as_of": "2017-12-01T00:00:00+00:00",
             "users": 2463,
             "rows": [SPEND],
-            "behind": [SPEND | {"worth": {"naive": 101.3, "history": 1.25, "order_recency": 0.41}}],
+            "behind": [SPEND],
+            "worth": {"naive": 101.3, "history": 1.25, "order_recency": 0.41},
         },
     ],
     "fairness": {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reports.tasks import behind, compared, of_ledger, summed, verdict
+from reports.tasks import behind, compared, of_ledger, summed, verdict, worth
 
 
 def interval(mean: float, low: float, high: float) -> dict:
@@ -37,15 +37,26 @@ def test_a_baseline_that_is_not_the_best_one_is_no_model_of_the_task():
     assert [row["model"] for row in compared("churn", told)] == ["gru"]
 
 
-def test_a_model_that_is_not_better_by_the_first_metric_is_told_with_what_it_goes_by():
+def test_a_model_that_is_not_better_by_the_first_metric_is_behind():
     assert behind("churn", CHURN) == []
     first = {"value": interval(0.4, 0.3, 0.5), "difference": interval(0.1, -0.1, 0.2)}
     models = {name: {"roc_auc": first} | of_model for name, of_model in CHURN["models"].items()}
-    worth = {"history": 0.1, "naive": 0.3, "order": -0.1, "tenure": 0.2, "recency": 0.01}
-    inputs = {name: {"mean": mean, "deviation": 0.0} for name, mean in worth.items()}
-    (row,) = behind("churn", CHURN | {"models": models, "importance": {"models": {"gru": inputs}}})
+    (row,) = behind("churn", CHURN | {"models": models})
     assert (row["metric"], row["model"], row["verdict"]) == ("roc_auc", "gru", "equal")
-    assert list(row["worth"].items()) == [("naive", 0.3), ("tenure", 0.2), ("history", 0.1)]
+
+
+def test_of_inputs_those_that_cost_the_most_are_told():
+    assert worth(CHURN) == {}
+    cost = {"history": 0.1, "naive": 0.3, "order": -0.1, "tenure": 0.2, "a": 0.01, "b": 0.02, "c": 0.03}
+    inputs = {name: {"mean": mean, "deviation": 0.0} for name, mean in cost.items()}
+    found = worth({"importance": {"models": {"gru": inputs}}})
+    assert list(found.items()) == [
+        ("naive", 0.3),
+        ("tenure", 0.2),
+        ("history", 0.1),
+        ("c", 0.03),
+        ("b", 0.02),
+    ]
 
 
 @pytest.mark.parametrize(
