@@ -10,7 +10,7 @@ from conf.schema import Label, Model, Task
 from models.answers import Answers
 from models.baskets import ItemVectors, basket_means, filled, last_events, number_positions
 from models.dropout import Noise
-from models.encoders import make_encoder
+from models.encoders import encoded_at, make_encoder
 from models.heads.next_item import Loss
 from models.question import Question
 from models.sharing import Uncertainty, make_sharing
@@ -171,8 +171,8 @@ class LabelledModel(tf.Module):
         vectors = self.vectors(events.items)  # (batch, length, width)
         vectors = vectors if is_whole else vectors * presence[:, :, None]
         baskets = basket_means(vectors, events.positions, self.positions)
-        states = self.encoder(baskets, filled(events.count, self.positions), noise=noise)
-        state = tf.gather(states, tf.maximum(events.count - 1, 0), batch_dims=1)  # (batch, width)
+        taken, last = filled(events.count, self.positions), tf.maximum(events.count - 1, 0)
+        state = encoded_at(self.encoder, baskets, taken, last, noise)  # (batch, width)
         if known is None:
             flat = features[:, :0]
         else:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from conf.schema import Model, Task
 from models.baskets import Events, ItemVectors, basket_means, filled, last_events, number_positions
 from models.dropout import Noise
-from models.encoders import make_encoder
+from models.encoders import encoded_at, make_encoder
 from models.gaps import GapVectors
 from models.heads.masking import Masking, told_at_last, told_at_own
 from models.heads.negatives import Negatives, Sample
@@ -107,7 +107,7 @@ class NextItemModel(tf.Module):
         """The Ranker's scores: (batch, any length) x 3 -> (batch, vocabulary); ages matter to `hstu`, `gaps`, `repeat`."""
         hidden, last, events = self._encoded(items, sessions, ages)
         scores = self.head.scores(last)
-        if self.repeat is None:
+        if self.repeat is None or hidden is None:
             return scores
         whose, _, ages = last_events(items, sessions, ages, self.length)
         # An item that the training never saw may be one that a user has all the time.
@@ -126,8 +126,8 @@ class NextItemModel(tf.Module):
 
     def _encoded(
         self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, presence: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor, Events]:
-        """The encoder's output, (batch, positions, width), its last, (batch, width), and the events as they were read."""
+    ) -> tuple[tf.Tensor | None, tf.Tensor, Events]:
+        """The encoder's output, (batch, positions, width), for `repeat` alone; its last, (batch, width); and the events."""
         if presence is not None:
             *_, presence = last_events(items, sessions, presence, self.length)
         items, sessions, ages = last_events(items, sessions, ages, self.length)
@@ -141,9 +141,12 @@ class NextItemModel(tf.Module):
             next_one = tf.one_hot(count, positions, True, False, dtype=tf.bool)
             baskets = tf.where(next_one[:, :, None], self.vectors(tf.constant(MASK)), baskets)
             count += 1
-        hidden = self._encode(baskets, filled(count, positions), None, aged)
-        last = tf.gather(hidden, tf.maximum(count - 1, 0), batch_dims=1)  # (batch, width)
-        return hidden, last, events
+        taken, at = filled(count, positions), tf.maximum(count - 1, 0)
+        if self.repeat is None:
+            timed = {"ages": aged} if self.is_timed else {}
+            return None, encoded_at(self.encoder, baskets, taken, at, None, **timed), events
+        hidden = self._encode(baskets, taken, None, aged)
+        return hidden, tf.gather(hidden, at, batch_dims=1), events
 
     @property
     def has_products(self) -> bool:

@@ -6,9 +6,12 @@ Positions are right-padded, at most `positions` of them. The output at a positio
 only, but for `bert4rec`, which looks both ways.
 """
 
+from typing import Any
+
 import tensorflow as tf
 
 from conf.schema import ENCODERS, Model
+from models.dropout import Noise
 from models.encoders.gru import Gru
 from models.encoders.hstu import Hstu
 from models.encoders.lstm import Lstm
@@ -29,3 +32,17 @@ def make_encoder(model: Model, positions: int) -> tf.keras.layers.Layer:
         case "hstu":
             return Hstu(model, positions)
     raise ValueError(f"model.name must be one of {', '.join(ENCODERS)}, got {model.name!r}")
+
+
+def encoded_at(
+    encoder: tf.keras.layers.Layer,
+    x: tf.Tensor,
+    taken: tf.Tensor,
+    at: tf.Tensor,
+    noise: Noise | None,
+    **beside: Any,
+) -> tf.Tensor:
+    """An encoder's output at one position of each row, (batch,) int32: (batch, width), without what that can do without."""
+    if isinstance(encoder, Transformer):
+        return encoder(x, taken, noise=noise, at=at, **beside)
+    return tf.gather(encoder(x, taken, noise=noise, **beside), at, batch_dims=1)

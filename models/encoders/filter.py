@@ -29,9 +29,13 @@ class FrequencyFilter(tf.keras.layers.Layer):
             "beta", (shape[-1],), initializer=tf.keras.initializers.RandomNormal(stddev=1.0)
         )
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        """(batch, length, width) -> alike; length <= positions."""
-        low = tf.einsum("ts,bsw->btw", tf.constant(self.low[: x.shape[1], : x.shape[1]]), x)
+    def call(self, x: tf.Tensor, at: tf.Tensor | None = None) -> tf.Tensor:
+        """(batch, length, width) -> alike; length <= positions. With `at`, (batch,) int32: of these, (batch, 1, width)."""
+        matrix = tf.constant(self.low[: x.shape[1], : x.shape[1]])  # (to, from)
+        if at is None:
+            low = tf.einsum("ts,bsw->btw", matrix, x)
+        else:
+            low, x = tf.matmul(tf.gather(matrix, at)[:, None], x), tf.gather(x, at, batch_dims=1)[:, None]
         return low + self.beta**2 * (x - low)
 
 

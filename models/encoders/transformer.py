@@ -51,8 +51,13 @@ class Transformer(tf.keras.layers.Layer):
         if self.counts_back:
             self.back = self.add_weight("back", (self.positions, shape[-1]), initializer=small())
 
-    def call(self, x: tf.Tensor, taken: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:
-        """(batch, length, width), (batch, length) bool -> as the first, zeros where not taken; length <= positions."""
+    def call(
+        self, x: tf.Tensor, taken: tf.Tensor, noise: Noise | None = None, at: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """(batch, length, width), (batch, length) bool -> as the first, zeros where not taken; length <= positions.
+
+        With `at`, (batch,) int32: of these positions alone, (batch, width); the last block then makes no others.
+        """
         length = x.shape[1]
         if self.counts_back:
             count = tf.reduce_sum(tf.cast(taken, tf.int32), axis=1)[:, None]  # (batch, 1)
@@ -62,9 +67,11 @@ class Transformer(tf.keras.layers.Layer):
         seen = taken[:, None, :]  # (batch, from, to)
         if self.causal:
             seen &= tf.linalg.band_part(tf.ones((length, length), tf.bool), -1, 0)
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = block(x, seen, noise)  # (batch, length, width)
-        return (x if self.post else self.norm(x)) * tf.cast(taken, x.dtype)[:, :, None]
+        x = self.blocks[-1](x, seen, noise, at)
+        x = (x if self.post else self.norm(x)) * tf.cast(_at(taken, at), x.dtype)[:, :, None]
+        return x if at is None else x[:, 0]
 
 
 class Block(tf.keras.layers.Layer):
@@ -107,39 +114,50 @@ class Block(tf.keras.layers.Layer):
             distances = self.positions if self.causal else 2 * self.positions - 1
             self.bias = self.add_weight("bias", (distances, self.heads), initializer="zeros")
 
-    def call(self, x: tf.Tensor, seen: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:
-        """(batch, length, width), (batch, from, to) bool -> (batch, length, width)."""
+    def call(
+        self, x: tf.Tensor, seen: tf.Tensor, noise: Noise | None = None, at: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """(batch, length, width), (batch, from, to) bool -> (batch, length, width); of positions `at` (batch, 1, width)."""
         if not self.post:
             normed = self.norm_attention(x)
-            added = self.drop_attended(self.attend(normed, seen, noise), noise)
+            added = self.drop_attended(self.attend(normed, seen, noise, at), noise)
             if self.share:
-                filtered = self.drop_filtered(self.filter(self.norm_filter(x)), noise)
+                filtered = self.drop_filtered(self.filter(self.norm_filter(x), at), noise)
                 added = self.share * filtered + (1 - self.share) * added
-            x += added
+            x = _at(x, at) + added
             return x + self.feed(self.norm_forward(x), noise)
-        y = self.norm_attention(x + self.drop_attended(self.attend(x, seen, noise), noise))
+        own = _at(x, at)
+        y = self.norm_attention(own + self.drop_attended(self.attend(x, seen, noise, at), noise))
         if self.share:
-            filtered = self.norm_filter(x + self.drop_filtered(self.filter(x), noise))
+            filtered = self.norm_filter(own + self.drop_filtered(self.filter(x, at), noise))
             y = self.share * filtered + (1 - self.share) * y
         return self.norm_forward(y + self.feed(y, noise))
 
     def feed(self, x: tf.Tensor, noise: Noise | None) -> tf.Tensor:
         return self.drop_fed(self.narrow(self.widen(x)), noise)
 
-    def attend(self, x: tf.Tensor, seen: tf.Tensor, noise: Noise | None) -> tf.Tensor:
-        query, key, value = (self.split(layer(x)) for layer in (self.query, self.key, self.value))
+    def attend(self, x: tf.Tensor, seen: tf.Tensor, noise: Noise | None, at: tf.Tensor | None) -> tf.Tensor:
+        asking = _at(x, at)  # (batch, from, width)
+        query, key, value = self.split(self.query(asking)), self.split(self.key(x)), self.split(self.value(x))
         scores = tf.matmul(query, key, transpose_b=True) * self.head_width**-0.5  # (batch, heads, from, to)
         if self.relative:
-            scores += by_distance(self.bias, x.shape[1], self.causal)
+            bias = by_distance(self.bias, x.shape[1], self.causal)  # (heads, from, to)
+            scores += bias if at is None else tf.transpose(tf.gather(bias, at, axis=1), (1, 0, 2))[:, :, None]
+        seen = _at(seen, at) if self.causal else seen
         scores = tf.where(seen[:, None], scores, HIDDEN)
         weights = self.drop_weights(tf.nn.softmax(scores), noise)
-        mixed = tf.transpose(tf.matmul(weights, value), (0, 2, 1, 3))  # (batch, length, heads, head_width)
-        return self.out(tf.reshape(mixed, tf.shape(x)))
+        mixed = tf.transpose(tf.matmul(weights, value), (0, 2, 1, 3))  # (batch, from, heads, head_width)
+        return self.out(tf.reshape(mixed, tf.shape(asking)))
 
     def split(self, x: tf.Tensor) -> tf.Tensor:
         """(batch, length, width) -> (batch, heads, length, head_width)."""
         parts = tf.reshape(x, (-1, x.shape[1], self.heads, self.head_width))
         return tf.transpose(parts, (0, 2, 1, 3))
+
+
+def _at(x: tf.Tensor, at: tf.Tensor | None) -> tf.Tensor:
+    """(batch, length, …) -> alike, or of one position a row (batch, 1, …)."""
+    return x if at is None else tf.gather(x, at, batch_dims=1)[:, None]
 
 
 def by_distance(bias: tf.Tensor, length: int, causal: bool) -> tf.Tensor:

@@ -4,20 +4,22 @@ import tensorflow as tf
 
 from conf.schema import Model
 from models.dropout import Noise
-from models.encoders import make_encoder
+from models.encoders import encoded_at, make_encoder
 from models.encoders.gru import Gru
 from models.encoders.transformer import Transformer
 
 WIDTH, POSITIONS = 8, 5
 FILTERED = {"norm": "post", "start": "normal", "places": "relative", "filter_share": 0.7, "forward": 4}
-CHOICES = {"bsarec": FILTERED, "bert4rec": FILTERED}
+CHOICES = {"bsarec": FILTERED, "bert4rec": FILTERED, "sasrec relative": {"places": "relative"}}
 CAUSAL = ["gru", "lstm", "sasrec", "bsarec", "hstu"]
 ENCODERS = [*CAUSAL, "bert4rec"]
 
 
 def encoder(name: str, dropout: float = 0.0):
     tf.keras.utils.set_random_seed(1)
-    model = Model(name=name, width=WIDTH, blocks=2, heads=2, dropout=dropout, **CHOICES.get(name, {}))
+    model = Model(
+        name=name.split()[0], width=WIDTH, blocks=2, heads=2, dropout=dropout, **CHOICES.get(name, {})
+    )
     made = make_encoder(model, POSITIONS)
     made(tf.zeros((1, POSITIONS, WIDTH)), tf.ones((1, POSITIONS), tf.bool))
     for weight in made.trainable_weights:  # zeros would hide what they multiply
@@ -37,6 +39,15 @@ def test_the_output_has_the_shape_of_the_input_and_zeros_where_no_position_is(na
     y = encoder(name)(x, taken).numpy()
     assert y.shape == (3, POSITIONS, WIDTH)
     assert np.any(y != 0, axis=2).tolist() == taken.numpy().tolist()
+
+
+@pytest.mark.parametrize("name", [*ENCODERS, "sasrec relative"])
+def test_one_position_of_each_row_alone_is_that_of_all(name):
+    x, taken = vectors(5, 3, 1, 0)
+    at = tf.constant([4, 2, 0, 0])
+    made = encoder(name)
+    whole = tf.gather(made(x, taken), at, batch_dims=1)
+    np.testing.assert_allclose(encoded_at(made, x, taken, at, None), whole, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", CAUSAL)
