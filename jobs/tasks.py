@@ -7,7 +7,7 @@ jobs of their names, `next_item` by the gate; `segments` and `uplift_observed`, 
 jobs/observed_effect.py, train nothing. Writes one JSON a task into `report`, and `summary.json`, whose entries are
 `<task>.<metric>`, `<task>.baseline.<metric>` and `<task>.difference.<metric>`: mean, low, high; and `tasks.html`, a page of
 it. What is made, trained and decided already is left as it is. `together` trains one model of several tasks, and judges it
-beside those of one task each. Spark makes the examples of the next tasks while those of the first ones train.
+beside those of one task each.
 
     spark-submit jobs/tasks.py ds=2017-12-28 promote.holdout_days=28 report=var/tasks model.width=32 model.blocks=1
     spark-submit jobs/tasks.py ds=2017-12-28 promote.holdout_days=28 report=var/tasks tasks=[churn,spend]
@@ -16,11 +16,9 @@ beside those of one task each. Spark makes the examples of the next tasks while 
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from threading import RLock, Thread
 from typing import Any
 
 from conf.load import load
@@ -64,16 +62,11 @@ JUDGES = {"ad_click": ad_click, "demand": demand, "uplift": uplift}
 WITHOUT_MODEL = {"segments": group_users, "uplift_observed": observed_effect}
 
 
-SPARK = RLock()
-"""Whose turn it is to use the session: what a commit says of itself is a setting of it."""
-
-
 def tasks(conf: Config, lake: Lake) -> dict[str, Any]:
     folder = Path(conf.report)
     folder.mkdir(parents=True, exist_ok=True)
-    made = Made(conf.tasks, lake)
+    example_sets(conf.tasks, lake)
     for name in conf.tasks:
-        made.wait_for(name)
         with told_of(name):
             carried_out(name, lake)
         told = json.loads((folder / f"{name}.json").read_text())
@@ -86,43 +79,14 @@ def tasks(conf: Config, lake: Lake) -> dict[str, Any]:
     }
 
 
-class Made:
-    """The examples of tasks with labels, which a thread makes one after the other.
-
-    It ends with the process: a set that is not whole is not there, and the next run makes it.
-    """
-
-    def __init__(self, names: Sequence[str], lake: Lake):
-        confs = [of_task(name) for name in names if name not in WITHOUT_MODEL]
-        every = [each for conf in confs if conf.task.label for each in (*parts_of(conf), conf)]
-        self.asking = {set_id_of(conf): conf for conf in every}
-        self.done = {set_id: Future[None]() for set_id in self.asking}
-        self.lake = lake
-        if self.asking:
-            Thread(target=self._make, daemon=True, name="examples").start()
-
-    def wait_for(self, name: str) -> None:
-        """Until all examples of a task are there; raises what kept them from being made."""
-        if name not in WITHOUT_MODEL and (conf := of_task(name)).task.label:
-            for each in (*parts_of(conf), conf):
-                self.done[set_id_of(each)].result()
-
-    def _make(self) -> None:
-        try:
-            for set_id in example_sets(list(self.asking.values()), self.lake):
-                self.done[set_id].set_result(None)
-        except BaseException as error:
-            for future in self.done.values():
-                if not future.done():
-                    future.set_exception(error)
-
-
-def example_sets(asking: Sequence[Config], lake: Lake) -> Iterator[str]:
-    """Makes the examples of tasks with labels, and says of each set when it is there; those that see the same share it."""
+def example_sets(names: Sequence[str], lake: Lake) -> None:
+    """Makes the examples of tasks with labels; those that see the same of users share it."""
+    confs = [of_task(name) for name in names if name not in WITHOUT_MODEL]
+    every = [each for conf in confs if conf.task.label for each in (*parts_of(conf), conf)]
+    asking = list({set_id_of(conf): conf for conf in every}.values())
     for key in dict.fromkeys(alike(conf, lake) for conf in asking):
         same = [conf for conf in asking if alike(conf, lake) == key]
-        with SPARK:
-            people = people_of(same, lake)
+        people = people_of(same, lake)
 
         def examples(conf: Config, lake: Lake, people: People = people) -> dict[str, Any]:
             return example_set(conf, lake, people)
@@ -130,7 +94,6 @@ def example_sets(asking: Sequence[Config], lake: Lake) -> Iterator[str]:
         for conf in same:
             with told_of(conf.task.name):
                 spark(examples, conf, lake)
-            yield set_id_of(conf)
         people.unpersist()
 
 
@@ -202,7 +165,7 @@ def of_task(name: str, *more: str) -> Config:
 
 
 def spark(job: Any, conf: Config, lake: Lake) -> None:
-    with SPARK, progress(job.__name__, lake):
+    with progress(job.__name__, lake):
         say(job, conf, lake)
 
 
