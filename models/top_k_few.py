@@ -21,20 +21,21 @@ def best_of_few(
     """What `models.top_k.best_by_vectors` gives, for sizes that `is_few`."""
     users, items = len(queries), len(vectors)
     groups = -(-items // GROUP)
-    room = np.full((users, GROUP * groups), -np.inf, np.float32)
-    scores = room[:, :items]
-    np.matmul(queries, vectors.T, out=scores)
-    scores += bias
+    # A row an item: OpenBLAS takes a third of the time for this product that it takes for the other way round.
+    room = np.full((GROUP * groups, users), -np.inf, np.float32)
+    scores = room[:items]
+    np.matmul(vectors, np.ascontiguousarray(queries.T), out=scores)
+    scores += bias[:, None]
     if excluded is not None:
         row, column = np.nonzero(excluded < items)
-        scores[row, excluded[row, column]] = -np.inf
-    dealt = room.reshape(users, GROUP, groups)  # an item's group is its index modulo `groups`
-    largest = dealt.max(axis=1)  # (users, groups)
+        scores[excluded[row, column], row] = -np.inf
+    dealt = room.reshape(GROUP, groups, users)  # an item's group is its index modulo `groups`
+    largest = np.ascontiguousarray(dealt.max(axis=0).T)  # (users, groups)
     least = np.partition(largest, groups - k, axis=1)[:, groups - k]  # no larger than the k-th best score
     best = np.zeros((users, k), np.int32), np.full((users, k), -np.inf, np.float32)
     for user in range(users):
         group = np.flatnonzero((largest[user] >= least[user]) & (largest[user] > -np.inf))
-        inside = dealt[user][:, group]
+        inside = dealt[:, group, user]
         deal, place = np.nonzero((inside >= least[user]) & (inside > -np.inf))
         found, found_scores = deal * groups + group[place], inside[deal, place]
         order = np.lexsort((found, -found_scores))[:k]
