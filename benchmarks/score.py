@@ -142,4 +142,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["run"]:
         run_one(sys.argv[2], *map(int, sys.argv[3:]))
     else:
-        main(*(int(each.replace(",", "")) for each in (*sys.argv[1:], 1_000_000, 5_000)[:2]))
+        main(*(int(str(each).replace(",", "")) for each in (*sys.argv[1:], 1_000_000, 5_000)[:2]))

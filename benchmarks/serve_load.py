@@ -63,10 +63,10 @@ class Load:
         loop, count = asyncio.get_running_loop(), int(rate * seconds)
         for _ in range(min(16, MOST_CONNECTIONS)):
             await self._connect()
-        began = loop.time() + 0.1
+        began = time.monotonic() + 0.1
         for number in range(count):
             due = began + number / rate
-            if (wait := due - loop.time()) > 0:
+            if (wait := due - time.monotonic()) > 0:
                 await asyncio.sleep(wait)
             request = self.requests[number % len(self.requests)]
             if self.free:
@@ -76,8 +76,8 @@ class Load:
                 if self.connections < MOST_CONNECTIONS:
                     self.connections += 1
                     loop.create_task(self._connect(is_counted=True))
-        last = loop.time() + LATE
-        while sum(self.statuses.values()) < count and loop.time() < last:
+        last = time.monotonic() + LATE
+        while sum(self.statuses.values()) < count and time.monotonic() < last:
             await asyncio.sleep(0.05)
 
     async def _connect(self, is_counted: bool = False) -> None:
@@ -95,7 +95,9 @@ class Load:
     def answered(self, connection: Connection, status: int) -> None:
         self.statuses[status] += 1
         if status == 200:
-            self.latencies.append(asyncio.get_running_loop().time() - connection.due)
+            self.latencies.append(
+                time.monotonic() - connection.due
+            )  # the loop's own clock goes by milliseconds
         self._go_on(connection)
 
     def lost(self, connection: Connection) -> None:

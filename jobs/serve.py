@@ -29,6 +29,7 @@ from serving.metrics import Metrics
 from serving.service import Rules, Service
 from serving.watch import Places, Watch
 
+TURN = 5e-4  # seconds for which a thread, of models or of HTTP, may keep the other from Python; ten times that is usual
 PATIENCE = 30  # seconds for which answers that are under way are waited for at the end
 # A registry that is down is asked again at the next look; MLflow itself would try for minutes.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -41,6 +42,7 @@ def main() -> None:
         limits, service = limits_of(conf), service_of(conf, tasks_of(conf, sys.argv[1:]))
     except (InputError, ValueError) as error:
         stop(str(error))
+    sys.setswitchinterval(TURN)
     print(f"serve: listens on http://{conf.serve.host}:{conf.serve.port}", flush=True)
     uvicorn.run(
         make_app(service, limits),

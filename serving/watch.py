@@ -1,5 +1,6 @@
 """Takes up new champions and published nights while the service answers with those of before."""
 
+import gc
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -84,7 +85,17 @@ class Watch:
             for task in self.tasks.values():
                 if champion := self._champion(self.registry, task, night, told.get(task.name)):
                     champions[task.name] = champion
-        self._take_up(State({name: champions[name] for name in self.tasks if name in champions}, night, told))
+        new = State({name: champions[name] for name in self.tasks if name in champions}, night, told)
+        is_new = any(
+            champion is not self.state.champions.get(name) for name, champion in new.champions.items()
+        )
+        self._take_up(new)
+        if is_new:
+            # What lives as long as a champion, TensorFlow's graphs above all, is not to be looked through for garbage any
+            # more: that would keep all who ask waiting for half a second, again and again.
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
 
     @contextmanager
     def _tolerating(self, of: str) -> Iterator[None]:

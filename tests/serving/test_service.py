@@ -1,5 +1,6 @@
 """The service over HTTP: what it answers, what it refuses, and that a new champion or night drops no question."""
 
+import gc
 import json
 import re
 import threading
@@ -137,6 +138,10 @@ def test_bulk_and_real_time_give_the_same(shop, champion):
 @pytest.mark.long
 def test_bulk_and_real_time_give_a_thousand_users_the_same(shop, champion):
     assert same_as_bulk(shop, champion, behaviours(1000, 12), 12) > 950
+
+
+def test_what_lives_as_long_as_a_champion_is_not_looked_through_for_garbage(client):
+    assert gc.get_freeze_count() > 10_000
 
 
 def test_an_event_changes_the_answer_and_nobody_gets_what_is_best_for_everyone(client):
