@@ -66,6 +66,10 @@ class BgNbd(tf.Module):
         self, items: tf.Tensor, sessions: tf.Tensor, features: tf.Tensor, naive: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """features (batch, features) -> `value` (batch, 1)."""
+        return {"value": tf.sigmoid(self.log_odds(features))}
+
+    def log_odds(self, features: tf.Tensor) -> tf.Tensor:
+        """(batch, features) -> (batch, 1): the logarithm of the odds of staying away."""
         visits = Visits.of(**{name: of(features, tf.exp) for name, of in self.columns.items()})
         x, last, until = (tf.maximum(each, 0.0) for each in visits)
         last = tf.minimum(last, until)
@@ -75,9 +79,12 @@ class BgNbd(tf.Module):
             - tf.math.log(b + tf.maximum(x, 1.0) - 1)
             + (r + x) * tf.math.log((alpha + until) / (alpha + last))
         )
-        alive = tf.where(x > 0.5, tf.sigmoid(-gone), 1.0)
-        none = tf.exp((r + x) * tf.math.log((alpha + until) / (alpha + until + self.horizon)))
-        return {"value": (1 - alive * (1 - none))[:, None]}
+        gone = tf.where(x > 0.5, gone, -100.0)  # nobody goes before they have come again
+        none = (r + x) * tf.math.log(
+            (alpha + until) / (alpha + until + self.horizon)
+        )  # of who is alive, a logarithm
+        comes = tf.math.log_sigmoid(-gone) + tf.math.log(-tf.math.expm1(tf.minimum(none, -1e-6)))
+        return (tf.math.log(-tf.math.expm1(tf.minimum(comes, -1e-6))) - comes)[:, None]
 
 
 def fit(spec: Mapping[str, Any], features: np.ndarray, size: int) -> BgNbd:

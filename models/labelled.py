@@ -12,7 +12,7 @@ from models.baskets import ItemVectors, basket_means, filled, last_events, numbe
 from models.dropout import Noise
 from models.encoders import encoded_at, make_encoder
 from models.heads.next_item import Loss
-from models.question import Question
+from models.question import Baseline, Question
 from models.sharing import Uncertainty, make_sharing
 from models.tower import FeatureTower
 
@@ -31,6 +31,16 @@ class Asked(NamedTuple):
         return 1 if self.label.head == "classes" else self.names
 
 
+class Beside(NamedTuple):
+    """Further baselines of each question, and what of the training rows they look at, (rows, features) float32."""
+
+    baselines: Sequence[Sequence[Baseline]]
+    features: np.ndarray | None
+
+
+NOTHING_BESIDE = Beside((), None)
+
+
 class LabelledModel(tf.Module):
     """Predicts the answers to tasks' questions from a user's last sessions and features, and what the baselines know.
 
@@ -42,6 +52,7 @@ class LabelledModel(tf.Module):
     answers   of the training rows, one question's targets behind the other's
     asked     the questions
     features  how many numbers a user has
+    beside    further baselines of each question, and the features of the training rows that these are fitted to; none: none
     room      sessions that the encoder has room for; none: as many as `task.positions`
     """
 
@@ -57,6 +68,7 @@ class LabelledModel(tf.Module):
         features: int,
         seed: int,
         room: int | None = None,
+        beside: Beside = NOTHING_BESIDE,
     ):
         super().__init__()
         assert task.label is not None
@@ -75,9 +87,16 @@ class LabelledModel(tf.Module):
         self.tower = FeatureTower(model.width, CROSSES, model.dropout)
         ends = np.cumsum([each.targets for each in asked])
         columns = [slice(end - each.targets, end) for each, end in zip(asked, ends, strict=True)]
+        baselines = beside.baselines or [[] for _ in asked]
         self.questions = [
-            Question(each.label, Answers(*(values[:, column] for values in answers)), each.names)
-            for each, column in zip(asked, columns, strict=True)
+            Question(
+                each.label,
+                Answers(*(values[:, column] for values in answers)),
+                each.names,
+                further,
+                beside.features,
+            )
+            for each, column, further in zip(asked, columns, baselines, strict=True)
         ]
         self.is_one = len(self.questions) == 1
         start = np.concatenate([question.head.start for question in self.questions])
@@ -149,9 +168,10 @@ class LabelledModel(tf.Module):
         presence  (batch, any length) float32: what the vector of each event is multiplied by; none: 1
         """
         lines = [
-            question.line(of) for question, of in zip(self.questions, self.by_question(naive), strict=True)
+            question.line(of, features)
+            for question, of in zip(self.questions, self.by_question(naive), strict=True)
         ]
-        known = self.questions[0].known(naive) if self.is_one else None
+        known = self.questions[0].known(naive, features) if self.is_one else None
         return self.rest(items, sessions, features, known, noise, presence) + tf.concat(lines, axis=1)
 
     def rest(
@@ -222,4 +242,4 @@ class Alone(tf.Module):
     ) -> dict[str, tf.Tensor]:
         """As that of a model of this question alone; naive (batch, its targets)."""
         rest = self.model.apart(self.model.rest(items, sessions, features, None, None, presence))
-        return self.question.answer(rest[self.place] + self.question.line(naive))
+        return self.question.answer(rest[self.place] + self.question.line(naive, features))

@@ -1,19 +1,20 @@
 """The kinds of models that are trained: to rank items, to answer a task's questions, or to give others a beginning."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from conf.schema import Config, Label, Task
+from models import bg_nbd
 from models.adapters import adapt, merge
-from models.answers import answers
+from models.answers import answers, read_columns
 from models.calibration import fit
 from models.example_set import TRAIN, VALIDATION, ExampleSet, ExampleSetError
 from models.export import export
 from models.export_labelled import export_labelled
 from models.judging_labels import EXCESS, judge_of, judge_of_several, said_of
 from models.label_metrics import LEAST_IS_BEST
-from models.labelled import Alone, Asked, LabelledModel
+from models.labelled import NOTHING_BESIDE, Alone, Asked, Beside, LabelledModel
 from models.next_item import NextItemModel
 from models.pretraining import PretrainingModel, facts_of
 from models.train import ranking
@@ -31,6 +32,15 @@ class Ranking:
 
     def export(self, folder: Path) -> None:
         export(self.model, self.examples.vocabulary, folder, self.k)
+
+
+def beside(labels: Sequence[Label], examples: ExampleSet) -> Beside:
+    """The further baselines that tasks name, fitted to the training rows, which their models begin from, too."""
+    if not any(label.beside for label in labels):
+        return NOTHING_BESIDE
+    (features,) = read_columns(examples, TRAIN, ["features"])
+    fitted = bg_nbd.fit(examples.spec, features, examples.vocabulary_size)  # the only one that there is
+    return Beside([[fitted for _ in label.beside] for label in labels], features)
 
 
 class Labelled:
@@ -56,6 +66,7 @@ class Labelled:
             len(asked["features"]),
             conf.train.seed,
             conf.finetune.positions if conf.step == "finetune" else None,
+            beside([label for _, label, _ in questions], examples),
         )
         self.labels = {name: label for name, label, _ in questions}
         if several:

@@ -48,6 +48,7 @@ SETTINGS = [
     "task.label.horizon_days=7",
     "task.label.snapshots=2",
     "task.label.baseline=prior",
+    "task.label.beside=[]",
     "task.label.calibration=none",  # it would be all but sure of everybody
     "promote.holdout_days=7",
     "promote.resamples=200",

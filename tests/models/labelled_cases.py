@@ -32,7 +32,8 @@ def conf_of(case: str, *more: str) -> Config:
     small = ["model=gru", "model.width=8", "model.blocks=1", "model.dropout=0.1", "train.batch_size=50"]
     course = ["train.epochs=8", "train.patience=8", "train.learning_rate=2e-2", "train.warmup_steps=5"]
     given = [*small, *course, f"task.length={LENGTH}", f"task.positions={POSITIONS}"]
-    return load([*given, *(SEVERAL if case == "several" else CASES[case][0]).split(), *more])
+    alone = ["task.label.beside=[]"]  # the features of these users are others than further baselines look at
+    return load([*given, *alone, *(SEVERAL if case == "several" else CASES[case][0]).split(), *more])
 
 
 def example_set(folder: Path, case: str) -> ExampleSet:

@@ -1,11 +1,19 @@
 """BG/NBD: the paper's numbers, users drawn as it says, and what comes of scaled features."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy.integrate import dblquad
 from scipy.stats import beta, gamma
+from sklearn.metrics import log_loss, roc_auc_score
 
+from conf.load import load
+from conf.schema import Model
+from models.answers import Answers
 from models.bg_nbd import BgNbd, Shape, Visits, columns_of, fit, log_likelihood, most_likely
+from models.labelled import Asked, Beside, LabelledModel
 
 CDNOW = Shape(0.243, 4.414, 0.793, 2.426)  # Fader, Hardie and Lee (2005), in weeks
 STATISTICS = {
@@ -91,6 +99,25 @@ def test_users_drawn_from_a_shape_lead_back_to_it_and_stay_away_as_often_as_is_s
         among = (stays_away >= low) & (stays_away < high)
         assert among.sum() > 300
         assert stays_away[among].mean() == pytest.approx(1 - comes[among].mean(), abs=0.04)
+
+
+def test_a_model_that_knows_what_it_says_begins_there():
+    """Of users drawn from a shape, whose features tell all there is, with a baseline's number that tells nothing."""
+    shape, until = Shape(0.8, 6.0, 0.6, 3.0), np.random.default_rng(0).uniform(20, 60, 3000)
+    visits, comes = drawn(shape, 3000, until, seed=2)
+    features = scaled(visits.again + 1, visits.until - visits.last, visits.until)
+    labels = (~comes).astype(np.float32)[:, None]
+    told = Answers(labels, np.ones_like(labels), np.zeros_like(labels))
+    fitted = fit(SPEC, features, size=9)
+    task = replace(load(["task=churn"]).task, length=4, positions=2)
+    counts, small = np.array([0, 0, 0, 5, 5, 5, 5, 5, 5]), Model(name="gru", width=4, blocks=1)
+    asked_of = [Asked(task.label, 1)]
+    model = LabelledModel(small, task, counts, told, asked_of, 4, 1, beside=Beside([[fitted]], features))
+    nobody, number = tf.zeros((3000, 4), tf.int32), tf.zeros((3000, 1))
+    value = model.predict(nobody, nobody, tf.constant(features), number)["value"].numpy()
+    by_itself = fitted.predict(None, None, features, None)["value"].numpy()
+    assert roc_auc_score(labels, value) == pytest.approx(roc_auc_score(labels, by_itself), abs=1e-3)
+    assert log_loss(labels, value) < log_loss(labels, by_itself) + 0.01
 
 
 def test_a_task_without_the_features_is_told_which_are_missing():
