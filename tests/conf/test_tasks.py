@@ -58,6 +58,8 @@ def test_the_task_of_ten_lines_in_the_documentation_makes_sense():
             "sql='select 1'",
             "task.together asks what its tasks ask, expected task.label with the sql ''",
         ),
+        ("churn", "beside=[pareto]", "task.label.beside must be some of bg_nbd where head=binary, each once"),
+        ("spend", "beside=[bg_nbd]", "task.label.beside must be some of none where head=amount, each once"),
         ("churn", "snapshots=0", "task.label.snapshots must be > 0, got 0"),
         ("churn", "otherwise=none at all", "task.label.otherwise must be a number, got 'none at all'"),
     ],

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[2]
 SMALL = ["model=sasrec", "model.width=8", "model.blocks=1", "model.negatives=8"]
 SMALL += ["train.epochs=2", "train.batch_size=8"]
-OF_CHURN = ["set_id=answers", "task=churn", *SMALL]
+OF_CHURN = ["set_id=answers", "task=churn", "task.label.beside=[]", *SMALL]
 USERS = {"train": 80, "validation": 40, "test": 30}
 
 
