@@ -342,7 +342,7 @@ def served(response):
     return answer["predictions"][0]["model_version"], answer["ds"]
 
 
-def until(is_so, seconds=60):
+def until(is_so, seconds=180):
     last = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < last, "it did not happen in time"
