@@ -131,7 +131,7 @@ def of_draws(rows: int, parts: Sequence[np.ndarray]) -> Sampled:
     return Sampled(rows, float(whole[0]), np.concatenate(drawn))
 
 
-class Beside(NamedTuple):
+class Against(NamedTuple):
     """A metric of a model, and how far it lies from that of the best baseline."""
 
     value: Interval
@@ -156,7 +156,7 @@ def compared(
     confidence: float,
     seed: int,
     baselines: Sequence[str] = (),
-) -> dict[str, dict[str, Beside]]:
+) -> dict[str, dict[str, Against]]:
     """Of each model each metric beside that of the baseline that is best at it on these rows; see `sampled`.
 
     baselines  models among `values`; none: the first
@@ -165,7 +165,7 @@ def compared(
     best = {name: _best(name, found, baselines or list(values)[:1]) for name in names}
     return {
         model: {
-            name: Beside(
+            name: Against(
                 each.interval(confidence), (each - found[best[name]][name]).interval(confidence), best[name]
             )
             for name, each in of_model.items()

@@ -143,8 +143,7 @@ class NextItemModel(tf.Module):
             count += 1
         taken, at = filled(count, positions), tf.maximum(count - 1, 0)
         if self.repeat is None:
-            timed = {"ages": aged} if self.is_timed else {}
-            return None, encoded_at(self.encoder, baskets, taken, at, None, **timed), events
+            return None, encoded_at(self.encoder, baskets, taken, at, None, **self._timed(aged)), events
         hidden = self._encode(baskets, taken, None, aged)
         return hidden, tf.gather(hidden, at, batch_dims=1), events
 
@@ -185,5 +184,8 @@ class NextItemModel(tf.Module):
     def _encode(
         self, baskets: tf.Tensor, taken: tf.Tensor, noise: Noise | None, ages: tf.Tensor | None
     ) -> tf.Tensor:
-        timed = {"ages": ages} if self.is_timed else {}
-        return self.encoder(baskets, taken, noise=noise, **timed)
+        return self.encoder(baskets, taken, noise=noise, **self._timed(ages))
+
+    def _timed(self, ages: tf.Tensor | None) -> dict[str, tf.Tensor | None]:
+        """What an encoder is given beside baskets, where it looks at times."""
+        return {"ages": ages} if self.is_timed else {}
