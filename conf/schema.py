@@ -172,7 +172,7 @@ class Label:
         default_factory=list
     )  # of an effect: who is held out and who is treated, [control, treated]
     calibration: str = "temperature"  # fitted on validation: temperature, isotonic (binary only) or none
-    metrics: list[str] = field(default_factory=list)  # the first chooses epochs and is compared first
+    metrics: list[str] = field(default_factory=list)  # the first is compared, the first loss chooses epochs
 
 
 @dataclass

@@ -38,7 +38,11 @@ COUNTED = ("train_users", "train_rows", "train_positives", "validation_rows", "v
 
 
 def few_labels(conf: Config) -> dict[str, Any]:
-    conf = replace(conf, set_id=conf.set_id or set_id_of(conf), task=with_sure_metric(conf))
+    if conf.task.label is None:
+        raise InputError(
+            f"task={conf.task.name} has no labels, expected one that has: set task=churn, or another"
+        )
+    conf = replace(conf, set_id=conf.set_id or set_id_of(conf))
     examples, registry = (
         open_example_set(f"{conf.lake}/examples/{conf.set_id}"),
         connect(conf.registry, conf.artifacts),
@@ -63,19 +67,6 @@ def few_labels(conf: Config) -> dict[str, Any]:
         print(f"few_labels: {share:.0%}, {arm}, seed {seed}: {shown}", flush=True)
     put(path.with_suffix(".html"), render(summed(conf, runs)))
     return {"task": conf.task.name, "trainings": len(runs), "file": str(path)}
-
-
-def with_sure_metric(conf: Config) -> Any:
-    """The task, whose epochs are chosen by a metric that any rows have: of few users none may be positive."""
-    label = conf.task.label
-    if label is None:
-        raise InputError(
-            f"task={conf.task.name} has no labels, expected one that has: set task=churn, or another"
-        )
-    from models.label_metrics import LEAST_IS_BEST
-
-    ordered = sorted(label.metrics, key=lambda name: name not in LEAST_IS_BEST)  # else in their order
-    return replace(conf.task, label=replace(label, metrics=ordered))
 
 
 def of_run(conf: Config, arm: str, share: float, seed: int) -> Config:

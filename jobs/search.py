@@ -34,7 +34,7 @@ from jobs.places import on_disk
 from jobs.rank import Task
 from jobs.train import attempt, in_spite_of, set_id_of
 from models.example_set import ExampleSet, open_example_set
-from models.label_metrics import LEAST_IS_BEST
+from models.label_metrics import LEAST_IS_BEST, choosing
 from models.registry import Run, configuration_hash, connect
 
 FOUND = "found"
@@ -70,7 +70,7 @@ def search(conf: Config, arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def metric_of(conf: Config) -> str:
-    return conf.task.label.metrics[0] if conf.task.label else conf.promote.metric
+    return choosing(conf.task.label.metrics) if conf.task.label else conf.promote.metric
 
 
 def named(conf: Config, examples: ExampleSet) -> Config:

@@ -31,6 +31,7 @@ from jobs.trust import trusted
 from models.commits import newest_facts
 from models.example_set import TRAIN, VALIDATION, ExampleSet, ExampleSetError, open_example_set
 from models.guard import KerasError, guard
+from models.label_metrics import choosing
 from models.pretrained import NEWEST
 from models.registry import Registry, Version, configuration_hash, connect
 from models.registry_down import RegistryDown, RegistryElsewhere
@@ -143,7 +144,9 @@ def hash_of(conf: Config) -> str:
         baseline = {"baseline": conf.task.label.baseline} if conf.task.label else {}
         return configuration_hash({"model": model} | baseline)
     train = {name: value for name, value in asdict(conf.train).items() if name not in KEEPING + LAUNCHING}
-    asked = {"label": asdict(conf.task.label)} if conf.task.label else {"metric": conf.promote.metric}
+    label = conf.task.label
+    asked = {"metric": choosing(label.metrics) if label else conf.promote.metric}
+    asked |= {"label": asdict(label)} if label else {}
     of_step = {conf.step: asdict(getattr(conf, conf.step))} if conf.step != "train" else {}
     return configuration_hash({"model": model, "train": train} | asked | of_step)
 

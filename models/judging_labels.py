@@ -9,14 +9,12 @@ import tensorflow as tf
 from conf.schema import Label
 from models.example_set import VALIDATION, ExampleSet
 from models.inputs import dataset
-from models.label_metrics import measured
+from models.label_metrics import EXCESS, measured
 from models.labelled import LabelledModel
 from models.shards import Order, epoch_of, plan, steps
 from models.trainable import Judge
 
 ROWS = 256  # of a batch
-EXCESS = "excess_loss"
-"""Of several tasks the mean of how far the loss lies above that of saying the same of everybody, in units of that."""
 Answer = Callable[[dict[str, tf.Tensor]], tf.Tensor]
 """A batch of an example set -> what is said of its rows, (batch, width)."""
 

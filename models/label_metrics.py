@@ -12,7 +12,10 @@ import numpy as np
 from models.metrics import Interval, Sampled
 from models.metrics.answers import METRICS, Rows
 
-LEAST_IS_BEST = ("log_loss", "calibration_error", "mae", "mse")
+EXCESS = "excess_loss"
+"""Of several tasks the mean of how far the loss lies above that of saying the same of everybody, in units of that."""
+LOSSES = ("log_loss", "mae", "mse")
+LEAST_IS_BEST = (*LOSSES, "calibration_error", EXCESS)
 BLOCK = 100_000  # counts of drawn rows that are held at a time
 
 
@@ -39,6 +42,16 @@ class Answered:
         known = ~np.isnan(found)
         sums = np.where(known, found, 0.0).sum(axis=0)
         return np.where(known.any(axis=0), sums / np.maximum(known.sum(axis=0), 1), absent)
+
+
+def choosing(metrics: Sequence[str]) -> str:
+    """Which of a task's metrics chooses epochs and settings: the first loss among them, else the first; of none, EXCESS.
+
+    A loss tells when a model begins to be too sure, which metrics of the order of rows, such as ROC-AUC, do not see; and any
+    rows have one, those without a positive too.
+    """
+    losses = [name for name in metrics if name in LOSSES]
+    return [*losses, *metrics, EXCESS][0]
 
 
 def measured(

@@ -12,8 +12,8 @@ from models.calibration import fit
 from models.example_set import TRAIN, VALIDATION, ExampleSet, ExampleSetError
 from models.export import export
 from models.export_labelled import export_labelled
-from models.judging_labels import EXCESS, judge_of, judge_of_several, said_of
-from models.label_metrics import LEAST_IS_BEST
+from models.judging_labels import judge_of, judge_of_several, said_of
+from models.label_metrics import LEAST_IS_BEST, choosing
 from models.labelled import NOTHING_BESIDE, Alone, Asked, Beside, LabelledModel
 from models.next_item import NextItemModel
 from models.pretraining import PretrainingModel, facts_of
@@ -46,8 +46,7 @@ def beside(labels: Sequence[Label], examples: ExampleSet) -> Beside:
 class Labelled:
     """The answers to the questions of a task, or of several tasks together.
 
-    Its metric is the first of the task's; of several the mean over them of how far the loss lies above that of knowing
-    nothing, in units of that.
+    Its epochs are chosen by `models.label_metrics.choosing`.
     """
 
     def __init__(self, conf: Config, task: Task, examples: ExampleSet):
@@ -70,13 +69,11 @@ class Labelled:
         )
         self.labels = {name: label for name, label, _ in questions}
         if several:
-            self.metric, least = EXCESS, True
             judge = judge_of_several(self.model, examples, self.labels)
         else:
-            self.metric = task.label.metrics[0]
-            least = self.metric in LEAST_IS_BEST
             judge = judge_of(self.model, examples, task.label.metrics)
-        self.judged = {"judge": judge, "least_is_best": least}
+        self.metric = choosing(task.label.metrics)
+        self.judged = {"judge": judge, "least_is_best": self.metric in LEAST_IS_BEST}
 
     def export(self, folder: Path) -> None:
         """With the calibration that the validation rows ask for."""

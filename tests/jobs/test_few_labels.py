@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from conf.load import load
-from jobs.few_labels import interval, of_run, summed, with_sure_metric
+from jobs.few_labels import interval, of_run, summed
 from jobs.train import hash_of, registered_as
 from reports.few_labels import render
 
@@ -29,10 +29,6 @@ def test_each_arm_share_and_seed_is_a_training_of_its_own_and_none_is_a_candidat
         ("newest", "adapters"),
     ]
     assert registered_as(replace(conf, step="finetune")) == "churn"
-
-
-def test_epochs_are_chosen_by_a_metric_that_rows_without_a_positive_have_too():
-    assert with_sure_metric(load(["task=churn"])).label.metrics == ["log_loss", "roc_auc", "pr_auc", "lift"]
 
 
 def test_means_have_the_interval_of_students_distribution_and_the_page_shows_them():

@@ -136,3 +136,16 @@ def test_a_table_of_classes_is_how_often_each_follows_each():
     np.testing.assert_allclose(shares[0], (np.array([0, 75, 25]) + 5 * prior) / 105, rtol=1e-5)
     pair = np.bincount(following[200:], minlength=3)
     np.testing.assert_allclose(shares[1], (pair + 5 * prior) / 7, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "chosen"),
+    [
+        (["roc_auc", "pr_auc", "log_loss", "lift"], "log_loss"),
+        (["roc_auc", "calibration_error", "mse", "mae"], "mse"),
+        (["r2", "spearman"], "r2"),
+        ([], "excess_loss"),
+    ],
+)
+def test_epochs_are_chosen_by_the_first_loss(metrics, chosen):
+    assert ours.choosing(metrics) == chosen

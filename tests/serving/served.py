@@ -193,6 +193,7 @@ class Served:
             f"artifacts={self.folder / 'artifacts'}",
             f"publish.folder={self.folder / 'published'}",
             "serve.poll_seconds=0.2",
+            "serve.timeout_seconds=30",  # a busy machine is no matter of what is answered
             "serve.batch=8",
         ]
 
