@@ -145,7 +145,7 @@ def hash_of(conf: Config) -> str:
         return configuration_hash({"model": model} | baseline)
     train = {name: value for name, value in asdict(conf.train).items() if name not in KEEPING + LAUNCHING}
     label = conf.task.label
-    asked = {"metric": choosing(label.metrics) if label else conf.promote.metric}
+    asked: dict[str, Any] = {"metric": choosing(label.metrics) if label else conf.promote.metric}
     asked |= {"label": asdict(label)} if label else {}
     of_step = {conf.step: asdict(getattr(conf, conf.step))} if conf.step != "train" else {}
     return configuration_hash({"model": model, "train": train} | asked | of_step)
