@@ -34,6 +34,7 @@ CHOICES = {
     "model.sampling": ("popularity", "uniform", "batch"),
     "train.rate_by_ranks": ("none", "sqrt", "linear"),
     "train.wire": ("none", "fp16"),
+    "train.item_vectors": ("float32", "float16", "int8"),
     "train.launcher": ("local", "hosts", "spark"),
     "train.device": ("cpu", "gpu"),
     "train.wandb": ("off", "offline", "online"),

@@ -216,6 +216,7 @@ class Train:
     clip_norm: float = 1.0  # of the gradient over all weights
     parts: int = 1  # in which a rank's batch is taken, one by one: less memory for the same gradient
     lazy_rows: int = 200_000  # items from which on a step changes only the rows of those it read
+    item_vectors: str = "float32"  # as exported: float32, float16, or int8, scaled by row
     wire: str = "none"  # `fp16`: ranks send each other gradients of 16 bits
     window_files: int = 8  # files whose rows are shuffled together
     warm_start: str = "none"  # begin from the weights of: champion, pretrained, or a version by its number

@@ -2,7 +2,8 @@
 
 Reads a file of `user item item …` lines, oldest first; writes one JSON object to `out`, whole or not at all, and prints it.
 Of each user the last item is tested on, the one before validates: the epoch is chosen by that alone, and the test is read
-once, at the end. With `refit` that is the test of a model trained anew for as many epochs, which learns what validated too.
+once, at the end. With `refit` a model is trained anew for as many epochs, which learns what validated too: `test` is of it,
+and `test_before_refit` of the one that has not.
 Among equal scores a metric is its expectation over all their orders. Encoders train as in jobs/train.py, in this process;
 killed and run again, it goes on from its last checkpoint, beside `out`.
 
@@ -75,15 +76,22 @@ def benchmark(conf: Config) -> dict[str, Any]:
 
 
 def encoder(conf: Config, examples: Any) -> dict[str, Any]:
+    from models.export_costs import export_costs
+    from models.leave_one_out import TEST
+
     model, outcome, checkpoints = trained(conf, examples, conf.promote.metric)
-    found = tested(conf, model, examples, outcome)
+    found = tested(conf, model, examples, outcome) | {"exports": export_costs(model, examples, TEST)}
     checkpoints.clear()
     return found
 
 
 def refitted(conf: Config, examples: Any, more: Any) -> dict[str, Any]:
     """Trained on `examples` to find the epoch, and then anew on `more`, so many epochs; the second one is tested."""
-    _, outcome, checkpoints = trained(conf, examples, conf.promote.metric)
+    from models.export_costs import export_costs
+    from models.leave_one_out import TEST
+
+    first, outcome, checkpoints = trained(conf, examples, conf.promote.metric)
+    before = tested(conf, first, examples, outcome)
     epochs = outcome.best.number
     again = replace(conf, train=replace(conf.train, epochs=epochs, patience=epochs))
     model, _, checkpoints_again = trained(
@@ -92,7 +100,7 @@ def refitted(conf: Config, examples: Any, more: Any) -> dict[str, Any]:
     found = tested(conf, model, more, outcome)
     for each in (checkpoints, checkpoints_again):
         each.clear()
-    return found
+    return found | {"test_before_refit": before["test"], "exports": export_costs(model, more, TEST)}
 
 
 def trained(conf: Config, examples: Any, metric: str, judge: Any = None) -> tuple[Any, Any, Any]:

@@ -124,13 +124,14 @@ def first_stage(conf: Config, registry: Registry) -> Version:
 def vectors_of(conf: Config, registry: Registry, first: Version, examples: ExampleSet) -> np.ndarray:
     """The vector of each item, (V, width) float32: the first stage's own, else the newest pretrained encoder's; 0: none."""
     from models.scoring import opened
+    from models.scoring import vectors_of as kept_in
 
     encoders = registry.versions(encoders_of(conf.task.name))
     for version in (first, *encoders[::-1]):
         loaded = opened(registry.saved_model_path(version), threads=0)
         if not hasattr(loaded, "item_vectors"):
             continue
-        vectors, known = loaded.item_vectors.numpy(), loaded.is_known.numpy()
+        vectors, known = kept_in(loaded), loaded.is_known.numpy()
         place = {item: index for index, item in enumerate(loaded.item_ids.numpy()) if item and known[index]}
         found = np.zeros((examples.vocabulary_size, vectors.shape[1]), np.float32)
         words = examples.vocabulary

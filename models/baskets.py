@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from models.compact import FLOAT32, Compact
 from models.indices import FIRST_ITEM, PADDING, UNKNOWN
 
 ABSENT = -1  # the position of an event that is padding, or older than the last `positions` sessions
@@ -40,12 +41,28 @@ class ItemVectors(tf.Module):
         start *= np.where(counts > 0, deviation or width**-0.5, 0).astype(np.float32)[:, None]
         self.reads_as = tf.Variable(reads_as, dtype=tf.int32, trainable=False, name="reads_as")
         self.table = tf.Variable(start, dtype=tf.float32, name="item_vectors")  # (vocabulary_size, width)
+        self.compact: Compact | None = None  # what `table` is exported as, where that is not itself
         self.means: tf.Variable | None = None  # (categories, width), once there are
 
     @property
     def is_known(self) -> tf.Tensor:
         """(vocabulary_size,) bool: which items are read as themselves."""
         return self.reads_as == tf.range(self.reads_as.shape[0])
+
+    def keep_as(self, kind: str) -> None:
+        """From now on vectors are those of the table in so many bits, one of `models.compact.KINDS`.
+
+        To be called when training is over.
+        """
+        self.compact = None if kind == FLOAT32 else Compact(self.table.numpy(), kind)
+
+    def matrix(self) -> tf.Tensor:
+        """All vectors: (vocabulary_size, width) float32."""
+        return self.table if self.compact is None else self.compact.all()
+
+    def rows(self, items: tf.Tensor) -> tf.Tensor:
+        """Those of some places of the table: (…) int32 -> (…, width) float32."""
+        return tf.gather(self.table, items) if self.compact is None else self.compact.rows(items)
 
     def read_by_category(self, category_of: np.ndarray, categories: int) -> None:
         """Keeps the mean vector of each category's known items, as what the others of it are read as.
@@ -75,10 +92,10 @@ class ItemVectors(tf.Module):
     def __call__(self, items: tf.Tensor) -> tf.Tensor:
         """Vectors of items already read: (…) int32 -> (…, width) float32."""
         if self.means is None or not self.means.shape[0]:
-            return tf.gather(self.table, items)
+            return self.rows(items)
         size = self.table.shape[0]
         is_category = items >= size
-        own = tf.gather(self.table, tf.where(is_category, UNKNOWN, items))
+        own = self.rows(tf.where(is_category, UNKNOWN, items))
         mean = tf.gather(self.means, tf.where(is_category, items - size, 0))
         return tf.where(is_category[..., None], mean, own)
 

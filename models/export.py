@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from models.compact import whole
 from models.integrated_gradients import integrated_gradients
 
 PADDING, UNKNOWN, FIRST_ITEM = 0, 1, 3
@@ -38,11 +39,15 @@ class Ranker(Protocol):
 class VectorRanker(Ranker, Protocol):
     """A ranker whose scores are products: `score` is `query @ item_vectors.T + item_bias`.
 
+    Where there are `item_scales`, (vocabulary_size,) float32, the rows of `item_vectors` are of 16 or 8 bits
+    (`models.compact`), and to be multiplied with them.
+
     Items that are not known, by `is_known` (vocabulary_size,) bool, have the vector and the bias of UNKNOWN.
     """
 
     has_products: bool  # false: it ranks by more, and is exported as any other Ranker
     item_vectors: tf.Variable  # (vocabulary_size, width) float32
+    item_scales: tf.Variable | None
     item_bias: tf.Variable  # (vocabulary_size,) float32
     is_known: tf.Tensor
 
@@ -81,8 +86,8 @@ def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> No
     `queries`   items, sessions, ages -> queries float32 (batch, width)
     `explain`   items, sessions, ages, target int32 (batch,): an item each, steps int32 () -> attributions float32
                 (batch, length) of its score, score, baseline float32 (batch,): see `integrated_gradients`
-    and the attributes `item_vectors`, `item_bias`, `is_known` and `categories`, string (categories,): those of the
-    vocabulary's column `category`, if it has one. The item -1 - c is any of the category c.
+    and the attributes `item_vectors`, maybe `item_scales`, `item_bias`, `is_known` and `categories`, string
+    (categories,): those of the vocabulary's column `category`, if it has one. The item -1 - c is any of the category c.
     An id or an index outside the vocabulary reads as unknown. Among equal scores the lower index comes
     first. With fewer than k candidates the rest is padding: id "", index 0, score -inf. The attribute
     `item_ids` of the loaded model maps index to id, string (vocabulary_size,).
@@ -219,6 +224,8 @@ def _with_signatures(
     if has_products(ranker):
         query = ranker.query
         module.item_vectors, module.item_bias = ranker.item_vectors, ranker.item_bias
+        if (scales := ranker.item_scales) is not None:
+            module.item_scales = scales
         module.is_known = tf.Variable(ranker.is_known, trainable=False)
         module.categories = tf.Variable(
             tf.constant(categories, tf.string, (len(categories),)), trainable=False
@@ -233,6 +240,7 @@ def _with_signatures(
         ) -> tf.Tensor:
             place = tf.where(tf.gather(module.is_known, target), target, UNKNOWN)
             vectors, bias = (tf.gather(x, place) for x in (module.item_vectors, module.item_bias))
+            vectors = vectors if scales is None else whole(vectors, tf.gather(scales, place))
             return tf.reduce_sum(query(items, sessions, ages, presence) * vectors, axis=1) + bias  # (batch,)
 
         @tf.function(autograph=False, input_signature=[ITEMS, SESSIONS, AGES, TARGET, STEPS])

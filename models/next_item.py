@@ -154,10 +154,21 @@ class NextItemModel(tf.Module):
 
     @property
     def item_vectors(self) -> tf.Variable:
-        """As they are multiplied; of cosines a copy, as they are now."""
+        """As they are multiplied; of cosines a copy, as they are now. Of compact ones the codes."""
+        if self.vectors.compact is not None:
+            return self.vectors.compact.codes
         if self.head.temperature is None:
             return self.vectors.table
         return tf.Variable(self.head.item_vectors(), trainable=False, name="item_directions")
+
+    @property
+    def item_scales(self) -> tf.Variable | None:
+        """What the rows of compact item vectors are multiplied with; of cosines that which makes them of length 1."""
+        compact = self.vectors.compact
+        if compact is None or self.head.temperature is None:
+            return compact and compact.scales
+        lengths = tf.norm(tf.cast(compact.codes, tf.float32), axis=1)
+        return tf.Variable(tf.math.divide_no_nan(1.0, lengths), trainable=False, name="direction_scales")
 
     @property
     def item_bias(self) -> tf.Variable:

@@ -260,6 +260,13 @@ def opened(path: str, threads: int) -> Any:
     return tf.saved_model.load(path)
 
 
+def vectors_of(model: Any) -> np.ndarray:
+    """The item vectors of an exported model, (size, width) float32, in however many bits they are kept."""
+    vectors = model.item_vectors.numpy().astype(np.float32)
+    scales = getattr(model, "item_scales", None)
+    return vectors if scales is None else vectors * scales.numpy()[:, None]
+
+
 @lru_cache(maxsize=8)
 def load(path: str, threads: int = 1) -> Model:
     """The exported model in `path`, read once a process: a worker scores many partitions with it."""
@@ -280,7 +287,7 @@ def load(path: str, threads: int = 1) -> Model:
     ids = np.array([item_id.decode() for item_id in model.item_ids.numpy()], object)
     if "queries" not in model.signatures:
         return Model(call("scores"), None, None, np.zeros(len(ids), np.float32), ids, {})
-    vectors, bias = model.item_vectors.numpy(), model.item_bias.numpy()
+    vectors, bias = vectors_of(model), model.item_bias.numpy()
     is_unknown = ~model.is_known.numpy()
     vectors[is_unknown], bias[is_unknown] = vectors[UNKNOWN], bias[UNKNOWN]
     bias[ids == ""] = -np.inf

@@ -25,12 +25,14 @@ class Ranking:
 
     def __init__(self, conf: Config, task: Task, examples: ExampleSet):
         self.k, self.examples, self.metric = conf.task.k, examples, conf.promote.metric
+        self.kept = conf.train.item_vectors
         counts = examples.counts("validation_sessions")
         self.model = NextItemModel(conf.model, task, counts, conf.train.seed, examples.category_of())
         self.judged: dict[str, Any] = {}
         """Of `models.train.train`: how epochs are judged."""
 
     def export(self, folder: Path) -> None:
+        self.model.vectors.keep_as(self.kept)
         export(self.model, self.examples.vocabulary, folder, self.k)
 
 
@@ -51,7 +53,7 @@ class Labelled:
 
     def __init__(self, conf: Config, task: Task, examples: ExampleSet):
         assert task.label is not None
-        self.examples, asked = examples, examples.spec["label"]
+        self.examples, asked, self.kept = examples, examples.spec["label"], conf.train.item_vectors
         several = [
             (each["task"], Label(**each["label"]), each["names"]) for each in asked.get("questions", ())
         ]
@@ -77,6 +79,7 @@ class Labelled:
 
     def export(self, folder: Path) -> None:
         """With the calibration that the validation rows ask for."""
+        self.model.vectors.keep_as(self.kept)
         self.calibrate()
         export_labelled(self.model, self.examples.vocabulary, dict(self.examples.spec), folder)
 

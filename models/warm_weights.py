@@ -21,12 +21,14 @@ import tensorflow as tf
 
 from models.adapters import without_updates
 from models.baskets import ItemVectors
+from models.compact import whole
 from models.export import named_variables
 from models.labelled import LabelledModel
 from models.next_item import NextItemModel
 from models.warm_start import ANYWAY, FROM_SCRATCH, WarmStartError
 
 VECTORS, BIASES, READ_AS = "head.vectors.table", "head.bias", "head.vectors.reads_as"
+CODES, SCALES = "head.vectors.compact.codes", "head.vectors.compact.scales"  # in the place of VECTORS
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ def _begin(
     """Gives the variables `new`, by their names in the exported model, its values: those of items by their ids."""
     loaded = tf.saved_model.load(saved_model)
     old = {name: variable.numpy() for name, variable in getattr(loaded, "named", {}).items()}
+    if CODES in old:
+        old[VECTORS] = whole(old.pop(CODES), old.pop(SCALES)).numpy()
     _check_weights(old, new, saved_model, anyway)
     tables = [name for name in (VECTORS, BIASES) if name in new]
     for name in new.keys() - {VECTORS, BIASES}:

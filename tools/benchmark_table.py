@@ -29,17 +29,26 @@ COSTS = ("parameters", "s an epoch", "epochs", "GiB at most")
 
 def main(arguments: list[str]) -> None:
     folder = Path(next((each for each in arguments if each != "--write"), ROOT / "docs" / "results"))
-    results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    read = (json.loads(path.read_text()) for path in sorted(folder.glob("*.json")))
+    results = [each for result in read for each in lines_of(result)]
     if not results:
         raise SystemExit(
             f"{folder} has no results: run jobs/benchmark.py with out={folder}/DATA-MODEL-SEED.json"
         )
     tables = [of_data(data, results) for data in sorted({result["data"] for result in results})]
-    text = "\n\n".join(filter(None, [*tables, robust(results)]))
+    text = "\n\n".join(filter(None, [*tables, robust(results), smaller(results)]))
     if "--write" in arguments:
         PAGE.write_text(between_marks(PAGE.read_text(), text, MARKS))
     else:
         print(text)
+
+
+def lines_of(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """A result, and where a model was trained anew with what validated the one before it, which had not learned that."""
+    if "test_before_refit" not in result:
+        return [result]
+    before = {name: value for name, value in result.items() if name != "exports"}
+    return [before | {"test": result["test_before_refit"], "refit": False}, result]
 
 
 def of_data(data: str, results: Iterable[Mapping[str, Any]]) -> str:
@@ -90,6 +99,36 @@ def robust(results: Sequence[Mapping[str, Any]]) -> str:
             lines.append([result["data"].removesuffix(".txt"), f"`{result['model']}`", way, *left])
     return "Of the test's NDCG@10 is left where so many\n\n" + "\n".join(
         "| " + " | ".join(line) + " |" for line in lines
+    )
+
+
+def smaller(results: Sequence[Mapping[str, Any]]) -> str:
+    """Size, time and quality of exports by the bits of their item vectors, of the results that have them; "": of none."""
+    lines = [
+        ["data", "model", "item vectors", "MB", "of weights", "ms an answer", "NDCG@10", "of `float32`"],
+        ["---", "---", "---", *["--:"] * 5],
+    ]
+    for result in results:
+        kinds = result.get("exports", {})
+        for kind, each in kinds.items():
+            middle, low, high = each["milliseconds"]
+            lines.append(
+                [
+                    result["data"].removesuffix(".txt"),
+                    f"`{named(result)}`",
+                    f"`{kind}`",
+                    f"{each['megabytes']:.1f}",
+                    f"{each['of_weights']:.1f}",
+                    f"{middle:.1f} ({low:.1f} to {high:.1f})",
+                    f"{each['ndcg@10']:.4f}".lstrip("0"),
+                    f"{each['ndcg@10'] / kinds['float32']['ndcg@10'] - 1:+.2%}",
+                ]
+            )
+    if len(lines) == 2:
+        return ""
+    return (
+        "Exports (`train.item_vectors`); an answer is the 10 best items of one user, by TensorFlow\n\n"
+        + "\n".join("| " + " | ".join(line) + " |" for line in lines)
     )
 
 

@@ -112,7 +112,7 @@ class NextItem(tf.Module):
 
     def item_vectors(self) -> tf.Tensor:
         """What `asking` is multiplied with: (vocabulary_size, width)."""
-        return self.asked(self.vectors.table)
+        return self.asked(self.vectors.matrix())
 
     def asking(self, hidden: tf.Tensor) -> tf.Tensor:
         """(…, width) -> of the same shape: what is multiplied with item vectors."""
