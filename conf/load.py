@@ -151,6 +151,7 @@ BELOW_ONE = (
     "model.filter_share",
     "model.mask_share",
     "model.label_smoothing",
+    "model.content_share",
     "train.average",
 )
 STAGES = ("view_types", "cart_types", "purchase_types")
@@ -259,6 +260,11 @@ def check(config: Config) -> None:
             raise ConfigurationError(
                 f"model.repeat wants products of vectors, got model.temperature={temperature}: set one of them"
             )
+    if config.model.content and (config.task.label or config.step != "train" or config.model.repeat):
+        raise ConfigurationError(
+            "model.content is of tasks that rank, in jobs/train.py, and wants products of vectors: model.repeat=0; got "
+            f"task={config.task.name}, step {config.step}, model.repeat={config.model.repeat}: set model.content='' or these"
+        )
     if config.model.repeat and config.model.name == "bert4rec":
         raise ConfigurationError(
             "model.repeat wants an encoder that looks back only, got bert4rec: set model.name"

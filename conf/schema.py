@@ -120,6 +120,8 @@ class Model:
     forward: int = 2  # width of a Transformer block's forward layer, in widths
     places: str = "back"  # how attention tells them: vectors counted `back`, or biases by `relative` distance
     start: str = "mean"  # first weights: `mean`, blocks that add the mean of what they see, or small `normal`
+    content: str = ""  # Parquet of frozen item vectors, by text or pictures (docs/models.md); none: ids alone
+    content_share: float = 0.2  # of items with such a vector, those that a step knows by it alone
     filter_share: float = 0.0  # of a frequency filter beside attention, in a Transformer block; 0: none
     filter_frequencies: int = 3  # lowest frequencies, that of the mean included, which the filter keeps whole
     gaps: bool = False  # a basket's vector tells how long it came after the one before it

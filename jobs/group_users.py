@@ -1,9 +1,9 @@
 """Sort users into groups by what a model knows of them, and say what sets each group apart.
 
-Reads the histories of users as of the end of `ds`, and the champion of the task, or the challenger where the champion has no
-vectors. Replaces the partition `ds` of `user_groups`; writes segments.json into `report`: the groups, how far they are those
-of the night before, and how much of what users spent in the last `groups.horizon_days` is explained by groups as of before
-these, beside fifths of recency, frequency and money.
+Reads the histories of users as of the end of `ds`, and the champion of the task, where that has no vectors the challenger,
+else the newest encoder that was pretrained on the task's examples. Replaces the partition `ds` of `user_groups`; writes
+segments.json into `report`: the groups, how far they are those of the night before, and how much of what users spent in the
+last `groups.horizon_days` is explained by groups as of before these, beside fifths of recency, frequency and money.
 
     spark-submit jobs/group_users.py ds=2017-12-28 task=next_item
 """
@@ -35,6 +35,7 @@ from models.metrics.groups import adjusted_rand, carried_on, explained, fifths
 from models.registry import CHALLENGER, CHAMPION, Registry, Version, connect
 from models.similar_items import has_vectors
 from models.user_vectors import NEAREST_SCHEMA, VECTORS_SCHEMA, grouped, nearest, user_vectors
+from models.warm_start import encoders_of
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def group_users(conf: Config, lake: Lake) -> dict[str, Any]:
     lake.replace_where(USER_GROUPS, written, f"ds = '{conf.ds}'", facts)
     told: dict[str, Any] = {
         "ds": conf.ds,
-        "model": f"{version.tags['model']} v{version.version}",
+        "model": f"{version.task} v{version.version}, {version.tags['model']}",
         "users": sum(sizes.values()),
         "groups": [{"group": g, "users": sizes[g], "name": names[g]} for g in sorted(sizes)],
         "silhouette": groups.fits,
@@ -86,13 +87,14 @@ def group_users(conf: Config, lake: Lake) -> dict[str, Any]:
 
 
 def with_vectors(registry: Registry, task: str) -> Version:
-    """The champion, or the challenger: whichever has a vector for a history."""
-    for alias in (CHAMPION, CHALLENGER):
-        version = registry.by_alias(task, alias)
+    """The champion, the challenger, or the newest pretrained encoder: the first that has a vector for a history."""
+    candidates = (registry.by_alias(task, CHAMPION), registry.by_alias(task, CHALLENGER))
+    for version in (*candidates, *registry.versions(encoders_of(task))[::-1]):
         if version and has_vectors(registry.saved_model_path(version)):
             return version
     raise InputError(
-        f"neither champion nor challenger of {task} has vectors of users: train an encoder and run promote"
+        f"neither champion nor challenger of {task} has vectors of users, and {encoders_of(task)} has no version: "
+        f"pretrain an encoder (jobs/pretrain.py task={task})"
     )
 
 

@@ -99,7 +99,7 @@ def ranked(conf: Config, lake: Lake, sequences: DataFrame, champion: Version, pa
     """The best items of each user."""
     bought = bought_types(conf) if "bought" in conf.score.exclude else []
     users = settled(as_model_input(sequences, conf.task.event_types, end_of(conf.ds), bought))
-    shelf, versions = shelf_as_of(conf, lake)
+    shelf, versions = shelf_as_of(conf, lake, with_ids="content" in champion.tags)
     answer = partial(top_k, model_path=path, k=conf.task.k, shelf=shelf)
     told = explained(conf, users, partial(explained_lists, model_path=path, shelf=shelf))
     facts = versions | {"exclude": list(conf.score.exclude)}
@@ -176,10 +176,10 @@ def sequences_as_of(conf: Config, lake: Lake) -> tuple[DataFrame, int]:
     return active_sequences(sessions_as_of(conf, lake, as_of), lake.read(ITEMS), as_of, conf), -1
 
 
-def shelf_as_of(conf: Config, lake: Lake) -> tuple[Shelf, dict[str, int]]:
+def shelf_as_of(conf: Config, lake: Lake, with_ids: bool = False) -> tuple[Shelf, dict[str, int]]:
     """What is shown on `ds`, by what items and rules say now; and the versions of these tables, -1 where there is none.
 
-    The driver holds a row an item, each worker some bytes.
+    The driver holds a row an item, each worker some bytes; with their ids where a model asks for these.
     """
     versions = {table.name: lake.version(table) for table in (ITEMS, RULES)}
     try:
@@ -191,7 +191,7 @@ def shelf_as_of(conf: Config, lake: Lake) -> tuple[Shelf, dict[str, int]]:
         ) from None
     rules = lake.read(RULES, versions["rules"]).toArrow()
     found = {f"{name}_version": -1 if version is None else version for name, version in versions.items()}
-    return shelf_of(items, rules, date.fromisoformat(conf.ds), conf.score.exclude), found
+    return shelf_of(items, rules, date.fromisoformat(conf.ds), conf.score.exclude, with_ids), found
 
 
 def bought_types(conf: Config) -> list[str]:

@@ -29,6 +29,7 @@ from jobs.launchers import run_until_done
 from jobs.rank import Task
 from jobs.trust import trusted
 from models.commits import newest_facts
+from models.content import ContentError, digest_of
 from models.example_set import TRAIN, VALIDATION, ExampleSet, ExampleSetError, open_example_set
 from models.guard import KerasError, guard
 from models.label_metrics import choosing
@@ -140,6 +141,8 @@ def registered_as(conf: Config) -> str:
 def hash_of(conf: Config) -> str:
     """What of the configuration decides the weights, given the examples."""
     model = asdict(conf.model)
+    if conf.model.content:
+        model["content"] = digest_of(conf.model.content)
     if conf.model.name not in ENCODERS:
         baseline = {"baseline": conf.task.label.baseline} if conf.task.label else {}
         return configuration_hash({"model": model} | baseline)
@@ -178,6 +181,7 @@ def tags_of(conf: Config, examples: ExampleSet) -> dict[str, Any]:
         "kind": "encoder" if conf.model.name in ENCODERS else "baseline",
         "configuration": hash_of(conf),
         "recipe": recipe_of(conf),
+        **({"content": digest_of(conf.model.content)} if conf.model.content else {}),
         "example_version": examples.version,
         **{name: examples.spec[name] for name in ("set_id", "as_of", "validation_from")},
         **{name: "; ".join(said) for name, said in in_spite_of(conf).items()},
@@ -256,6 +260,7 @@ TO_PUT_RIGHT = (
     InputError,
     ExampleSetError,
     WarmStartError,
+    ContentError,
     KerasError,
     RanksFailed,
     RegistryDown,

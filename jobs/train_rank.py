@@ -256,6 +256,7 @@ def attempt(rank: Callable[[str], None]) -> None:
         guard()  # before anything is imported that needs Keras
     except KerasError as error:
         stop(error)
+    from models.content import ContentError
     from models.example_set import ExampleSetError
     from models.memory import MemoryPlanError
     from models.train import TrainingError
@@ -263,7 +264,14 @@ def attempt(rank: Callable[[str], None]) -> None:
 
     try:
         rank(sys.stdin.read())
-    except (ExampleSetError, MemoryPlanError, SetUpError, TrainingError, WarmStartError) as error:
+    except (
+        ContentError,
+        ExampleSetError,
+        MemoryPlanError,
+        SetUpError,
+        TrainingError,
+        WarmStartError,
+    ) as error:
         stop(error)
 
 

@@ -5,12 +5,15 @@ model takes (`items`, `sessions`: oldest first, right-padded with zeros), so tha
 preparation outside.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from models.compact import FLOAT32, Compact
+from models.dropout import Noise
+from models.gated_content import GatedContent
 from models.indices import FIRST_ITEM, PADDING, UNKNOWN
 
 ABSENT = -1  # the position of an event that is padding, or older than the last `positions` sessions
@@ -29,13 +32,24 @@ class ItemVectors(tf.Module):
 
     counts     (vocabulary_size,) int: how often the training saw each item; 0: never
     deviation  of the first values; none: width**-0.5
+    content    of items, which is added to their vectors; an item that the training never saw is read as itself by it
     Padding, unknown, mask and items never seen start as zeros and, having no gradient, stay so.
     """
 
-    def __init__(self, counts: np.ndarray, width: int, seed: int, deviation: float | None = None):
+    def __init__(
+        self,
+        counts: np.ndarray,
+        width: int,
+        seed: int,
+        deviation: float | None = None,
+        content: GatedContent | None = None,
+    ):
         super().__init__()
-        size = len(counts)
-        reads_as = np.where(counts > 0, np.arange(size), UNKNOWN)
+        size, self.content = len(counts), content
+        self.is_learnt = (counts > 0) & (np.arange(size) >= FIRST_ITEM)
+        reads_as = np.where(
+            (counts > 0) | (content is not None and content.has.numpy()), np.arange(size), UNKNOWN
+        )
         reads_as[:FIRST_ITEM] = np.arange(FIRST_ITEM)
         start = np.random.default_rng(seed).standard_normal((size, width), np.float32)
         start *= np.where(counts > 0, deviation or width**-0.5, 0).astype(np.float32)[:, None]
@@ -54,24 +68,44 @@ class ItemVectors(tf.Module):
 
         To be called when training is over.
         """
-        self.compact = None if kind == FLOAT32 else Compact(self.table.numpy(), kind)
+        self.compact = None
+        if kind != FLOAT32 or self.content is not None:
+            self.compact = Compact(self.matrix().numpy(), kind)
 
     def matrix(self) -> tf.Tensor:
         """All vectors: (vocabulary_size, width) float32."""
-        return self.table if self.compact is None else self.compact.all()
+        if self.compact is not None:
+            return self.compact.all()
+        if self.content is None:
+            return self.table
+        return self.content.kept(self.table) + self.content.added_to_all()
 
     def rows(self, items: tf.Tensor) -> tf.Tensor:
-        """Those of some places of the table: (…) int32 -> (…, width) float32."""
-        return tf.gather(self.table, items) if self.compact is None else self.compact.rows(items)
+        """Those of some places of the vocabulary: (…) int32 -> (…, width) float32."""
+        if self.compact is not None:
+            return self.compact.rows(items)
+        own = tf.gather(self.table, items)
+        if self.content is None:
+            return own
+        return self.content.kept(own, items) + self.content.added(items)
+
+    def some_by_content(self, noise: Noise | None) -> AbstractContextManager[None]:
+        """In here some items are known by their content alone; see `GatedContent.taken_away`."""
+        return nullcontext() if self.content is None else self.content.taken_away(noise)
 
     def read_by_category(self, category_of: np.ndarray, categories: int) -> None:
         """Keeps the mean vector of each category's known items, as what the others of it are read as.
 
         category_of  (vocabulary_size,) int: below `categories`; -1: none
-        Zeros, as the vector of unknown, for a category without a known item. To be called when training is over.
+        Zeros, as the vector of unknown, for a category without a known item. Behind the categories come the items that no
+        vocabulary has yet, by their content. To be called when training is over.
         """
-        known, size = self.is_known.numpy() & (category_of >= 0), len(category_of)
-        means = tf.math.unsorted_segment_mean(self.table.numpy()[known], category_of[known], categories)
+        learnt, size = self.is_learnt & (category_of >= 0), len(category_of)
+        means = tf.math.unsorted_segment_mean(
+            self.matrix().numpy()[learnt], category_of[learnt], categories
+        ).numpy()
+        if self.content is not None:
+            means = np.concatenate([means, self.content.added_to_new()])
         self.means = tf.Variable(means, trainable=False, name="category_means")
         others = ~self.is_known.numpy() & (category_of >= 0)
         self.reads_as.assign(np.where(others, size + category_of, self.reads_as.numpy()))
@@ -79,7 +113,8 @@ class ItemVectors(tf.Module):
     def read(self, items: tf.Tensor) -> tf.Tensor:
         """The index that each item is read as, of the same shape.
 
-        Indices outside the vocabulary are unknown, but for -1 - c: the category c, which is read as vocabulary_size + c.
+        Indices outside the vocabulary are unknown, but for -1 - c: the category c, which is read as vocabulary_size + c, and
+        behind the categories the new items.
         """
         size = self.reads_as.shape[0]
         inside = (items >= 0) & (items < size)

@@ -1,18 +1,18 @@
-"""Matrices kept in fewer bits: of 16, or of 8 with a scale for each row."""
+"""Matrices as they are exported: in fewer bits, of 16 or of 8 with a scale for each row."""
 
 import numpy as np
 import tensorflow as tf
 
 FLOAT32, FLOAT16, INT8 = "float32", "float16", "int8"
 KINDS = (FLOAT32, FLOAT16, INT8)
-LARGEST = {FLOAT16: 1.0, INT8: 127.0}
+LARGEST = {FLOAT32: 1.0, FLOAT16: 1.0, INT8: 127.0}
 """What the largest value of a row is kept as; in 16 bits 1, which leaves small ones their digits."""
 
 
 class Compact(tf.Module):
     """A float32 matrix as `codes * scales[:, None]`: symmetric, each row by its own largest value.
 
-    values  (rows, width) float32;  kind  FLOAT16 or INT8
+    values  (rows, width) float32;  kind  one of KINDS
     """
 
     def __init__(self, values: np.ndarray, kind: str):

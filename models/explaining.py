@@ -90,7 +90,8 @@ def attributed(scorer: Scorer, inputs: Inputs, indices: np.ndarray, steps: int) 
         return None
     items = read(scorer.reads_as, inputs["items"])
     histories = {name: inputs[name] for name in SEQUENCE} | {"items": items}
-    return scorer.model.explain(**histories, target=np.int32(indices), steps=np.int32(steps))
+    target = read(scorer.reads_as, indices)
+    return scorer.model.explain(**histories, target=target, steps=np.int32(steps))
 
 
 def explained_answers(

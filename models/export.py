@@ -1,7 +1,7 @@
 """Exports a ranker as a SavedModel that needs nothing of ours."""
 
 from pathlib import Path
-from typing import Any, Protocol, TypeGuard, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,10 @@ STEPS = tf.TensorSpec([], tf.int32, "steps")
 
 SIGNATURES = ("by_id", "by_index", "scores")
 OF_VECTORS = ("queries", "explain")  # further ones of a VectorRanker
+GATED = (
+    "head.vectors.content.gate",
+    "head.vectors.content.project",
+)  # weights of content, see models.gated_content
 
 
 class Ranker(Protocol):
@@ -33,6 +37,14 @@ class Ranker(Protocol):
 
         Higher is better; -inf is never recommended.
         """
+
+
+class NewItems(NamedTuple):
+    """Items that are in no vocabulary yet, of which a ranker knows all the same: (new,) ids."""
+
+    ids: list[str]
+    vectors: np.ndarray  # (new, width) float32, as they are multiplied
+    bias: np.ndarray  # (new,) float32
 
 
 @runtime_checkable
@@ -50,6 +62,7 @@ class VectorRanker(Ranker, Protocol):
     item_scales: tf.Variable | None
     item_bias: tf.Variable  # (vocabulary_size,) float32
     is_known: tf.Tensor
+    new_items: NewItems | None
 
     def query(
         self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, presence: tf.Tensor | None = None
@@ -61,6 +74,8 @@ class VectorRanker(Ranker, Protocol):
 
     def read_by_category(self, category_of: np.ndarray, categories: int) -> None:
         """From now on the item -1 - c reads as the mean vector of the category c, and so do its items that are not known.
+
+        Of `new_items` the item -1 - categories - n reads as the n-th.
 
         category_of  (vocabulary_size,) int: below `categories`; -1: none
         """
@@ -88,6 +103,8 @@ def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> No
                 (batch, length) of its score, score, baseline float32 (batch,): see `integrated_gradients`
     and the attributes `item_vectors`, maybe `item_scales`, `item_bias`, `is_known` and `categories`, string
     (categories,): those of the vocabulary's column `category`, if it has one. The item -1 - c is any of the category c.
+    Of a ranker with `new_items` further `new_ids`, string (new,), `new_vectors` and `new_bias`: signatures read these
+    items, by id or as -1 - categories - n, explain them, and rank none of them.
     An id or an index outside the vocabulary reads as unknown. Among equal scores the lower index comes
     first. With fewer than k candidates the rest is padding: id "", index 0, score -inf. The attribute
     `item_ids` of the loaded model maps index to id, string (vocabulary_size,).
@@ -103,10 +120,12 @@ def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> No
         raise ValueError(f"task.k must be >= 1, got {k}")
     indices, ids = _checked(vocabulary, ranker.vocabulary_size)
     categories: list[str] = []
+    new: NewItems | None = None
     if has_products(ranker):
         category_of, categories = _categories(vocabulary, indices, ranker.vocabulary_size)
         ranker.read_by_category(category_of, len(categories))
-    model = _with_signatures(ranker, indices, ids, categories, k)
+        new = ranker.new_items
+    model = _with_signatures(ranker, indices, ids, categories, new, k)
     model.saved = getattr(
         ranker, "saved", []
     )  # exported models that it asks: their variables are kept with it
@@ -117,7 +136,11 @@ def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> No
     }
     model.weights = [variable for signature in signatures.values() for variable in signature.graph.variables]
     written = {variable.ref() for variable in model.weights}
-    model.named = {name: v for name, v in named_variables(ranker).items() if v.ref() in written}
+    model.named = {
+        name: each
+        for name, each in named_variables(ranker).items()
+        if each.ref() in written or name.startswith(GATED)  # which its vectors were made with
+    }
     tf.saved_model.save(model, str(directory), signatures)
 
 
@@ -169,7 +192,12 @@ def _categories(vocabulary: Any, indices: np.ndarray, size: int) -> tuple[np.nda
 
 
 def _with_signatures(
-    ranker: Ranker, indices: np.ndarray, ids: np.ndarray, categories: list[str], k: int
+    ranker: Ranker,
+    indices: np.ndarray,
+    ids: np.ndarray,
+    categories: list[str],
+    new: NewItems | None,
+    k: int,
 ) -> tf.Module:
     """What is saved: the vocabulary (indices, ids: (items,)) and the signatures as functions.
 
@@ -185,14 +213,19 @@ def _with_signatures(
     special = np.arange(size) < FIRST_ITEM
     reads_as = np.where(special | (id_of != ""), np.arange(size), UNKNOWN)
     module.reads_as = tf.Variable(reads_as.astype(np.int32), trainable=False)  # (V,)
-    pairs = tf.lookup.KeyValueTensorInitializer(tf.constant(ids, tf.string), tf.constant(indices, tf.int64))
+    new_ids = np.array(new.ids if new else [], object)
+    further = len(categories) + len(new_ids)  # items below 0 that are read
+    codes = -1 - len(categories) - np.arange(len(new_ids))
+    pairs = tf.lookup.KeyValueTensorInitializer(
+        tf.constant(np.append(ids, new_ids), tf.string), tf.constant(np.append(indices, codes), tf.int64)
+    )
     module.index_of = tf.lookup.StaticHashTable(pairs, default_value=UNKNOWN)
 
     def read(items: tf.Tensor) -> tf.Tensor:
         inside = (items >= PADDING) & (items < size)
-        is_category = (items < PADDING) & (items >= -len(categories))
+        is_further = (items < PADDING) & (items >= -further)
         read = tf.gather(module.reads_as, tf.where(inside, items, UNKNOWN))  # (batch, length)
-        return tf.where(is_category, items, read)
+        return tf.where(is_further, items, read)
 
     def scored(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
         scores = score(read(items), sessions, ages)  # (batch, V)
@@ -226,6 +259,10 @@ def _with_signatures(
         module.item_vectors, module.item_bias = ranker.item_vectors, ranker.item_bias
         if (scales := ranker.item_scales) is not None:
             module.item_scales = scales
+        if new is not None and new.ids:
+            module.new_ids = tf.Variable(tf.constant(new.ids, tf.string), trainable=False)
+            module.new_vectors = tf.Variable(new.vectors, trainable=False)
+            module.new_bias = tf.Variable(new.bias, trainable=False)
         module.is_known = tf.Variable(ranker.is_known, trainable=False)
         module.categories = tf.Variable(
             tf.constant(categories, tf.string, (len(categories),)), trainable=False
@@ -238,9 +275,16 @@ def _with_signatures(
         def of_target(
             items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, target: tf.Tensor, presence: tf.Tensor
         ) -> tf.Tensor:
-            place = tf.where(tf.gather(module.is_known, target), target, UNKNOWN)
+            place = tf.maximum(target, UNKNOWN)
+            place = tf.where(tf.gather(module.is_known, place), place, UNKNOWN)
             vectors, bias = (tf.gather(x, place) for x in (module.item_vectors, module.item_bias))
             vectors = vectors if scales is None else whole(vectors, tf.gather(scales, place))
+            if new is not None and new.ids:
+                nth = -1 - len(categories) - target
+                is_new = (nth >= 0) & (nth < len(new.ids))
+                nth = tf.where(is_new, nth, 0)
+                vectors = tf.where(is_new[:, None], tf.gather(module.new_vectors, nth), vectors)
+                bias = tf.where(is_new, tf.gather(module.new_bias, nth), bias)
             return tf.reduce_sum(query(items, sessions, ages, presence) * vectors, axis=1) + bias  # (batch,)
 
         @tf.function(autograph=False, input_signature=[ITEMS, SESSIONS, AGES, TARGET, STEPS])

@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 
 from conf.schema import Model, Task, Train
+from models.content import dimensions_of
 from models.example_set import TRAIN, ExampleSet
 from models.next_item import NextItemModel
 from models.shards import plan
@@ -30,6 +31,7 @@ COPIES = {
     "rows": 2,
     "slices": 8,
     "history": 45,
+    "content": 2,
 }
 """How many arrays of a kind are there at once: the values, their gradients, and what an operation leaves to the next."""
 CGROUP = Path("/sys/fs/cgroup")
@@ -38,6 +40,7 @@ REMEDIES = {
     "best weights so far": "model.width lower",
     "averaged weights": "train.average=0, or model.width lower",
     "optimizer": "model.width lower",
+    "content": "model.content to a file of shorter vectors",
     "gradients": "train.lazy_rows below the number of items, or train.batch_size lower",
     "activations": "train.parts higher",
     "histories": "train.parts higher",
@@ -99,7 +102,9 @@ def memory_plan(
     attention = task.positions**2 * model.heads * COPIES["attention"] * attends
     encoded = model.blocks * (task.positions * model.width * COPIES["encoder"] + attention)
     is_full = model.loss == "softmax"
+    dimensions = dimensions_of(model.content) if model.content else 0
     numbers = {
+        "content": items * dimensions * COPIES["content"],
         "weights": weights,
         "best weights so far": weights,
         "averaged weights": weights * bool(train.average),

@@ -7,9 +7,13 @@ import tensorflow as tf
 
 from conf.schema import Model, Task
 from models.baskets import Events, ItemVectors, basket_means, filled, last_events, number_positions
+from models.compact import FLOAT32
+from models.content import Content
 from models.dropout import Noise
 from models.encoders import encoded_at, make_encoder
+from models.export import NewItems
 from models.gaps import GapVectors
+from models.gated_content import GatedContent
 from models.heads.masking import Masking, told_at_last, told_at_own
 from models.heads.negatives import Negatives, Sample
 from models.heads.next_item import Loss, NextItem
@@ -24,10 +28,17 @@ class NextItemModel(tf.Module):
 
     counts       (vocabulary_size,) int: sessions with each item that the training sees; 0: reads as unknown
     category_of  (vocabulary_size,) int32: of each item, from 1; 0: none
+    content      of the items, beside their own vectors; none: there is none
     """
 
     def __init__(
-        self, model: Model, task: Task, counts: np.ndarray, seed: int, category_of: np.ndarray | None = None
+        self,
+        model: Model,
+        task: Task,
+        counts: np.ndarray,
+        seed: int,
+        category_of: np.ndarray | None = None,
+        content: Content | None = None,
     ):
         super().__init__()
         tf.keras.utils.set_random_seed(seed)
@@ -41,7 +52,9 @@ class NextItemModel(tf.Module):
         # What is predicted takes a place of its own, which a prediction has no basket for.
         self.context = task.positions - (self.is_masked or self.last_only)
         self.mask = Masking(model.mask_share)
-        self.vectors = ItemVectors(counts, model.width, seed, 0.02 if model.start == "normal" else None)
+        gated = content and GatedContent(content, model.width, model.content_share, seed)
+        deviation = 0.02 if model.start == "normal" else None
+        self.vectors = ItemVectors(counts, model.width, seed, deviation, gated)
         self.encoder = make_encoder(model, task.positions)
         self.head = NextItem(self.vectors, counts, model)
         category_of = np.zeros(len(counts), np.int32) if category_of is None else category_of
@@ -78,6 +91,18 @@ class NextItemModel(tf.Module):
         ages: tf.Tensor | None = None,
     ) -> Loss:
         """(batch, length) int32 x 2, weights (batch,), ages (batch, length) float32 -> sums over targets."""
+        with self.vectors.some_by_content(noise):
+            return self._loss(items, sessions, weights, sample, noise, ages)
+
+    def _loss(
+        self,
+        items: tf.Tensor,
+        sessions: tf.Tensor,
+        weights: tf.Tensor,
+        sample: Sample | None,
+        noise: Noise | None,
+        ages: tf.Tensor | None,
+    ) -> Loss:
         if self.head.consistency and noise is not None:
             items, sessions, weights = (tf.concat([x, x], axis=0) for x in (items, sessions, weights / 2))
             ages = None if ages is None else tf.concat([ages, ages], axis=0)
@@ -154,10 +179,10 @@ class NextItemModel(tf.Module):
 
     @property
     def item_vectors(self) -> tf.Variable:
-        """As they are multiplied; of cosines a copy, as they are now. Of compact ones the codes."""
+        """As they are multiplied; of cosines and with content a copy, as they are now. Of compact ones the codes."""
         if self.vectors.compact is not None:
             return self.vectors.compact.codes
-        if self.head.temperature is None:
+        if self.head.temperature is None and self.vectors.content is None:
             return self.vectors.table
         return tf.Variable(self.head.item_vectors(), trainable=False, name="item_directions")
 
@@ -179,8 +204,26 @@ class NextItemModel(tf.Module):
         return self.vectors.is_known
 
     def read_by_category(self, category_of: np.ndarray, categories: int) -> None:
-        """See `models.export.VectorRanker`."""
+        """See `models.export.VectorRanker`. Of content alone an item has the mean bias of those that are learnt."""
         self.vectors.read_by_category(category_of, categories)
+        if self.vectors.content is not None:
+            if self.vectors.compact is None:
+                self.vectors.keep_as(FLOAT32)  # one table, without the content that it was made with
+            is_told = self.vectors.content.has.numpy() & ~self.vectors.is_learnt
+            self.head.bias.assign(np.where(is_told, self._mean_bias, self.head.bias.numpy()))
+
+    @property
+    def _mean_bias(self) -> np.float32:
+        return self.head.bias.numpy()[self.vectors.is_learnt].mean()
+
+    @property
+    def new_items(self) -> NewItems | None:
+        """See `models.export.VectorRanker`."""
+        content = self.vectors.content
+        if content is None:
+            return None
+        vectors = self.head.asked(tf.constant(content.added_to_new())).numpy()
+        return NewItems(content.new_ids, vectors, np.full(len(vectors), self._mean_bias, np.float32))
 
     def _baskets(
         self, vectors: tf.Tensor, events: Events, positions: int, ages: tf.Tensor | None

@@ -46,6 +46,15 @@ RANK_FACTS = pa.schema(
 FIRST = 10  # items of a ranking that are kept
 
 
+class NewItems(NamedTuple):
+    """Items of a model that are not in its vocabulary, (new,) each; `index_of` has the place of an id."""
+
+    index_of: dict[str, int]
+    vectors: np.ndarray  # (new, width) float32
+    bias: np.ndarray  # (new,) float32
+    codes: np.ndarray  # (new,) int32, below 0: what the model reads as them
+
+
 class Model(NamedTuple):
     """An exported model in this process. `size` items: its vocabulary_size."""
 
@@ -58,13 +67,16 @@ class Model(NamedTuple):
     ids: np.ndarray  # (size,) str: index -> id; "": an index of no item
     categories: dict[str, int]  # category -> the index, below 0, that reads as the mean of its items
     explain: Callable[..., dict[str, np.ndarray]] | None = None  # the signature of this name, if it has one
+    new: NewItems | None = None  # items that came after it and that it knows of
 
 
 class Scorer(NamedTuple):
-    """A model on a day's shelf, made by `on_shelf`: all that answering a user takes."""
+    """A model on a day's shelf, made by `on_shelf`: all that answering a user takes. By item_index, for `size` of them."""
 
     model: Model
+    vectors: np.ndarray | None  # (size, width) float32: those of the model, and of new items on the shelf
     bias: np.ndarray  # (size,) float32: added to scores; the model's own, and the shelf's boosts
+    ids: np.ndarray  # (size,) str
     reads_as: np.ndarray  # (any,) int32: item_index -> what the model is given for it; further ones: unknown
 
 
@@ -80,7 +92,7 @@ def best_items(
     -> indices int32 (users, k), scores float32 (users, k)
 
     Exact over all that is on the shelf, boosts and blocks of its rules included. Best first; among equal scores the lower
-    index first; where there are fewer than k the rest is index 0, score -inf. `scorer.model.ids` has the ids of indices.
+    index first; where there are fewer than k the rest is index 0, score -inf. `scorer.ids` has the ids of indices.
     A user whose scores are not numbers has NaN for all of them.
     """
     model, excluded = scorer.model, inputs.get("excluded")
@@ -89,8 +101,8 @@ def best_items(
         queries = model.queries(histories)  # (users, width)
         is_number = np.isfinite(queries).all(axis=1)
         queries = np.where(is_number[:, None], queries, 0)
-        assert model.vectors is not None, "a model with queries has vectors"
-        indices, scores = best_by_vectors(queries, model.vectors, scorer.bias, k, excluded, threads)
+        assert scorer.vectors is not None, "a model with queries has vectors"
+        indices, scores = best_by_vectors(queries, scorer.vectors, scorer.bias, k, excluded, threads)
     else:
         every = model.scores(histories)  # (users, size)
         is_number = ~np.isnan(every).any(axis=1)
@@ -108,12 +120,16 @@ def scores_of(scorer: Scorer, inputs: dict[str, np.ndarray], indices: np.ndarray
     histories = {name: inputs[name] for name in SEQUENCE} | {"items": read(scorer.reads_as, inputs["items"])}
     if model.queries is None:
         return model.scores(histories)[:, indices] + scorer.bias[indices]
-    assert model.vectors is not None, "a model with queries has vectors"
-    return model.queries(histories) @ model.vectors[indices].T + scorer.bias[indices]
+    assert scorer.vectors is not None, "a model with queries has vectors"
+    return model.queries(histories) @ scorer.vectors[indices].T + scorer.bias[indices]
 
 
 def on_shelf(model: Model, shelf: Shelf) -> Scorer:
-    """The model with a day's shelf before it. Items that are newer than the model read as the mean of their category."""
+    """The model with a day's shelf before it.
+
+    Items that are newer than the model are read and ranked by what it knows of them (`Model.new`), else they are not ranked,
+    and read as the mean of their category.
+    """
     size, known = len(model.ids), min(len(model.ids), len(shelf.boosts))
     bias = model.bias.copy()
     bias[:known] += shelf.boosts[:known]
@@ -125,7 +141,28 @@ def on_shelf(model: Model, shelf: Shelf) -> Scorer:
     is_new[:FIRST_ITEM] = False
     by_category = np.append(shelf.category_of, np.full(len(reads_as) - len(shelf.category_of), -1, np.int32))
     reads_as[is_new] = code_of[by_category[is_new]]
-    return Scorer(model, bias, reads_as)
+    scorer = Scorer(model, model.vectors, bias, model.ids, reads_as)
+    return scorer if model.new is None or shelf.ids is None else with_new(scorer, model.new, shelf)
+
+
+def with_new(scorer: Scorer, new: NewItems, shelf: Shelf) -> Scorer:
+    """With the items of a shelf that the model knows of and that are not in its vocabulary."""
+    assert shelf.ids is not None and scorer.vectors is not None
+    place_of = np.array([new.index_of.get(item_id, -1) for item_id in shelf.ids], np.int64)  # (n,)
+    place_of[: len(scorer.ids)][scorer.ids[: len(place_of)] != ""] = -1
+    index = np.flatnonzero(place_of >= 0)
+    if not len(index):
+        return scorer
+    place, size = place_of[index], max(len(scorer.ids), int(index[-1]) + 1)
+    vectors = np.zeros((size, scorer.vectors.shape[1]), np.float32)
+    bias, ids = np.full(size, -np.inf, np.float32), np.full(size, "", object)
+    for whole, part in ((vectors, scorer.vectors), (bias, scorer.bias), (ids, scorer.ids)):
+        whole[: len(part)] = part
+    vectors[index], ids[index] = new.vectors[place], shelf.ids[index]
+    bias[index] = new.bias[place] + shelf.boosts[index]
+    reads_as = scorer.reads_as.copy()
+    reads_as[index] = new.codes[place]
+    return Scorer(scorer.model, vectors, bias, ids, reads_as)
 
 
 def read(reads_as: np.ndarray, items: np.ndarray) -> np.ndarray:
@@ -169,7 +206,7 @@ def top_k(
                     reasons[place] = "the model's scores are not numbers"
                 else:
                     real = score > -np.inf
-                    ids[place], scores[place] = scorer.model.ids[index[real]], score[real]
+                    ids[place], scores[place] = scorer.ids[index[real]], score[real]
         yield pa.RecordBatch.from_arrays(
             [
                 batch.column("user_id").cast(pa.string()),
@@ -296,7 +333,19 @@ def load(path: str, threads: int = 1) -> Model:
             f"the model in {path} is broken: not all of its item vectors are numbers, train it anew"
         )
     categories = {name.decode(): -1 - place for place, name in enumerate(model.categories.numpy())}
+    new = None
+    if hasattr(model, "new_ids"):
+        index_of = {item_id.decode(): place for place, item_id in enumerate(model.new_ids.numpy())}
+        codes = -1 - len(categories) - np.arange(len(index_of), dtype=np.int32)
+        new = NewItems(index_of, model.new_vectors.numpy(), model.new_bias.numpy(), codes)
     can_explain = "explain" in model.signatures  # those of an earlier release cannot
     return Model(
-        call("scores"), call("queries"), vectors, bias, ids, categories, explain if can_explain else None
+        call("scores"),
+        call("queries"),
+        vectors,
+        bias,
+        ids,
+        categories,
+        explain if can_explain else None,
+        new,
     )

@@ -21,18 +21,24 @@ class Shelf(NamedTuple):
     boosts: np.ndarray  # (n,) float32: added to the item's score; -inf: shown to nobody
     category_of: np.ndarray  # (n,) int32: the place in `categories`; -1: none
     categories: tuple[str, ...]
+    ids: np.ndarray | None = (
+        None  # (n,) str; "": no item. None: nobody asks for what a model does not know by its index
+    )
 
 
 EMPTY = Shelf(np.zeros(0, np.float32), np.zeros(0, np.int32), ())
 """That of a shop without rules, which shows whatever the model knows."""
 
 
-def shelf_of(items: pa.Table, rules: pa.Table, ds: date, exclude: Sequence[str] = ()) -> Shelf:
+def shelf_of(
+    items: pa.Table, rules: pa.Table, ds: date, exclude: Sequence[str] = (), with_ids: bool = False
+) -> Shelf:
     """What is shown on the day `ds`.
 
     items    item_index int, item_id string, category string, out_of_stock bool, embargoed bool
     rules    kind, item_id, category, factor, starts, ends as in the table `rules`; those not in force on `ds` count nothing
     exclude  of BY_ITEM; others are not looked at here
+    with_ids for models that know of items which came after them
 
     items  milk 3 dairy, jam 4 sweet (out of stock)      exclude  out_of_stock     ->  boosts  3: log 2 + log 3, 4: -inf
     rules  boost milk 2, boost dairy 3, block tea
@@ -61,7 +67,11 @@ def shelf_of(items: pa.Table, rules: pa.Table, ds: date, exclude: Sequence[str] 
     size = int(index.max(initial=-1)) + 1
     boosts, category_of = np.zeros(size, np.float32), np.full(size, -1, np.int32)
     boosts[index], category_of[index] = of_items, group
-    return Shelf(boosts, category_of, tuple(encoded.dictionary.to_pylist()))
+    ids: np.ndarray | None = None
+    if with_ids:
+        ids = np.full(size, "", object)
+        ids[index] = items["item_id"].to_numpy()
+    return Shelf(boosts, category_of, tuple(encoded.dictionary.to_pylist()), ids)
 
 
 def _in_force(rules: pa.Table, ds: date) -> pa.ChunkedArray:

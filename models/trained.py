@@ -9,6 +9,7 @@ from models import bg_nbd
 from models.adapters import adapt, merge
 from models.answers import answers, read_columns
 from models.calibration import fit
+from models.content import read_content
 from models.example_set import TRAIN, VALIDATION, ExampleSet, ExampleSetError
 from models.export import export
 from models.export_labelled import export_labelled
@@ -27,7 +28,10 @@ class Ranking:
         self.k, self.examples, self.metric = conf.task.k, examples, conf.promote.metric
         self.kept = conf.train.item_vectors
         counts = examples.counts("validation_sessions")
-        self.model = NextItemModel(conf.model, task, counts, conf.train.seed, examples.category_of())
+        content = (
+            read_content(conf.model.content, examples.vocabulary, counts) if conf.model.content else None
+        )
+        self.model = NextItemModel(conf.model, task, counts, conf.train.seed, examples.category_of(), content)
         self.judged: dict[str, Any] = {}
         """Of `models.train.train`: how epochs are judged."""
 

@@ -22,7 +22,7 @@ import tensorflow as tf
 from models.adapters import without_updates
 from models.baskets import ItemVectors
 from models.compact import whole
-from models.export import named_variables
+from models.export import GATED, named_variables
 from models.labelled import LabelledModel
 from models.next_item import NextItemModel
 from models.warm_start import ANYWAY, FROM_SCRATCH, WarmStartError
@@ -63,8 +63,11 @@ def _begin(
     """Gives the variables `new`, by their names in the exported model, its values: those of items by their ids."""
     loaded = tf.saved_model.load(saved_model)
     old = {name: variable.numpy() for name, variable in getattr(loaded, "named", {}).items()}
-    if CODES in old:
+    if CODES in old:  # exported in fewer bits, or with what content adds
         old[VECTORS] = whole(old.pop(CODES), old.pop(SCALES)).numpy()
+    for name in GATED:  # of another content the projection is learnt anew
+        if name in new and (name not in old or old[name].shape != new[name].shape):
+            del new[name]
     _check_weights(old, new, saved_model, anyway)
     tables = [name for name in (VECTORS, BIASES) if name in new]
     for name in new.keys() - {VECTORS, BIASES}:
@@ -89,7 +92,11 @@ def _begin(
     above[:, width:] -= rows[index[known], width:]  # of biases, what they have more than a cold start's
     means, is_category = _means(above, words["category"].combine_chunks(), known, unknown)
     rows[index[known]] = learnt
-    rows[index[unknown]] += means
+    has_content = np.zeros(len(rows), bool)
+    if vectors.content is not None:  # own vectors are what content does not say already
+        has_content = vectors.content.has.numpy()
+        rows[index[known], :width] -= vectors.content.added_to_all().numpy()[index[known]]
+    rows[index[unknown]] += np.where(has_content[index[unknown], None], 0, means)
     new[VECTORS].assign(rows[:, :width])
     if BIASES in new:
         new[BIASES].assign(rows[:, width])

@@ -71,7 +71,7 @@ class Champion:
             return Best([], [], "the model's scores are not numbers")
         real = scores > -np.inf
         reason = None if len(asked.inputs["items"]) else NO_HISTORY
-        return Best(self.scorer.model.ids[indices[real]].tolist(), scores[real].tolist(), reason)
+        return Best(self.scorer.ids[indices[real]].tolist(), scores[real].tolist(), reason)
 
 
 def nobody() -> Inputs:

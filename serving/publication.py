@@ -101,7 +101,8 @@ def shelf_before(model: Model, night: Night | None, exclude: list[str]) -> tuple
     if night is None:
         return EMPTY, index_of
     index_of |= indices_of(night)
-    return shelf_of(night.items, night.rules, date.fromisoformat(night.ds), exclude), index_of
+    day = date.fromisoformat(night.ds)
+    return shelf_of(night.items, night.rules, day, exclude, with_ids=model.new is not None), index_of
 
 
 def indices_of(night: Night) -> dict[str, int]:

@@ -319,7 +319,7 @@ def _about(champion: Champion | LabelChampion) -> dict[str, Any]:
     if isinstance(champion, LabelChampion):
         return {"answers": champion.shown, "features_ds": champion.told.ds}
     scorer = champion.scorer
-    return {"items": int(((scorer.bias > -np.inf) & (scorer.model.ids != "")).sum())}
+    return {"items": int(((scorer.bias > -np.inf) & (scorer.ids != "")).sum())}
 
 
 def _explained(champion: Champion | LabelChampion, doubt: Doubt, inputs: Inputs) -> dict[str, int]:
@@ -330,8 +330,8 @@ def _explained(champion: Champion | LabelChampion, doubt: Doubt, inputs: Inputs)
         known = {name: place for place, name in enumerate(champion.shown)}
         first = champion.best([Asked(inputs, EXPLAINED)])[0].ids or champion.shown
     else:
-        is_shown = (champion.scorer.bias > -np.inf) & (champion.scorer.model.ids != "")
-        ids = champion.scorer.model.ids
+        is_shown = (champion.scorer.bias > -np.inf) & (champion.scorer.ids != "")
+        ids = champion.scorer.ids
         known = {
             name: index
             for name in doubt.items

@@ -10,11 +10,12 @@ from conf.schema import Model, Task
 from features.items import ITEMS
 from features.lake import Lake
 from features.user_groups import USER_GROUPS
-from jobs.group_users import group_users
+from jobs.group_users import group_users, with_vectors
 from jobs.job import InputError
 from models.export import export
 from models.next_item import NextItemModel
 from models.registry import CHALLENGER, connect
+from models.warm_start import encoders_of
 from tests.jobs.nights import night, shop
 from tests.shop import line, rows_of, write_log
 
@@ -44,7 +45,7 @@ def purchases(days: range) -> list[dict]:
     ]
 
 
-def register_challenger(conf, lake, folder):
+def register(conf, lake, folder, task):
     """An encoder whose item vectors point the way of their camp, and of that what is before 2026-11-05."""
     known = lake.read(ITEMS).orderBy("item_index").toPandas()
     size = int(known["item_index"].max()) + 1
@@ -61,11 +62,11 @@ def register_challenger(conf, lake, folder):
         table[index, 0 if item in CAMPS["dairy"] else 4] = 1
     model.vectors.table.assign(table)
     words = {name: known[name].tolist() for name in ("item_index", "item_id")}
-    export(model, words | {"category": [None] * len(known)}, folder / "model", 3)
+    export(model, words | {"category": [None] * len(known)}, folder / task, 3)
     registry = connect(conf.registry, conf.artifacts)
     with registry.run("sasrec") as run:
         tags = {"model": "sasrec", "kind": "encoder", "as_of": "2026-11-05T00:00:00+00:00"}
-        version = registry.register(run, conf.task.name, folder / "model", tags)
+        version = registry.register(run, task, folder / task, tags)
     return registry, version
 
 
@@ -87,8 +88,12 @@ def told(spark, tmp_path_factory):
             with pytest.raises(InputError) as error:
                 group_users(conf, lake)
             refused = str(error.value)
-            registry, version = register_challenger(conf, lake, folder)
+            registry, encoder = register(conf, lake, folder, encoders_of("next_item"))
+            chosen = [with_vectors(registry, "next_item")]
+            _, version = register(conf, lake, folder, "next_item")
             registry.set_alias(version, CHALLENGER)
+            chosen.append(with_vectors(registry, "next_item"))
+            assert chosen == [encoder, version], "the pretrained one where there is no other"
         found[ds] = (group_users(conf, lake), json.loads((folder / ds / "segments.json").read_text()))
     return SimpleNamespace(found=found, lake=lake, refused=refused, conf=conf)
 
