@@ -12,7 +12,7 @@ TASK = churn
 FEW = ds=2017-12-28 promote.holdout_days=28 privacy.ids=plain report=var/few_labels
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 
-.PHONY: help setup demo tasks few-labels test test-long test-cluster test-open-bandit test-quick bench-data bench-night bench-runaway bench-catalogue bench-score bench-warm-start bench-train bench-choices bench-serve scale services lint format wheel docs ui airflow airflow-demo tensorboard requirements clean
+.PHONY: help setup demo tasks few-labels test test-long test-cluster test-open-bandit test-quick bench-data bench-night bench-runaway bench-catalogue bench-score bench-warm-start bench-train bench-choices bench-serve bench-new-items item-vectors scale services lint format wheel docs ui airflow airflow-demo tensorboard requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -75,6 +75,14 @@ bench-train: setup  ## reading and training, beside pyarrow, Petastorm used the 
 
 bench-choices: setup  ## a training step as it is, and with one thing at a time done otherwise
 	$(PYTHON) -m benchmarks.choices $(ROWS)
+
+item-vectors: setup  ## vectors of the demo's items by the text of their catalogue, for model.content
+	"$$(tools/uv.sh)/uv" run --quiet --no-project --python 3.11 --with wordllama==0.4.0.post1 --with pyarrow \
+		python tools/text_vectors.py var/demo/raw/items/products.json.gz var/demo/item_vectors.parquet \
+		--id product_id --text product_category product_type department brand
+
+bench-new-items: item-vectors  ## items that no training saw, ranked by their text, on the lake of the demo
+	$(PYTHON) -m benchmarks.new_items
 
 bench-serve: setup  ## answers in real time at several rates, beside TensorFlow asked once a request
 	$(PYTHON) -m benchmarks.serve $(RATES)
