@@ -77,7 +77,7 @@ bench-choices: setup  ## a training step as it is, and with one thing at a time 
 	$(PYTHON) -m benchmarks.choices $(ROWS)
 
 item-vectors: setup  ## vectors of the demo's items by the text of their catalogue, for model.content
-	"$$(tools/uv.sh)/uv" run --quiet --no-project --python 3.11 --with wordllama==0.4.0.post1 --with pyarrow \
+	"$$(tools/uv.sh)/uv" run --quiet --isolated --no-project --python 3.11 --with wordllama==0.4.0.post1 --with "pyarrow>=18" \
 		python tools/text_vectors.py var/demo/raw/items/products.json.gz var/demo/item_vectors.parquet \
 		--id product_id --text product_category product_type department brand
 

@@ -58,7 +58,11 @@ PROMOTIONS = Table(
     name="promotions",
     meaning="One decision of the gate, promoted or not.",
     columns=(
-        Column("request_id", "string", "task, night, example set, and the number of the decision"),
+        Column(
+            "request_id",
+            "string",
+            "task, night, example set, newest or named version of it, and the number of the decision",
+        ),
         Column("decided_at", "timestamp", "when", unit="UTC"),
         Column("ds", "date", "the night"),
         Column("task", "string", "the registered model"),

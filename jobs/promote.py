@@ -4,8 +4,8 @@ Reads the registry, and `sessions` and `items` as of `ds` less `promote.holdout_
 each decision, then moves the alias `champion`. The first champion is the best baseline; the challenger is the best encoder
 of the night's example set; both are chosen by the validation days, and judged on the held-out ones: lists of items by
 jobs/judging.py, answers of tasks with labels by jobs/judging_labels.py. A guard that is breached keeps a better one out
-(docs/promotion.md). A request that was decided before is not decided again; nothing is promoted after a check
-(jobs/quality.py) that found what must not be.
+(docs/promotion.md). A request that was decided before is not decided again, until another model of the night is trained;
+nothing is promoted after a check (jobs/quality.py) that found what must not be.
 
     spark-submit jobs/promote.py ds=2017-12-27 promote.holdout_days=27 task=next_item
     spark-submit jobs/promote.py ds=2017-12-28 promote.holdout_days=28 task=churn
@@ -55,15 +55,15 @@ def promote(conf: Config, lake: Lake) -> dict[str, Any]:
     settle(lake, registry, conf.task.name, told)
     set_id = conf.set_id or set_id_of(conf)
     conf = replace(conf, set_id=set_id)
-    request = request_of(conf)
-    if decided := decisions(lake, request):
-        return said(decided) | {"note": "this request was decided before"}
-    in_spite = trusted(conf, lake.facts(QUALITY))
     trained = registry.versions(conf.task.name, set_id)
     if not trained:
         raise InputError(
             f"no version of {conf.task.name} is registered for {set_id}: run jobs/train.py first"
         )
+    request = request_of(conf, trained)
+    if decided := decisions(lake, request):
+        return said(decided) | {"note": "this request was decided before"}
+    in_spite = trusted(conf, lake.facts(QUALITY))
     standing = standing_versions(conf, registry)
     check_cut(conf, lake, set_id)
     judged_by = judging_labels if conf.task.label else judging
@@ -94,10 +94,14 @@ def promote(conf: Config, lake: Lake) -> dict[str, Any]:
     return said(decided) | in_spite
 
 
-def request_of(conf: Config) -> str:
-    """What the ledger calls this night's request; `/0` and `/1` behind it are its decisions."""
-    named = f"/v{conf.promote.challenger}" if conf.promote.challenger else ""
-    return f"{conf.task.name}/{conf.ds}/{conf.set_id or set_id_of(conf)}{named}"
+def request_of(conf: Config, trained: Sequence[Version]) -> str:
+    """What the ledger calls this request: the night's, for the versions that are `trained` by now, or for the one that is named.
+
+    `/0` and `/1` behind it are its decisions.
+    """
+    asked = conf.promote.challenger
+    about = f"v{asked}" if asked else f"up-to-v{max(version.version for version in trained)}"
+    return f"{conf.task.name}/{conf.ds}/{conf.set_id or set_id_of(conf)}/{about}"
 
 
 def check_cut(conf: Config, lake: Lake, set_id: str) -> None:

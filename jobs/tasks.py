@@ -153,7 +153,8 @@ def of_lists(conf: Config, lake: Lake) -> None:
     trained(train, replace(conf, train=replace(conf.train, warm_start=PRETRAINED)))
     spark(promote, conf, lake)
     spark(score, conf, lake)
-    told = of_ledger(conf.task.name, decisions(lake, request_of(conf)))
+    versions = connect(conf.registry, conf.artifacts).versions(conf.task.name, set_id_of(conf))
+    told = of_ledger(conf.task.name, decisions(lake, request_of(conf, versions)))
     put_json(Path(conf.report) / f"{conf.task.name}.json", told)
 
 

@@ -1,13 +1,17 @@
 """The ledger and the registry's alias: stopped between them, overtaken, and back again."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from types import SimpleNamespace
 
 import pytest
 
+from conf.load import load
 from conf.schema import Config
 from features.promotions import DONE, LOST, PENDING, PROMOTION, PROMOTIONS
 from jobs.job import InputError
 from jobs.ledger import append, champion_of, decisions, record, settle, settle_at_start
+from jobs.promote import request_of
 from jobs.rollback import rollback
 from models.registry import CHAMPION, Registry, connect
 from models.registry_down import RegistryDown
@@ -129,3 +133,12 @@ def test_a_registry_that_is_down_is_said_at_once():
         RegistryDown, match=r"the registry http://127\.0\.0\.1:9 does not answer .*make services"
     ):
         connect("http://user:secret@127.0.0.1:9", "mlflow-artifacts:/")
+
+
+def test_a_request_is_another_once_another_model_of_the_night_is_trained():
+    conf = load(["task=churn", "ds=2026-11-23", "set_id=churn-1"])
+    three, four = ([SimpleNamespace(version=number) for number in range(1, last + 1)] for last in (3, 4))
+    named = replace(conf, promote=replace(conf.promote, challenger=4))
+    requests = [request_of(conf, three), request_of(conf, four), request_of(named, four)]
+    assert requests == [f"churn/2026-11-23/churn-1/{about}" for about in ("up-to-v3", "up-to-v4", "v4")]
+    assert request_of(named, three) == requests[2], "who is named is the same, whatever else there is"
