@@ -95,7 +95,7 @@ def promote(conf: Config, lake: Lake) -> dict[str, Any]:
 
 
 def request_of(conf: Config, trained: Sequence[Version]) -> str:
-    """What the ledger calls this request: the night's, for the versions that are `trained` by now, or for the one that is named.
+    """What the ledger calls this request: the night's, for the versions that are `trained` by now or the one that is named.
 
     `/0` and `/1` behind it are its decisions.
     """

@@ -21,12 +21,12 @@ from jobs.command import InputError, configure, stop
 from jobs.key_files import key_file, parsed
 from models.registry import connect
 from serving.app import make_app
+from serving.asking import Answering, Asked, Best, Rules
 from serving.batcher import Batcher
-from serving.champions import Asked, Best, Champion, batch_sizes
+from serving.champions import batch_sizes
 from serving.guard import LOOPBACK, KeyFile, Limits
-from serving.labelled import LabelChampion
 from serving.metrics import Metrics
-from serving.service import Rules, Service
+from serving.service import Service
 from serving.watch import Places, Watch
 
 TURN = 5e-4  # seconds for which a thread, of models or of HTTP, may keep the other from Python; ten times that is usual
@@ -88,7 +88,7 @@ def service_of(conf: Config, tasks: dict[str, Task]) -> Service:
     return Service(watch, batcher, rules, metrics, settings.poll_seconds)
 
 
-def best_of(champion: Champion | LabelChampion, asked: Sequence[Asked]) -> list[Best]:
+def best_of(champion: Answering, asked: Sequence[Asked]) -> list[Best]:
     """What the batcher calls."""
     return champion.best(asked)
 

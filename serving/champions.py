@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -10,29 +10,15 @@ from conf.schema import Task
 from models.attributions import Inputs
 from models.histories import NO_HISTORY, together
 from models.scoring import Scorer, best_items, scores_of
-
-
-class Asked(NamedTuple):
-    """A user's history and how many items are wanted."""
-
-    inputs: Inputs  # with `excluded`, (any,) int32: see `models.scoring.best_items`
-    k: int
-
-
-class Best(NamedTuple):
-    """What a champion answers: (k,) ids and scores, the best first; of a task that asks one question a value."""
-
-    ids: list[str]
-    scores: list[float]
-    reason: str | None
-    value: float | None = None
-    low: float | None = None  # ends of its interval, of an amount
-    high: float | None = None
+from serving.asking import EXPLAINED, Asked, Best, Rules, Whom
+from serving.guard import Refused
+from serving.histories import model_input
+from serving.wire import Scored
 
 
 @dataclass(frozen=True, eq=False)
 class Champion:
-    """A version in service. Asked in batches of fixed sizes only: TensorFlow prepares each shape once, at `warm`."""
+    """A version in service that ranks items; see `serving.asking.Answering`."""
 
     task: Task
     name: str
@@ -44,9 +30,20 @@ class Champion:
     threads: int
 
     def warm(self) -> None:
-        """Answers once in each size of batch, so that no user waits for what is done once."""
+        """TensorFlow prepares each shape once."""
         for size in self.sizes:
             self.best([Asked(nobody(), self.task.k)] * size)
+
+    async def inputs_of(self, whom: Whom, rules: Rules) -> tuple[Inputs, np.ndarray]:
+        """The history until now, and where rules say so as `excluded` what the user has bought."""
+        inputs, places = model_input(
+            whom.history, self.index_of, frozenset(self.task.event_types), whom.until
+        )
+        bought = np.zeros(0, np.int32)
+        if rules.exclude_bought:
+            purchases, _ = model_input(whom.history, self.index_of, rules.purchase_types, whom.until)
+            bought = np.unique(purchases["items"])
+        return inputs | {"excluded": bought}, places
 
     def best(self, asked: Sequence[Asked]) -> list[Best]:
         """The best items of each user, in their order: what the batcher calls."""
@@ -65,6 +62,32 @@ class Champion:
             some = users[start : start + largest]
             parts.append(scores_of(self.scorer, together(some, self.sizes), indices)[: len(some)])
         return np.concatenate(parts)
+
+    def said(self, best: Best) -> dict[str, Any]:
+        """The items, the best first."""
+        pairs = zip(best.ids, best.scores, strict=True)
+        return {"items": [Scored.model_construct(item_id=item_id, score=score) for item_id, score in pairs]}
+
+    def about(self) -> dict[str, Any]:
+        """How many items it chooses from."""
+        return {"items": int(self._is_shown.sum())}
+
+    def explainable(self, names: Sequence[str], inputs: Inputs) -> dict[str, int]:
+        """Items that are shown, by their ids, and their indices."""
+        ids, is_shown = self.scorer.ids, self._is_shown
+        found = {
+            name: self.index_of.get(name, 0) for name in names or self.best([Asked(inputs, EXPLAINED)])[0].ids
+        }
+        for name, index in found.items():
+            if not (0 < index < len(ids) and ids[index] == name and is_shown[index]):
+                raise Refused(
+                    404, "no_item", f"{self.name} v{self.version} does not recommend the item {name!r}"
+                )
+        return found
+
+    @property
+    def _is_shown(self) -> np.ndarray:
+        return (self.scorer.bias > -np.inf) & (self.scorer.ids != "")
 
     def _named(self, asked: Asked, indices: np.ndarray, scores: np.ndarray) -> Best:
         if np.isnan(scores).any():

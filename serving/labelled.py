@@ -14,9 +14,13 @@ from conf.schema import Task
 from models.attributions import Inputs
 from models.histories import together
 from models.label_scoring import NO_INPUTS, NO_NUMBERS, NOT_ASKED, said_by
-from serving.champions import Asked, Best, nobody
+from serving.asking import EXPLAINED, Asked, Best, Rules, Whom
+from serving.champions import nobody
+from serving.guard import Refused
+from serving.histories import model_input
 from serving.publication import Told
 from serving.users import Numbers
+from serving.wire import Named
 
 NOT_KNOWN = "nothing but events is known of the user: last night had no features"
 ONE = [""]
@@ -25,7 +29,7 @@ ONE = [""]
 
 @dataclass(frozen=True, eq=False)
 class LabelChampion:
-    """A version in service, asked in batches of fixed sizes only, as a `serving.champions.Champion` is."""
+    """A version in service of a task with labels; see `serving.asking.Answering`."""
 
     task: Task
     name: str
@@ -43,15 +47,22 @@ class LabelChampion:
         return [self.task.name] if self.names == ONE else self.names
 
     def warm(self) -> None:
-        """Answers once in each size of batch, so that no user waits for what is done once."""
+        """By a user without events, and numbers of nobody."""
         someone = next((self.told.inputs.find(user) for user in self.told.inputs.some(1)), None)
         if someone is not None:
             numbers = Numbers(*(np.zeros_like(each) for each in someone))
             for size in self.sizes:
                 self._said([with_numbers(nobody(), numbers)] * size)
 
+    async def inputs_of(self, whom: Whom, rules: Rules) -> tuple[Inputs, np.ndarray]:
+        """The history until now, and the numbers of last night, where it knew the user."""
+        inputs, places = model_input(
+            whom.history, self.index_of, frozenset(self.task.event_types), whom.until
+        )
+        numbers = await self.told.inputs.found_or_read(whom.entity) if whom.entity is not None else None
+        return with_numbers(inputs, numbers) if numbers else inputs, places
+
     def best(self, asked: Sequence[Asked]) -> list[Best]:
-        """What the model answers of each user, in their order: what the batcher calls."""
         found: list[Best] = [Best([], [], reason_of(each.inputs)) for each in asked]
         places = [place for place, each in enumerate(found) if each.reason is None]
         if places:
@@ -59,6 +70,32 @@ class LabelChampion:
             for row, place in enumerate(places):
                 found[place] = self._named({name: each[row] for name, each in said.items()}, asked[place].k)
         return found
+
+    def said(self, best: Best) -> dict[str, Any]:
+        """A value and its interval, or answers, and the night of the features."""
+        pairs = zip(best.ids, best.scores, strict=True)
+        return {
+            "items": [],
+            "value": best.value,
+            "low": best.low,
+            "high": best.high,
+            "answers": [Named.model_construct(name=name, value=value) for name, value in pairs],
+            "features_ds": self.told.ds,
+        }
+
+    def about(self) -> dict[str, Any]:
+        """Its targets or classes, and the night of the features."""
+        return {"answers": self.shown, "features_ds": self.told.ds}
+
+    def explainable(self, names: Sequence[str], inputs: Inputs) -> dict[str, int]:
+        """Targets or classes; where it cannot answer of the user there is nothing to explain."""
+        if reason := reason_of(inputs):
+            raise Refused(404, "no_answer", f"there is nothing to explain: {reason}")
+        for name in names:
+            if name not in self.shown:
+                raise Refused(404, "no_item", f"{self.name} v{self.version} does not answer for {name!r}")
+        chosen = names or self.best([Asked(inputs, EXPLAINED)])[0].ids or self.shown
+        return {name: self.shown.index(name) for name in chosen}
 
     def scores_of(self, users: Sequence[Inputs], indices: np.ndarray) -> np.ndarray:
         """The values of some targets or classes for users: (users, indices) float32."""

@@ -2,67 +2,27 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from conf.schema import Task
-from features.keyed_ids import Keys, keyed_id
+from features.keyed_ids import keyed_id
 from models.attributions import Inputs, leave_one_out
 from serving import wire
+from serving.asking import Answering, Asked, Rules, Whom
 from serving.batcher import Batcher
-from serving.champions import Asked, Best, Champion
 from serving.guard import Refused
-from serving.histories import EMPTY, Event, History, continued, model_input
-from serving.labelled import LabelChampion, reason_of, with_numbers
+from serving.histories import EMPTY, Event, History, continued
 from serving.metrics import Metrics
-from serving.users import ByUser, Kept
 from serving.watch import State, Watch
-from serving.wire import (
-    Answer,
-    Ask,
-    Doubt,
-    Explained,
-    Explanation,
-    Named,
-    Past,
-    Prediction,
-    Question,
-    Scored,
-    Timeline,
-)
+from serving.wire import Answer, Ask, Doubt, Explained, Explanation, Past, Prediction, Question, Timeline
 
 AHEAD = 3_600_000_000  # microseconds by which a clock may be fast, as at ingest
 MOST_USERS = 200  # listed at a time
-EXPLAINED = 3  # items, where none is named
 EXPLAINING = 2  # explanations that may wait or be at work: each asks a model as often as it has events
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How histories are made, as the nights make them."""
-
-    keys: Keys  # of ids; none: they are plain
-    is_active: Mapping[str, bool]  # event type -> whether it makes sessions
-    gap: int  # microseconds; a longer one starts a new session
-    max_events: int  # in a question
-    explained: int  # events of the past that an explanation looks at
-    exclude_bought: bool
-    purchase_types: frozenset[str]
-    seconds: float  # until an answer is of no use
-
-
-@dataclass(frozen=True)
-class Whom:
-    """The user of a question."""
-
-    history: History
-    until: int  # microseconds since 1970: the moment of the question
-    is_known: bool
-    entity: str | None
 
 
 class Service:
@@ -85,12 +45,22 @@ class Service:
         state = self._state(question.task)
         whom = await self._whom(state, question)
         wanted = self._champions(state, question.task)
-        asked = [Asked((await self._inputs(each, whom))[0], question.k or each.task.k) for each in wanted]
+        asked = [
+            Asked((await each.inputs_of(whom, self.rules))[0], question.k or each.task.k) for each in wanted
+        ]
         answers = await asyncio.gather(
             *(self.batcher.ask(c, a, self.rules.seconds) for c, a in zip(wanted, asked, strict=True))
         )
         predictions = [
-            _prediction(champion, each, best)
+            # without checking again what was made here
+            Prediction.model_construct(
+                task=champion.task.name,
+                reason=best.reason,
+                events=len(each.inputs["items"]),
+                model=champion.name,
+                model_version=champion.version,
+                **champion.said(best),
+            )
             for champion, each, best in zip(wanted, asked, answers, strict=True)
         ]
         ds = state.night.ds if state.night else None
@@ -109,15 +79,15 @@ class Service:
             )
         self.explaining += 1
         try:
-            inputs, places = await self._inputs(champion, whom)
+            inputs, places = await champion.inputs_of(whom, self.rules)
             return await asyncio.to_thread(self._explanation, champion, whom, doubt, inputs, places)
         finally:
             self.explaining -= 1
 
     def _explanation(
-        self, champion: Champion | LabelChampion, whom: Whom, doubt: Doubt, inputs: Inputs, places: np.ndarray
+        self, champion: Answering, whom: Whom, doubt: Doubt, inputs: Inputs, places: np.ndarray
     ) -> Explanation:
-        names = _explained(champion, doubt, inputs)
+        names = champion.explainable(doubt.items, inputs)
         indices = list(names.values())
         first = max(0, len(places) - self.rules.explained)
         scored = partial(champion.scores_of, indices=np.array(indices, np.int64))
@@ -165,7 +135,7 @@ class Service:
                     "event_types": champion.task.event_types,
                     "model": champion.name,
                     "model_version": champion.version,
-                    **_about(champion),
+                    **champion.about(),
                 }
                 for name, champion in state.champions.items()
             ],
@@ -209,7 +179,7 @@ class Service:
             )
         return state
 
-    def _champions(self, state: State, task: str | None) -> list[Champion | LabelChampion]:
+    def _champions(self, state: State, task: str | None) -> list[Answering]:
         return [state.champions[task]] if task else list(state.champions.values())
 
     async def _whom(self, state: State, ask: Ask) -> Whom:
@@ -237,7 +207,7 @@ class Service:
 
     async def _known(self, state: State, entity: str) -> History | None:
         assert state.night is not None
-        return await _found(state.night.users, entity)
+        return await state.night.users.found_or_read(entity)
 
     def _event(self, event: wire.Event, now: int, state: State) -> Event:
         kind = event.event_type or next(iter(state.champions.values())).task.event_types[0]
@@ -256,24 +226,7 @@ class Service:
             )
         return Event(event.item_id, kind, at)
 
-    async def _inputs(self, champion: Champion | LabelChampion, whom: Whom) -> tuple[Inputs, np.ndarray]:
-        """What a champion is shown of a user, and the places of these events in the history."""
-        history, until = whom.history, whom.until
-        inputs, places = model_input(history, champion.index_of, frozenset(champion.task.event_types), until)
-        if isinstance(champion, LabelChampion):
-            if whom.entity is None:
-                return inputs, places
-            numbers = await _found(champion.told.inputs, whom.entity)
-            return with_numbers(inputs, numbers) if numbers else inputs, places
-        bought = np.zeros(0, np.int32)
-        if self.rules.exclude_bought:
-            purchases, _ = model_input(history, champion.index_of, self.rules.purchase_types, until)
-            bought = np.unique(purchases["items"])
-        return inputs | {"excluded": bought}, places
-
-    def _past(
-        self, champion: Champion | LabelChampion, history: History, places: Sequence[int] | np.ndarray
-    ) -> list[Past]:
+    def _past(self, champion: Answering, history: History, places: Sequence[int] | np.ndarray) -> list[Past]:
         indices, id_of = history.indices(champion.index_of), champion.id_of
         return [
             Past.model_construct(
@@ -284,69 +237,3 @@ class Service:
             )
             for place in map(int, places)
         ]
-
-
-async def _found(users: ByUser[Kept], entity: str) -> Kept | None:
-    return users.found.get(entity) or await asyncio.to_thread(users.find, entity)
-
-
-def _prediction(champion: Champion | LabelChampion, asked: Asked, best: Best) -> Prediction:
-    """On the wire, without checking again what was made here."""
-    pairs = list(zip(best.ids, best.scores, strict=True))
-    if isinstance(champion, LabelChampion):
-        said: dict[str, Any] = {
-            "items": [],
-            "value": best.value,
-            "low": best.low,
-            "high": best.high,
-            "answers": [Named.model_construct(name=name, value=value) for name, value in pairs],
-            "features_ds": champion.told.ds,
-        }
-    else:
-        said = {"items": [Scored.model_construct(item_id=item_id, score=score) for item_id, score in pairs]}
-    return Prediction.model_construct(
-        task=champion.task.name,
-        reason=best.reason,
-        events=len(asked.inputs["items"]),
-        model=champion.name,
-        model_version=champion.version,
-        **said,
-    )
-
-
-def _about(champion: Champion | LabelChampion) -> dict[str, Any]:
-    """What it chooses from."""
-    if isinstance(champion, LabelChampion):
-        return {"answers": champion.shown, "features_ds": champion.told.ds}
-    scorer = champion.scorer
-    return {"items": int(((scorer.bias > -np.inf) & (scorer.ids != "")).sum())}
-
-
-def _explained(champion: Champion | LabelChampion, doubt: Doubt, inputs: Inputs) -> dict[str, int]:
-    """What is to be explained, that which is in question or the first of the prediction, and where a champion has it."""
-    if isinstance(champion, LabelChampion):
-        if reason := reason_of(inputs):
-            raise Refused(404, "no_answer", f"there is nothing to explain: {reason}")
-        known = {name: place for place, name in enumerate(champion.shown)}
-        first = champion.best([Asked(inputs, EXPLAINED)])[0].ids or champion.shown
-    else:
-        is_shown = (champion.scorer.bias > -np.inf) & (champion.scorer.ids != "")
-        ids = champion.scorer.ids
-        known = {
-            name: index
-            for name in doubt.items
-            if 0 < (index := champion.index_of.get(name, 0)) < len(ids)
-            and ids[index] == name
-            and is_shown[index]
-        }
-        first = [] if doubt.items else champion.best([Asked(inputs, EXPLAINED)])[0].ids
-        known |= {name: champion.index_of[name] for name in first}
-    for name in doubt.items:
-        if name not in known:
-            does = (
-                "does not answer for"
-                if isinstance(champion, LabelChampion)
-                else "does not recommend the item"
-            )
-            raise Refused(404, "no_item", f"{champion.name} v{champion.version} {does} {name!r}")
-    return {name: known[name] for name in doubt.items or first}

@@ -1,5 +1,6 @@
 """Users as jobs/publish.py wrote them: one is found by the statistics of sorted Parquet files."""
 
+import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -60,6 +61,10 @@ class ByUser(Generic[Kept]):
                 self.found[entity] = self.made(row)
                 return self.found[entity]
         return None
+
+    async def found_or_read(self, entity: str) -> Kept | None:
+        """`find`, by a thread of its own where a file has to be read."""
+        return self.found.get(entity) or await asyncio.to_thread(self.find, entity)
 
     def some(self, count: int) -> list[str]:
         """A few users, from different parts of the files."""

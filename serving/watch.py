@@ -14,6 +14,7 @@ from typing import NamedTuple
 from conf.schema import Task
 from models.registry import CHAMPION, Registry, Version
 from models.scoring import load, on_shelf, opened
+from serving.asking import Answering
 from serving.champions import Champion
 from serving.labelled import LabelChampion
 from serving.metrics import Metrics
@@ -26,7 +27,7 @@ NEVER = 2**31 - 1  # searches of what is younger until the next one of all
 class State(NamedTuple):
     """What questions are answered from: replaced as a whole, so that an answer is of one state."""
 
-    champions: Mapping[str, Champion | LabelChampion]  # in the order of the tasks
+    champions: Mapping[str, Answering]  # in the order of the tasks
     night: Night | None
     told: Mapping[str, Told]  # of tasks with labels that were published
 
@@ -107,7 +108,7 @@ class Watch:
 
     def _champion(
         self, registry: Registry, task: Task, night: Night | None, told: Told | None
-    ) -> Champion | LabelChampion | None:
+    ) -> Answering | None:
         """The task's champion before what was published, warm; the one in service where nothing has changed."""
         found, before = registry.by_alias(task.name, CHAMPION), self.state.champions.get(task.name)
         if found is None:
@@ -118,7 +119,7 @@ class Watch:
                 return before  # what was published is of another version: until a night comes with this one
             if is_same and told is self.state.told.get(task.name):
                 return before
-            champion: Champion | LabelChampion = self._answering(registry, task, found, night, told)
+            champion: Answering = self._answering(registry, task, found, night, told)
         elif is_same:
             return before
         else:

@@ -5,8 +5,8 @@ the named attributes are embedded as one text by WordLlama (https://github.com/d
 were distilled from language models and are in its package; nothing else is fetched. It runs in an environment of its own,
 as it wants a newer NumPy than TensorFlow can have.
 
-    uv run --isolated --no-project --with wordllama==0.4.0.post1 --with "pyarrow>=18" tools/text_vectors.py products.json.gz vectors.parquet
-        --id product_id --text product_category product_type department brand
+    uv run --isolated --no-project --with wordllama==0.4.0.post1 --with "pyarrow>=18"
+        tools/text_vectors.py products.json.gz vectors.parquet --id product_id --text product_category product_type brand
 """
 
 import argparse
