@@ -27,9 +27,9 @@ demo: setup  ## the whole pipeline on public data: ingest, train, promote, score
 tasks: setup  ## all tasks, on the lake of the demo and on a simulated shop: var/tasks/summary.json
 	$(SUBMIT) jobs/tasks.py ds=2017-12-27 promote.holdout_days=27 privacy.ids=plain report=var/tasks $(ENCODER) train.epochs=2 tasks=[next_item]
 	$(SUBMIT) jobs/tasks.py ds=2018-01-01 promote.holdout_days=32 privacy.ids=plain report=var/tasks $(ENCODER) train.learning_rate=5e-4 train.epochs=6 tasks=[churn,spend,next_event,purchase,promotion,together,demand,uplift_observed,segments]
-	$(SUBMIT) jobs/simulate.py raw=var/tasks/shop/raw simulate.users=4000 simulate.days=85 simulate.campaign_every_days=14 simulate.bots=0
-	$(SUBMIT) jobs/nightly.py ds=2026-03-26 $(SIMULATED)
-	$(SUBMIT) jobs/tasks.py ds=2026-03-26 promote.holdout_days=28 report=var/tasks $(SIMULATED) $(ENCODER) train.epochs=6 tasks=[next_event_type,support_intent,ad_click,uplift]
+	$(SUBMIT) jobs/simulate.py raw=var/tasks/shop/raw simulate.users=4000 simulate.days=141 simulate.campaign_every_days=14 simulate.bots=0
+	$(SUBMIT) jobs/nightly.py ds=2026-05-21 $(SIMULATED)
+	$(SUBMIT) jobs/tasks.py ds=2026-05-21 promote.holdout_days=28 report=var/tasks $(SIMULATED) $(ENCODER) train.epochs=6 tasks=[next_event_type,session_purchase,support_intent,ad_click,uplift]
 
 few-labels: setup  ## pretrained encoders beside training from scratch at shares of a task's labels, on the lake of the demo
 	$(SUBMIT) jobs/examples.py $(FEW)

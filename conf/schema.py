@@ -173,7 +173,7 @@ class Label:
     arms: list[str] = field(
         default_factory=list
     )  # of an effect: who is held out and who is treated, [control, treated]
-    calibration: str = "temperature"  # fitted on validation: temperature, isotonic (binary only) or none
+    calibration: str = "temperature"  # by validation: temperature, isotonic, macro_f1 (classes) or none
     metrics: list[str] = field(default_factory=list)  # the first is compared, the first loss chooses epochs
 
 

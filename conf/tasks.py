@@ -11,7 +11,7 @@ LOSSES = {
 }
 CALIBRATIONS = {
     "binary": ("temperature", "isotonic", "none"),
-    "classes": ("temperature", "none"),
+    "classes": ("temperature", "macro_f1", "none"),
     "amount": ("none",),
 }
 BASELINES = {

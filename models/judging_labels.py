@@ -1,12 +1,13 @@
 """What models of tasks with labels say of the rows of a split, while they are trained and when they are exported."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import horovod.tensorflow as hvd
 import numpy as np
 import tensorflow as tf
 
 from conf.schema import Label
+from models.calibration import fit
 from models.example_set import VALIDATION, ExampleSet
 from models.inputs import dataset
 from models.label_metrics import EXCESS, measured
@@ -19,18 +20,17 @@ Answer = Callable[[dict[str, tf.Tensor]], tf.Tensor]
 """A batch of an example set -> what is said of its rows, (batch, width)."""
 
 
-def judge_of(model: LabelledModel, examples: ExampleSet, metrics: Sequence[str]) -> Judge:
-    """The judge of a training: the metrics over the validation rows of all ranks."""
-
-    @tf.function(autograph=False)
-    def value(batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        return model.questions[0].head.predict(model.outputs_of(batch))["value"]
+def judge_of(model: LabelledModel, examples: ExampleSet, label: Label) -> Judge:
+    """The judge of a training: the metrics over the validation rows of all ranks, calibrated as an export would be."""
+    say, head = tf.function(model.outputs_of, autograph=False), model.questions[0].head
 
     def judge(report: Callable[[], None]) -> dict[str, float]:
-        own = said_of(value, examples, VALIDATION, hvd.rank(), hvd.size(), report)
+        own = said_of(say, examples, VALIDATION, hvd.rank(), hvd.size(), report)
         # Every rank has all rows, in the same order, and so the same metrics to the last bit.
-        values, labels, weights = (hvd.allgather(tf.constant(each)).numpy() for each in own)
-        return measured(metrics, labels, values, weights)
+        outputs, labels, weights = (hvd.allgather(tf.constant(each)).numpy() for each in own)
+        calibration = fit(label.calibration, label.head, outputs, labels, weights)
+        values = calibration(outputs) if calibration else head.predict(outputs)["value"]
+        return measured(label.metrics, labels, values.numpy(), weights)
 
     return judge
 

@@ -77,7 +77,7 @@ class Labelled:
         if several:
             judge = judge_of_several(self.model, examples, self.labels)
         else:
-            judge = judge_of(self.model, examples, task.label.metrics)
+            judge = judge_of(self.model, examples, task.label)
         self.metric = choosing(task.label.metrics)
         self.judged = {"judge": judge, "least_is_best": self.metric in LEAST_IS_BEST}
 

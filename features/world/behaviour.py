@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from features.world.ads import Shown, shown_to
-from features.world.draws import Bits, Flags, Floats, Ints, among, bits, exponential, normal, uniform
+from features.world.draws import Bits, Flags, Floats, Ints, among, exponential, normal, uniform
 from features.world.items import any_category, items_of, shelf_of
 from features.world.offers import CONTROL, TREATED, arms, campaign_days, campaign_in_force, promotion_on
 from features.world.shape import DAY, HOUR, LONGEST_VISIT, MINUTE, World
@@ -17,6 +17,7 @@ VIEW, CART, PURCHASE, IMPRESSION, SUPPORT, CAMPAIGN_SEND, CLICK = range(7)
 TYPES = ("view", "cart", "purchase", "impression", "support", "campaign_send", "click")
 ACTIVE = np.array([True, True, True, False, False, False, False])
 TOPICS = ("delivery", "refund", "product", "account")
+NEW_DAYS = 28  # since joining, in which users ask about their account
 
 MOST_VIEWS = 25  # of a visit
 MORE_VIEWS = 5.0  # mean of the views after the first
@@ -227,8 +228,23 @@ def support_events(world: World, users: Users, day: int) -> Events:
     u = uniform(world.seed, "support at", day, users.index[row])
     ts = world.midnight(day) + 8 * HOUR + (12 * HOUR * u).astype(np.int64)
     key = key_of(users.index[row], day, MOST_OF_A_BOT)
-    topic = (bits(world.seed, "topic", key) % np.uint64(len(TOPICS))).astype(np.int64)
+    topic = topics_of(users.take(row), day, uniform(world.seed, "topic", key))
     return _plain(world, users, row, day, key, ts, SUPPORT, topic=topic)
+
+
+def topics_of(users: Users, day: int, u: Floats) -> Ints:
+    """Places in TOPICS: deliveries for who comes often, refunds for who leaves, products for thrift, accounts for new ones."""
+    weights = np.stack(
+        [
+            users.visits_per_week,
+            0.3 + 8.0 * fading(users, day),
+            2.0 * users.thrift,
+            np.where(day - users.joined < NEW_DAYS, 8.0, 0.3),
+        ],
+        axis=1,
+    )
+    upto = np.cumsum(weights, axis=1)
+    return (u[:, None] * upto[:, -1:] >= upto).sum(axis=1)
 
 
 def campaign_events(world: World, users: Users, day: int) -> Events:

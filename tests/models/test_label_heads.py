@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.stats import lognorm
+from sklearn.metrics import f1_score as theirs_f1
 
 from models.answers import Answers
 from models.calibration import fit
@@ -201,6 +202,42 @@ def test_the_temperature_of_classes_is_found_again():
     labels = (true + rng.gumbel(size=true.shape)).argmax(axis=1)[:, None]
     found = fit("temperature", "classes", 2 * true, labels, np.ones_like(labels))
     assert float(found.temperature) == pytest.approx(2, rel=0.1)
+    np.testing.assert_allclose(found.shifts - np.mean(found.shifts), 0, atol=0.1)
+
+
+@pytest.fixture(scope="module")
+def lopsided():
+    """Outputs of a model whose classes weighed alike, (rows, 3), and what came: nearly always the last."""
+    rng = np.random.default_rng(4)
+    outputs, often = rng.normal(0, 1.5, (6000, 3)), np.log([0.04, 0.06, 0.9])
+    labels = (outputs + often + rng.gumbel(size=outputs.shape)).argmax(axis=1)[:, None]
+    return outputs, labels, often
+
+
+def test_what_balanced_weights_put_in_is_taken_back_of_classes_too(lopsided):
+    outputs, labels, often = lopsided
+    found = fit("temperature", "classes", outputs, labels, np.ones_like(labels))
+    shifts = found.shifts.numpy()
+    np.testing.assert_allclose(shifts - shifts[2], often - often[2], atol=0.25)
+    value = found(tf.constant(outputs, tf.float32)).numpy()
+    np.testing.assert_allclose(value.mean(axis=0), np.bincount(labels[:, 0]) / len(labels), atol=0.01)
+
+
+def test_a_class_that_never_came_is_held_where_it_is():
+    outputs = np.random.default_rng(5).normal(0, 1, (400, 3))
+    labels = np.zeros((400, 1), int)
+    found = fit("temperature", "classes", outputs, labels, np.ones_like(labels))
+    assert np.isfinite(found.shifts).all() and np.abs(found.shifts).max() < 12
+
+
+def test_rare_classes_are_told_of_where_the_macro_f1_is_what_counts(lopsided):
+    outputs, labels, _ = lopsided
+    f1 = {}
+    for kind in ("temperature", "macro_f1"):
+        value = fit(kind, "classes", outputs, labels, np.ones_like(labels))(tf.constant(outputs, tf.float32))
+        f1[kind] = theirs_f1(labels[:, 0], value.numpy().argmax(axis=1), average="macro")
+    balanced = theirs_f1(labels[:, 0], outputs.argmax(axis=1), average="macro")
+    assert f1["macro_f1"] > f1["temperature"] + 0.02 and f1["macro_f1"] > balanced + 0.02
 
 
 def test_where_nothing_happened_there_is_nothing_to_calibrate_by():

@@ -11,6 +11,7 @@ from features.world.behaviour import (
     IMPRESSION,
     PURCHASE,
     SUPPORT,
+    TOPICS,
     VIEW,
     Events,
     events_on,
@@ -228,3 +229,28 @@ def test_those_about_to_leave_call_the_support_more_often():
     assert per_user[0] > 1.5 * per_user[1]
     hour = (calls.ts % DAY) // 3_600_000
     assert (hour.min(), hour.max()) == (8, 19)
+
+
+def test_what_they_call_about_has_to_do_with_who_they_are():
+    world = a_world(users=60_000, days=40, churn_per_week=0.1)
+    users = everyone(world)
+    calls = joined([of_type(events_on(world, users, day)[0], SUPPORT) for day in range(30, 36)])
+    share = {
+        name: np.bincount(calls.topic[of[calls.row]], minlength=len(TOPICS)) / of[calls.row].sum()
+        for name, of in {
+            "all": np.ones(len(users), bool),
+            "often": users.visits_per_week > 4,
+            "leaving": users.churned < 40,
+            "thrifty": users.thrift > 1.5,
+            "new": users.joined > 15,
+        }.items()
+    }
+    for name, topic in {
+        "often": "delivery",
+        "leaving": "refund",
+        "thrifty": "product",
+        "new": "account",
+    }.items():
+        place = TOPICS.index(topic)
+        assert share[name][place] > 1.3 * share["all"][place], name
+    assert share["all"].min() > 0.05
