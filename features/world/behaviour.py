@@ -233,7 +233,7 @@ def support_events(world: World, users: Users, day: int) -> Events:
 
 
 def topics_of(users: Users, day: int, u: Floats) -> Ints:
-    """Places in TOPICS: deliveries for who comes often, refunds for who leaves, products for thrift, accounts for new ones."""
+    """Places in TOPICS: deliveries for who comes often, refunds for who leaves, products for thrift, the account for new."""
     weights = np.stack(
         [
             users.visits_per_week,
