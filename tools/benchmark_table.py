@@ -1,7 +1,8 @@
 """Prints what jobs/benchmark.py found as Markdown: a row a model, means over seeds, with what each cost.
 
 python -m tools.benchmark_table [FOLDER]     of docs/results, unless told otherwise
-python -m tools.benchmark_table --write      puts it into docs/benchmarks-models.md, between its two marks
+python -m tools.benchmark_table --write      puts it into docs/benchmarks-models.md, between its two marks, and what is
+                                             shorter into README.md
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any
 from tools.result_table import between_marks
 
 ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
 PAGE = ROOT / "docs" / "benchmarks-models.md"
 MARKS = ("<!-- results: python -m tools.benchmark_table --write -->", "<!-- end of results -->")
 METRICS = {
@@ -24,6 +26,7 @@ METRICS = {
     "hr@20": "HR@20",
     "ndcg@20": "NDCG@20",
 }
+README_MARKS = ("<!-- costs: python -m tools.benchmark_table --write -->", "<!-- end of costs -->")
 COSTS = ("parameters", "s an epoch", "epochs", "GiB at most")
 
 
@@ -39,6 +42,7 @@ def main(arguments: list[str]) -> None:
     text = "\n\n".join(filter(None, [*tables, robust(results), smaller(results)]))
     if "--write" in arguments:
         PAGE.write_text(between_marks(PAGE.read_text(), text, MARKS))
+        README.write_text(between_marks(README.read_text(), in_short(results), README_MARKS))
     else:
         print(text)
 
@@ -51,13 +55,20 @@ def lines_of(result: dict[str, Any]) -> list[dict[str, Any]]:
     return [before | {"test": result["test_before_refit"], "refit": False}, result]
 
 
+def in_short(results: Sequence[Mapping[str, Any]]) -> str:
+    """Of each model what it is worth and what it costs, in one table: by data, the best last."""
+    lines = [["data", "model", "HR@10", "NDCG@10", *COSTS], ["---", "---", *["--:"] * (2 + len(COSTS))]]
+    for data in sorted({result["data"] for result in results}):
+        for name, runs in by_model(data, results):
+            values = [spread(runs, metric) for metric in ("hr@10", "ndcg@10")]
+            lines.append([data.removesuffix(".txt"), f"`{name}`", *values, *costs(runs)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def of_data(data: str, results: Iterable[Mapping[str, Any]]) -> str:
     """The models on one file, the best in NDCG@10 last."""
-    mine = [result for result in results if result["data"] == data]
-    names = sorted({named(result) for result in mine})
-    models = {name: [each for each in mine if named(each) == name] for name in names}
-    ordered = sorted(models.items(), key=lambda item: mean_of(item[1], "ndcg@10"))
-    first = mine[0]
+    ordered = by_model(data, results)
+    first = ordered[0][1][0]
     lines = [
         ["model", "seeds", *METRICS.values(), *COSTS],
         ["---", *["--:"] * (1 + len(METRICS) + len(COSTS))],
@@ -71,6 +82,15 @@ def of_data(data: str, results: Iterable[Mapping[str, Any]]) -> str:
         f"{first['interactions']:,} interactions; the test, read once."
     )
     return f"{head}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def by_model(data: str, results: Iterable[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """The results on one file by the model's name, the best in NDCG@10 last."""
+    models: dict[str, list[Mapping[str, Any]]] = {}
+    for result in results:
+        if result["data"] == data:
+            models.setdefault(named(result), []).append(result)
+    return sorted(models.items(), key=lambda item: mean_of(item[1], "ndcg@10"))
 
 
 def named(result: Mapping[str, Any]) -> str:
