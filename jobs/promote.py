@@ -101,7 +101,12 @@ def request_of(conf: Config, trained: Sequence[Version]) -> str:
     """
     asked = conf.promote.challenger
     about = f"v{asked}" if asked else f"up-to-v{max(version.version for version in trained)}"
-    return f"{conf.task.name}/{conf.ds}/{conf.set_id or set_id_of(conf)}/{about}"
+    return f"{night_of(conf)}/{about}"
+
+
+def night_of(conf: Config) -> str:
+    """What all requests for the models of a night begin with."""
+    return f"{conf.task.name}/{conf.ds}/{conf.set_id or set_id_of(conf)}"
 
 
 def check_cut(conf: Config, lake: Lake, set_id: str) -> None:

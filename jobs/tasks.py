@@ -39,7 +39,7 @@ from jobs.labelled import People, alike, people_of
 from jobs.ledger import decisions
 from jobs.observed_effect import observed_effect
 from jobs.pretrain import is_missing, pretrain
-from jobs.promote import promote, request_of
+from jobs.promote import night_of, promote
 from jobs.score import score
 from jobs.train import NAIVE, TO_PUT_RIGHT, set_id_of, tell, train
 from jobs.uplift import uplift
@@ -153,8 +153,7 @@ def of_lists(conf: Config, lake: Lake) -> None:
     trained(train, replace(conf, train=replace(conf.train, warm_start=PRETRAINED)))
     spark(promote, conf, lake)
     spark(score, conf, lake)
-    versions = connect(conf.registry, conf.artifacts).versions(conf.task.name, set_id_of(conf))
-    told = of_ledger(conf.task.name, decisions(lake, request_of(conf, versions)))
+    told = of_ledger(conf.task.name, decisions(lake, night_of(conf)))
     put_json(Path(conf.report) / f"{conf.task.name}.json", told)
 
 

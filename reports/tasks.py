@@ -119,8 +119,11 @@ def verdict(metric: str, difference: list[float]) -> str:
 
 
 def of_ledger(task: str, decisions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the gate measured on the held-out days of the baselines and the challenger, as judges of answers tell it."""
-    newest = decisions[-1]
+    """What the gate measured on the held-out days of the baselines and the challenger, as judges of answers tell it.
+
+    decisions  those of a night; the newest counts
+    """
+    newest = max(decisions, key=lambda decision: (decision["decided_at"], decision["request_id"]))
     rows = [
         row
         for row in newest["judged"]

@@ -104,9 +104,12 @@ def test_of_lists_the_gate_s_test_question_is_told_beside_the_best_baseline_of_e
         row("test", "sasrec", "encoder", "ndcg@10", 0.15, -0.05, -0.09, -0.01),
         row("test", "gru", "encoder", "ndcg@10", 0.25, 0.05, 0.01, 0.09),
     ]
-    told = of_ledger(
-        "next_item", [{"judged": [], "challenger": "tifu_knn"}, {"judged": decided, "challenger": "gru"}]
-    )
+    of_night = [
+        {"judged": [], "challenger": "sasrec", "decided_at": 1, "request_id": "night/up-to-v9/1"},
+        {"judged": decided, "challenger": "gru", "decided_at": 2, "request_id": "night/up-to-v10/1"},
+        {"judged": [], "challenger": "tifu_knn", "decided_at": 2, "request_id": "night/up-to-v10/0"},
+    ]
+    told = of_ledger("next_item", of_night)
     assert summed("next_item", told) == {
         "next_item.users": 9,
         "next_item.ndcg@10": 0.25,
