@@ -20,6 +20,9 @@ from models.next_item import NextItemModel
 from models.pretraining import PretrainingModel, facts_of
 from models.train import ranking
 
+FURTHER = {"bg_nbd": bg_nbd.fit}
+"""Further baselines by their names in `task.label.beside`, which conf/tasks.py allows."""
+
 
 class Ranking:
     """The next items of users."""
@@ -42,11 +45,12 @@ class Ranking:
 
 def beside(labels: Sequence[Label], examples: ExampleSet) -> Beside:
     """The further baselines that tasks name, fitted to the training rows, which their models begin from, too."""
-    if not any(label.beside for label in labels):
+    names = {name for label in labels for name in label.beside}
+    if not names:
         return NOTHING_BESIDE
     (features,) = read_columns(examples, TRAIN, ["features"])
-    fitted = bg_nbd.fit(examples.spec, features, examples.vocabulary_size)  # the only one that there is
-    return Beside([[fitted for _ in label.beside] for label in labels], features)
+    fitted = {name: FURTHER[name](examples.spec, features, examples.vocabulary_size) for name in names}
+    return Beside([[fitted[name] for name in label.beside] for label in labels], features)
 
 
 class Labelled:
