@@ -6,6 +6,7 @@ both while it answers. Needs no Spark. docs/serving.md says how to ask.
     python jobs/serve.py publish.folder=var/shop/published lake=var/shop/lake registry=http://mlflow:5000
 """
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ from serving.service import Service
 from serving.watch import Places, Watch
 
 TURN = 5e-4  # seconds for which a thread, of models or of HTTP, may keep the other from Python; ten times that is usual
+NEVER = 2**31 - 1  # searches of what is younger until the next one of all
 PATIENCE = 30  # seconds for which answers that are under way are waited for at the end
 # A registry that is down is asked again at the next look; MLflow itself would try for minutes.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -42,7 +44,7 @@ def main() -> None:
         limits, service = limits_of(conf), service_of(conf, tasks_of(conf, sys.argv[1:]))
     except (InputError, ValueError) as error:
         stop(str(error))
-    sys.setswitchinterval(TURN)
+    without_pauses()
     print(f"serve: listens on http://{conf.serve.host}:{conf.serve.port}", flush=True)
     uvicorn.run(
         make_app(service, limits),
@@ -54,6 +56,22 @@ def main() -> None:
         log_level="info",
         timeout_graceful_shutdown=PATIENCE,
     )
+
+
+def without_pauses() -> None:
+    """Settles how this process takes turns and looks for garbage.
+
+    A search keeps all who ask waiting: half a second where it looks through TensorFlow's modules, which live as long as the
+    service, and a tenth of that for a champion. So what is there now is left out of it, and of the rest what is old is
+    looked through when a champion takes another's place (serving/watch.py), not again and again.
+    """
+    import tensorflow  # noqa: F401  # so that it is there now
+
+    sys.setswitchinterval(TURN)
+    gc.collect()
+    gc.freeze()
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, NEVER)
 
 
 def tasks_of(conf: Config, arguments: list[str]) -> dict[str, Task]:

@@ -21,7 +21,6 @@ from serving.metrics import Metrics
 from serving.publication import Night, Told, indices_of, newest, newest_told, shelf_before
 
 LOG = logging.getLogger(__name__)
-NEVER = 2**31 - 1  # searches of what is younger until the next one of all
 
 
 class State(NamedTuple):
@@ -69,10 +68,9 @@ class Watch:
         self.over.set()
 
     def _go_on(self, seconds: float) -> None:
-        with searched_rarely():
-            while not self.over.is_set():
-                self.look()
-                self.over.wait(seconds)
+        while not self.over.is_set():
+            self.look()
+            self.over.wait(seconds)
 
     def look(self) -> None:
         """Takes up what is new."""
@@ -94,7 +92,7 @@ class Watch:
         )
         self._take_up(new)
         if is_new:
-            gc.collect()  # the champion of before
+            gc.collect()  # the champion of before; see jobs.serve.without_pauses
 
     @contextmanager
     def _tolerating(self, of: str) -> Iterator[None]:
@@ -164,21 +162,3 @@ class Watch:
             LOG.info("users and rules are those of %s", state.night.ds)
             self.metrics.day.set(datetime.fromisoformat(state.night.ds).replace(tzinfo=UTC).timestamp())
         self.state = state
-
-
-@contextmanager
-def searched_rarely() -> Iterator[None]:
-    """Python's search for garbage leaves out what is there now, and looks through what is old only when it is told to.
-
-    A search keeps all who ask waiting: half a second where it looks through TensorFlow's modules, which live as long as
-    the service, and a tenth of that for a champion, which it would look through again and again.
-    """
-    young, middle, old = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(young, middle, NEVER)
-    try:
-        yield
-    finally:
-        gc.set_threshold(young, middle, old)
-        gc.unfreeze()

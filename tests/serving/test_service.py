@@ -3,10 +3,13 @@
 import gc
 import json
 import re
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +36,7 @@ from tests.serving.served import (
     publish,
 )
 
+ROOT = Path(__file__).parents[2]
 USERS = behaviours(60, seed=5)
 SOMEONE = "user-00007"
 EVENTS = [
@@ -140,8 +144,12 @@ def test_bulk_and_real_time_give_a_thousand_users_the_same(shop, champion):
     assert same_as_bulk(shop, champion, behaviours(1000, 12), 12) > 950
 
 
-def test_what_lives_as_long_as_a_champion_is_not_looked_through_for_garbage(client):
-    assert gc.get_freeze_count() > 10_000
+def test_what_lives_as_long_as_the_service_is_not_looked_through_for_garbage():
+    say = "from jobs.serve import gc, without_pauses; without_pauses(); print(gc.get_freeze_count(), *gc.get_threshold())"
+    told = subprocess.run([sys.executable, "-c", say], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    frozen, young, middle, old = map(int, told.stdout.split())
+    assert frozen > 100_000, told.stderr
+    assert (young, middle) == gc.get_threshold()[:2] and old > 1_000_000
 
 
 def test_an_event_changes_the_answer_and_nobody_gets_what_is_best_for_everyone(client):
