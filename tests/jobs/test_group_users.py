@@ -93,7 +93,9 @@ def told(spark, tmp_path_factory):
             _, version = register(conf, lake, folder, "next_item")
             registry.set_alias(version, CHALLENGER)
             chosen.append(with_vectors(registry, "next_item"))
-            assert chosen == [encoder, version], "the pretrained one where there is no other"
+            names = [(each.task, each.version) for each in chosen]
+            expected = [(each.task, each.version) for each in (encoder, version)]
+            assert names == expected, "the pretrained one where there is no other"
         found[ds] = (group_users(conf, lake), json.loads((folder / ds / "segments.json").read_text()))
     return SimpleNamespace(found=found, lake=lake, refused=refused, conf=conf)
 
