@@ -54,14 +54,14 @@ METRICS = ("hr@10", "recall@10", "ndcg@10")
 HALF_LIFE, RESAMPLES, SEED, USERS = 120.0, 2000, 7, 256
 CONF = load(
     [
-        *(
-            "model=sasrec",
-            "model.width=32",
-            "model.blocks=1",
-            "train.batch_size=64",
-            "train.learning_rate=2e-3",
-        ),
-        *("train.epochs=12", "train.patience=3", "train.average=0.99"),
+        "model=sasrec",
+        "model.width=32",
+        "model.blocks=1",
+        "train.batch_size=64",
+        "train.learning_rate=2e-3",
+        "train.epochs=12",
+        "train.patience=3",
+        "train.average=0.99",
     ]
 )
 

@@ -76,22 +76,18 @@ def benchmark(conf: Config) -> dict[str, Any]:
 
 
 def encoder(conf: Config, examples: Any) -> dict[str, Any]:
-    from models.export_costs import export_costs
-    from models.leave_one_out import TEST
-
     model, outcome, checkpoints = trained(conf, examples, conf.promote.metric)
-    found = tested(conf, model, examples, outcome) | {"exports": export_costs(model, examples, TEST)}
+    found = tested(conf, model, examples, outcome)
     checkpoints.clear()
     return found
 
 
 def refitted(conf: Config, examples: Any, more: Any) -> dict[str, Any]:
     """Trained on `examples` to find the epoch, and then anew on `more`, so many epochs; the second one is tested."""
-    from models.export_costs import export_costs
     from models.leave_one_out import TEST
 
     first, outcome, checkpoints = trained(conf, examples, conf.promote.metric)
-    before = tested(conf, first, examples, outcome)
+    before = rounded(score_of(conf, first, examples)(split=TEST))
     epochs = outcome.best.number
     again = replace(conf, train=replace(conf.train, epochs=epochs, patience=epochs))
     model, _, checkpoints_again = trained(
@@ -100,7 +96,7 @@ def refitted(conf: Config, examples: Any, more: Any) -> dict[str, Any]:
     found = tested(conf, model, more, outcome)
     for each in (checkpoints, checkpoints_again):
         each.clear()
-    return found | {"test_before_refit": before["test"], "exports": export_costs(model, more, TEST)}
+    return found | {"test_before_refit": before}
 
 
 def trained(conf: Config, examples: Any, metric: str, judge: Any = None) -> tuple[Any, Any, Any]:
@@ -119,16 +115,23 @@ def trained(conf: Config, examples: Any, metric: str, judge: Any = None) -> tupl
     return model, outcome, checkpoints
 
 
-def tested(conf: Config, model: Any, examples: Any, outcome: Any) -> dict[str, Any]:
-    """What is told of a model whose epoch the validation of `outcome` has chosen; reads the test."""
+def score_of(conf: Config, model: Any, examples: Any) -> Callable[..., dict[str, float]]:
+    """What the model comes to on a `split` of the examples."""
     import tensorflow as tf
 
-    from models.leave_one_out import TEST
     from models.train import validate
 
-    score = partial(
+    return partial(
         validate, tf.function(model.score, autograph=False), examples, by_length=conf.train.by_length
     )
+
+
+def tested(conf: Config, model: Any, examples: Any, outcome: Any) -> dict[str, Any]:
+    """What is told of a model whose epoch the validation of `outcome` has chosen; reads the test."""
+    from models.export_costs import export_costs
+    from models.leave_one_out import TEST
+
+    score = score_of(conf, model, examples)
     return {
         "parameters": sum(variable.shape.num_elements() for variable in model.trainable_variables),
         "epochs": len(outcome.epochs),
@@ -137,6 +140,7 @@ def tested(conf: Config, model: Any, examples: Any, outcome: Any) -> dict[str, A
         "valid": rounded(outcome.best.metrics),
         "test": rounded(score(split=TEST)),
         **robustness(score, examples),
+        "exports": export_costs(model, examples, TEST),
     }
 
 

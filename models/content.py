@@ -1,6 +1,7 @@
 """Frozen vectors of items, made outside of their text or pictures: a Parquet file with a row an item."""
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,8 +58,7 @@ def read_content(path: str, words: pa.Table, counts: np.ndarray) -> Content:
 
 def _read(path: str) -> tuple[pa.Array, np.ndarray]:
     """Ids, (rows,), and vectors, (rows, dimensions) float32."""
-    if not Path(path).is_file():
-        raise ContentError(f"model.content is {path}, and there is no such file, expected Parquet: {COLUMNS}")
+    _check_there(path)
     try:
         table = pq.read_table(path, columns=["item_id", "vector"]).combine_chunks()
         ids = table["item_id"].combine_chunks().cast(pa.string())
@@ -91,7 +91,18 @@ def dimensions_of(path: str) -> int:
 
 def digest_of(path: str) -> str:
     """What a training by this file is told apart by from one by another, whatever the files are called."""
-    if not Path(path).is_file():
-        raise ContentError(f"model.content is {path}, and there is no such file, expected Parquet: {COLUMNS}")
+    _check_there(path)
+    about = Path(path).stat()
+    return _digest(path, about.st_mtime_ns, about.st_size)
+
+
+@lru_cache(maxsize=1)
+def _digest(path: str, changed: int, size: int) -> str:
+    """Read once a state of the file: a training asks for it several times."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _check_there(path: str) -> None:
+    if not Path(path).is_file():
+        raise ContentError(f"model.content is {path}, and there is no such file, expected Parquet: {COLUMNS}")

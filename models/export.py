@@ -1,7 +1,7 @@
 """Exports a ranker as a SavedModel that needs nothing of ours."""
 
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeGuard, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -47,7 +47,6 @@ class NewItems(NamedTuple):
     bias: np.ndarray  # (new,) float32
 
 
-@runtime_checkable
 class VectorRanker(Ranker, Protocol):
     """A ranker whose scores are products: `score` is `query @ item_vectors.T + item_bias`.
 
@@ -83,7 +82,7 @@ class VectorRanker(Ranker, Protocol):
 
 def has_products(ranker: Ranker) -> TypeGuard[VectorRanker]:
     """Whether its scores are products of a query and item vectors."""
-    return isinstance(ranker, VectorRanker) and ranker.has_products
+    return getattr(ranker, "has_products", False)
 
 
 def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> None:
@@ -259,7 +258,7 @@ def _with_signatures(
         module.item_vectors, module.item_bias = ranker.item_vectors, ranker.item_bias
         if (scales := ranker.item_scales) is not None:
             module.item_scales = scales
-        if new is not None and new.ids:
+        if new is not None:
             module.new_ids = tf.Variable(tf.constant(new.ids, tf.string), trainable=False)
             module.new_vectors = tf.Variable(new.vectors, trainable=False)
             module.new_bias = tf.Variable(new.bias, trainable=False)
@@ -279,7 +278,7 @@ def _with_signatures(
             place = tf.where(tf.gather(module.is_known, place), place, UNKNOWN)
             vectors, bias = (tf.gather(x, place) for x in (module.item_vectors, module.item_bias))
             vectors = vectors if scales is None else whole(vectors, tf.gather(scales, place))
-            if new is not None and new.ids:
+            if new is not None:
                 nth = -1 - len(categories) - target
                 is_new = (nth >= 0) & (nth < len(new.ids))
                 nth = tf.where(is_new, nth, 0)

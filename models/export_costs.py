@@ -12,9 +12,8 @@ import tensorflow as tf
 from models.compact import FLOAT32, KINDS
 from models.example_set import ExampleSet
 from models.export import export
-from models.inputs import dataset
+from models.inputs import rows_of_split
 from models.next_item import NextItemModel
-from models.shards import Order, epoch_of, plan
 from models.train import validate
 
 ANSWERS, WARMING = 220, 20  # of each export, and of these the first, which do not count
@@ -73,9 +72,5 @@ def answering_seconds(exported: dict[str, Any], user: dict[str, tf.Tensor]) -> d
 
 def someone(examples: ExampleSet, split: str) -> dict[str, tf.Tensor]:
     """The history of the first user of `split`, as a batch of one."""
-    pieces = plan(examples.files(split), 0, 1)
-    rows = dataset(
-        epoch_of(pieces, 0, Order(shuffled=False)), examples.lengths(split), 1, sum(p.rows for p in pieces)
-    )
-    row = next(iter(rows))
+    row = next(rows_of_split(examples, split, batch_size=1))
     return {name: row[name] for name in ("items", "sessions", "ages")}

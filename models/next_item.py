@@ -92,41 +92,30 @@ class NextItemModel(tf.Module):
     ) -> Loss:
         """(batch, length) int32 x 2, weights (batch,), ages (batch, length) float32 -> sums over targets."""
         with self.vectors.some_by_content(noise):
-            return self._loss(items, sessions, weights, sample, noise, ages)
-
-    def _loss(
-        self,
-        items: tf.Tensor,
-        sessions: tf.Tensor,
-        weights: tf.Tensor,
-        sample: Sample | None,
-        noise: Noise | None,
-        ages: tf.Tensor | None,
-    ) -> Loss:
-        if self.head.consistency and noise is not None:
-            items, sessions, weights = (tf.concat([x, x], axis=0) for x in (items, sessions, weights / 2))
-            ages = None if ages is None else tf.concat([ages, ages], axis=0)
-            noise = Noise(noise.seed, tf.concat([noise.rows, ~noise.rows], axis=0))
-        positions = min(self.positions, items.shape[1])
-        events = number_positions(self.vectors.read(items), sessions, positions)
-        vectors = self.vectors(events.items)  # (batch, length, width): as inputs and as targets
-        baskets, aged = self._baskets(vectors, events, positions, ages)
-        count = events.count
-        if self.is_masked:
-            hidden_ones = self.mask(count, positions, noise, self.last_only)  # (batch, positions) bool
-            baskets = tf.where(hidden_ones[:, :, None], self.vectors(tf.constant(MASK)), baskets)
-            events = told_at_own(events, hidden_ones)
-        elif self.last_only:
-            events, count = told_at_last(events), count - 1
-        hidden = self._encode(baskets, filled(count, positions), noise, aged)
-        since = None if ages is None else session_ages(ages, events.positions, positions)
-        if since is not None and (self.by_session or self.by_gap):
-            weights = weights[:, None] * of_events(events, since, self.by_session, self.by_gap)
-        if sample is None:
-            return self.head.softmax(hidden, events, vectors, weights, is_twice=noise is not None)
-        if self.repeat is not None and since is not None:
-            return self.repeat.sampled_softmax(hidden, events, since, vectors, weights, sample, noise)
-        return self.head.sampled_softmax(hidden, events, vectors, weights, sample)
+            if self.head.consistency and noise is not None:
+                items, sessions, weights = (tf.concat([x, x], axis=0) for x in (items, sessions, weights / 2))
+                ages = None if ages is None else tf.concat([ages, ages], axis=0)
+                noise = Noise(noise.seed, tf.concat([noise.rows, ~noise.rows], axis=0))
+            positions = min(self.positions, items.shape[1])
+            events = number_positions(self.vectors.read(items), sessions, positions)
+            vectors = self.vectors(events.items)  # (batch, length, width): as inputs and as targets
+            baskets, aged = self._baskets(vectors, events, positions, ages)
+            count = events.count
+            if self.is_masked:
+                hidden_ones = self.mask(count, positions, noise, self.last_only)  # (batch, positions) bool
+                baskets = tf.where(hidden_ones[:, :, None], self.vectors(tf.constant(MASK)), baskets)
+                events = told_at_own(events, hidden_ones)
+            elif self.last_only:
+                events, count = told_at_last(events), count - 1
+            hidden = self._encode(baskets, filled(count, positions), noise, aged)
+            since = None if ages is None else session_ages(ages, events.positions, positions)
+            if since is not None and (self.by_session or self.by_gap):
+                weights = weights[:, None] * of_events(events, since, self.by_session, self.by_gap)
+            if sample is None:
+                return self.head.softmax(hidden, events, vectors, weights, is_twice=noise is not None)
+            if self.repeat is not None and since is not None:
+                return self.repeat.sampled_softmax(hidden, events, since, vectors, weights, sample, noise)
+            return self.head.sampled_softmax(hidden, events, vectors, weights, sample)
 
     def score(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
         """The Ranker's scores: (batch, any length) x 3 -> (batch, vocabulary); ages matter to `hstu`, `gaps`, `repeat`."""
@@ -220,7 +209,7 @@ class NextItemModel(tf.Module):
     def new_items(self) -> NewItems | None:
         """See `models.export.VectorRanker`."""
         content = self.vectors.content
-        if content is None:
+        if content is None or not content.new_ids:
             return None
         vectors = self.head.asked(tf.constant(content.added_to_new())).numpy()
         return NewItems(content.new_ids, vectors, np.full(len(vectors), self._mean_bias, np.float32))

@@ -46,7 +46,7 @@ RANK_FACTS = pa.schema(
 FIRST = 10  # items of a ranking that are kept
 
 
-class NewItems(NamedTuple):
+class Newer(NamedTuple):
     """Items of a model that are not in its vocabulary, (new,) each; `index_of` has the place of an id."""
 
     index_of: dict[str, int]
@@ -67,7 +67,7 @@ class Model(NamedTuple):
     ids: np.ndarray  # (size,) str: index -> id; "": an index of no item
     categories: dict[str, int]  # category -> the index, below 0, that reads as the mean of its items
     explain: Callable[..., dict[str, np.ndarray]] | None = None  # the signature of this name, if it has one
-    new: NewItems | None = None  # items that came after it and that it knows of
+    new: Newer | None = None  # items that came after it and that it knows of
 
 
 class Scorer(NamedTuple):
@@ -145,7 +145,7 @@ def on_shelf(model: Model, shelf: Shelf) -> Scorer:
     return scorer if model.new is None or shelf.ids is None else with_new(scorer, model.new, shelf)
 
 
-def with_new(scorer: Scorer, new: NewItems, shelf: Shelf) -> Scorer:
+def with_new(scorer: Scorer, new: Newer, shelf: Shelf) -> Scorer:
     """With the items of a shelf that the model knows of and that are not in its vocabulary."""
     assert shelf.ids is not None and scorer.vectors is not None
     place_of = np.array([new.index_of.get(item_id, -1) for item_id in shelf.ids], np.int64)  # (n,)
@@ -337,7 +337,7 @@ def load(path: str, threads: int = 1) -> Model:
     if hasattr(model, "new_ids"):
         index_of = {item_id.decode(): place for place, item_id in enumerate(model.new_ids.numpy())}
         codes = -1 - len(categories) - np.arange(len(index_of), dtype=np.int32)
-        new = NewItems(index_of, model.new_vectors.numpy(), model.new_bias.numpy(), codes)
+        new = Newer(index_of, model.new_vectors.numpy(), model.new_bias.numpy(), codes)
     can_explain = "explain" in model.signatures  # those of an earlier release cannot
     return Model(
         call("scores"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from tools.result_table import between_marks
+from tools.result_table import between_marks, markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -62,7 +62,7 @@ def in_short(results: Sequence[Mapping[str, Any]]) -> str:
         for name, runs in by_model(data, results):
             values = [spread(runs, metric) for metric in ("hr@10", "ndcg@10")]
             lines.append([data.removesuffix(".txt"), f"`{name}`", *values, *costs(runs)])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown(lines)
 
 
 def of_data(data: str, results: Iterable[Mapping[str, Any]]) -> str:
@@ -81,7 +81,7 @@ def of_data(data: str, results: Iterable[Mapping[str, Any]]) -> str:
         f"**{data.removesuffix('.txt')}**: {first['users']:,} users, {first['items']:,} items, "
         f"{first['interactions']:,} interactions; the test, read once."
     )
-    return f"{head}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"{head}\n\n" + markdown(lines)
 
 
 def by_model(data: str, results: Iterable[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
@@ -117,9 +117,7 @@ def robust(results: Sequence[Mapping[str, Any]]) -> str:
         for way, values in result["robustness"].items():
             left = [f"{values[rate] / whole:.1%}" for rate in rates]
             lines.append([result["data"].removesuffix(".txt"), f"`{result['model']}`", way, *left])
-    return "Of the test's NDCG@10 is left where so many\n\n" + "\n".join(
-        "| " + " | ".join(line) + " |" for line in lines
-    )
+    return "Of the test's NDCG@10 is left where so many\n\n" + markdown(lines)
 
 
 def smaller(results: Sequence[Mapping[str, Any]]) -> str:
@@ -148,7 +146,7 @@ def smaller(results: Sequence[Mapping[str, Any]]) -> str:
         return ""
     return (
         "Exports (`train.item_vectors`); an answer is the 10 best items of one user, by TensorFlow\n\n"
-        + "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        + markdown(lines)
     )
 
 

@@ -6,7 +6,7 @@ python -m tools.result_table --write                       puts it into README.m
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def judged(facts: Mapping[str, Any], decisive: str = "ndcg@10") -> str:
         f"Means over the {question['users']:,} users with a next session in [{question['as_of'][:10]}, "
         f"{question['until'][:10]}); in brackets the 95% interval, by a paired bootstrap over users."
     )
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{asked}"
+    return markdown(lines) + f"\n\n{asked}"
 
 
 def timed(facts: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
@@ -65,6 +65,11 @@ def timed(facts: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     minutes, rest = divmod(round(sum(seconds.values())), 60)
     where = f"{machine['cores']} cores ({machine['cpu']}), {machine['memory_gb']} GB"
     return f"On {where}, the demo took {minutes} min {rest} s: {', '.join(parts)}."
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """A table, its head and the line under it included."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def between_marks(page: str, text: str, marks: tuple[str, str]) -> str:
