@@ -18,20 +18,21 @@ import tensorflow as tf
 
 from models.baskets import Events
 from models.dropout import Dropout, Noise
+from models.heads.asked import HALF_LIVES, Asked, at_the_end, behind_each
 from models.heads.category_repeat import CategoryRepeat
 from models.heads.negatives import Sample
 from models.heads.next_item import NOTHING, Loss, NextItem, _is_target, _sum, at_previous
 from models.heads.response import Response
-from models.heads.slots import FEATURES, HALF_LIVES, Slots, before, features, find_slots, session_ages
+from models.heads.slots import FEATURES, Slots, before, features, find_slots, session_ages
 from models.indices import FIRST_ITEM
 
 BONUS = 1.0  # of an item that was had, at first
 
 
 class Pairs(NamedTuple):
-    """Items that a user had at a position or before."""
+    """Items that a user had before a moment."""
 
-    where: tf.Tensor  # (pairs, 3) int64: row, position, slot
+    where: tf.Tensor  # (pairs, 3) int64: row, moment, slot
     bonus: tf.Tensor  # (pairs,) float32: what the history adds
 
 
@@ -69,10 +70,9 @@ class Repeat(tf.Module):
         The items a user had are each there in the sum over others, for certain; the sample stands for those never had.
         """
         positions = hidden.shape[1]
-        following = tf.range(positions)[None] + 1 < events.count[:, None]  # (batch, positions)
-        waited = self._waited(noise, positions)
+        asked = behind_each(ages, events.count, self._waited(noise, positions))
         slots = find_slots(events.items, events.positions, positions)
-        pairs = self._pairs(hidden, slots, ages, events.count, following, waited)
+        pairs = self._pairs(hidden, slots, asked)
         to_slots = tf.matmul(hidden, event_vectors, transpose_b=True)  # (batch, positions, length)
         to_slots += tf.gather(self.head.bias, events.items)[:, None]
         had = tf.gather_nd(to_slots, pairs.where) + pairs.bonus  # (pairs,)
@@ -82,7 +82,7 @@ class Repeat(tf.Module):
         target = self.head._targets(hidden, events, event_vectors)  # (batch, length)
         target += _at_targets(pairs, events, slots)
         if self.categories:
-            added = self.categories(hidden, events, ages, following, waited)
+            added = self.categories(hidden, events, asked)
             had += added.of_slots(pairs.where)
             logits += added.of_items(self.categories.of(sample.items))
             target += added.of_targets(events)
@@ -99,37 +99,29 @@ class Repeat(tf.Module):
         hidden  (batch, positions, width);  events  with the items as they came;  ages  (batch, length)
         """
         positions = hidden.shape[1]
-        ages = session_ages(ages, events.positions, positions)
-        last = tf.range(positions)[None] == events.count[:, None] - 1  # (batch, positions)
+        asked = at_the_end(session_ages(ages, events.positions, positions), events.count)
+        last = tf.gather(hidden, asked.at, axis=1, batch_dims=1)  # (batch, 1, width)
         slots = find_slots(events.items, events.positions, positions)
-        pairs = self._pairs(hidden, slots, ages, events.count, last, None)
+        pairs = self._pairs(last, slots, asked)
         row, slot = pairs.where[:, 0], tf.stack([pairs.where[:, 0], pairs.where[:, 2]], axis=1)
         item = tf.cast(tf.gather_nd(slots.items, slot), tf.int64)
         scores = tf.tensor_scatter_nd_add(scores, tf.stack([row, item], axis=1), pairs.bonus)
         if self.categories:
-            scores += self.categories(hidden, events, ages, last, None).of_all(self.categories.category_of)
+            scores += self.categories(last, events, asked).of_all(self.categories.category_of)
         return scores
 
     def _waited(self, noise: Noise | None, positions: int) -> tf.Tensor | None:
         """The share of the time to the next session after which a position is asked, (batch, positions); none: all."""
         return None if noise is None else tf.cast(self.moment.bits(noise, positions), tf.float32) / 2.0**32
 
-    def _pairs(
-        self,
-        hidden: tf.Tensor,
-        slots: Slots,
-        ages: tf.Tensor,
-        count: tf.Tensor,
-        wanted: tf.Tensor,
-        waited: tf.Tensor | None,
-    ) -> Pairs:
-        """The items had up to each position that is wanted, (batch, positions) bool."""
-        where = slots.had(wanted, FIRST_ITEM)
+    def _pairs(self, states: tf.Tensor, slots: Slots, asked: Asked) -> Pairs:
+        """The items had before each moment that is asked; states (batch, moments, width)."""
+        where = slots.had(asked, FIRST_ITEM)
         slot = tf.stack([where[:, 0], where[:, 2]], axis=1)
         popular = tf.gather(self.head.bias, tf.gather_nd(slots.items, slot)) / 2
-        told = tf.concat([features(slots, ages, count, where, waited), popular[:, None]], axis=1)
+        told = tf.concat([features(slots, asked, where), popular[:, None]], axis=1)
         vectors = self.head.vectors(self.head.vectors.read(slots.items))  # (batch, length, width)
-        bonus = self.response(told, hidden, where, tf.gather_nd(vectors @ self.of_item, slot))
+        bonus = self.response(told, states, where, tf.gather_nd(vectors @ self.of_item, slot))
         return Pairs(where, bonus + (told @ self.straight + self.bias)[:, 0])
 
 

@@ -21,7 +21,7 @@ class Response(tf.Module):
     def __call__(
         self, told: tf.Tensor, states: tf.Tensor, where: tf.Tensor, beside: tf.Tensor | float = 0.0
     ) -> tf.Tensor:
-        """told (pairs, features), states (batch, positions, width), where (pairs, 3): row, position, … -> (pairs,).
+        """told (pairs, features), states (batch, moments, width), where (pairs, 3): row, moment, … -> (pairs,).
 
         beside  (pairs, hidden): what else goes into the hidden layer
         """

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from models.baskets import Events
+from models.heads.asked import HALF_LIVES, Asked
 
-HALF_LIVES = (3.0, 7.0, 14.0, 30.0, 60.0, 120.0, 240.0)  # days
 FEATURES = len(HALF_LIVES) + 10
 LEAST_RATE = 3e-3  # added to a rate before its logarithm
 
@@ -22,11 +22,10 @@ class Slots(NamedTuple):
     of_event: tf.Tensor  # (batch, length) int32: the slot of each event's item
     held: tf.Tensor  # (batch, positions, length) float32: 1 where the position's basket holds the slot's item
 
-    def had(self, wanted: tf.Tensor, least: int = 1) -> tf.Tensor:
-        """Where a slot's item, from index `least` on, came up to a position: (batch, positions) bool -> (pairs, 3) int64."""
-        position = tf.range(tf.shape(wanted)[1])[None, :, None]
-        is_had = (self.items >= least)[:, None] & (self.first[:, None] <= position)
-        return tf.where(wanted[:, :, None] & is_had)
+    def had(self, asked: Asked, least: int = 1) -> tf.Tensor:
+        """Where a slot's item, from index `least` on, came before a moment: (pairs, 3) int64, of row, moment and slot."""
+        is_had = (self.items >= least)[:, None] & (self.first[:, None] <= asked.at[:, :, None])
+        return tf.where(asked.wanted[:, :, None] & is_had)
 
 
 def find_slots(items: tf.Tensor, positions_of_events: tf.Tensor, positions: int) -> Slots:
@@ -63,55 +62,41 @@ def session_ages(ages: tf.Tensor, positions_of_events: tf.Tensor, positions: int
     return tf.reduce_max(in_basket * ages[:, None], axis=2)
 
 
-def features(
-    slots: Slots, ages: tf.Tensor, count: tf.Tensor, where: tf.Tensor, waited: tf.Tensor | None = None
-) -> tf.Tensor:
-    """What is told of a user's history with what is in a slot, before the next session: (pairs, FEATURES) float32.
+def features(slots: Slots, asked: Asked, where: tf.Tensor) -> tf.Tensor:
+    """What is told of a user's history with what is in a slot, as of a moment: (pairs, FEATURES) float32.
 
-    ages    (batch, positions) days, of sessions;  where  (pairs, 3): row, position, slot
-    waited  (batch, positions) float32: the share of the time to the next session that is over; none: all of it
-    After a row's last session it is told as of age 0, the moment of the question. All are logarithms, near 0:
-    the share of past sessions with the item, each decayed by a half-life; how many sessions, and how many with it; days and
-    sessions since the last; whether there were several and, of these, days and sessions against the usual interval, and that
-    interval; days since the last session of any kind.
+    where  (pairs, 3): row, moment, slot
+    All are logarithms, near 0: the share of past sessions with the item, each decayed by a half-life; how many sessions, and
+    how many with it; days and sessions since the last; whether there were several and, of these, days and sessions against
+    the usual interval, and that interval; days since the last session of any kind.
     """
-    positions = slots.held.shape[1]
-    row, at = where[:, 0], where[:, :2]
-    number = tf.range(positions)
-    is_last = number[None] >= count[:, None] - 1
-    now = tf.pad(ages[:, 1:], [[0, 0], [0, 1]])  # (batch, positions)
-    if waited is not None:
-        now += (1 - waited) * (ages - now)
-    now = tf.where(is_last, 0.0, now)
-    past = (
-        number[None, :, None] >= number[None, None] + tf.zeros_like(count)[:, None, None]
-    )  # (batch, at, of)
-    passed = tf.maximum(ages[:, None] - now[:, :, None], 0.0)  # (batch, at, of) days
-    told = []
-    for half_life in HALF_LIVES:
-        weights = tf.where(past, tf.pow(0.5, passed / half_life), 0.0)
-        rate = tf.matmul(weights, slots.held) / tf.maximum(
-            tf.reduce_sum(weights, axis=2, keepdims=True), 1e-6
-        )
-        told.append(tf.math.log(tf.gather_nd(rate, where) + LEAST_RATE))
-    times = tf.gather_nd(tf.cumsum(slots.held, axis=1), where)
-    last = tf.gather_nd(_latest(slots.held), where)  # (pairs,) int32: position of the last one
+    positions, (batch, length) = slots.held.shape[1], tf.unstack(tf.shape(slots.items))
+    kinds = asked.weights.shape[3]
+    weights = tf.reshape(asked.weights, tf.stack([batch, positions, tf.size(asked.at) // batch * kinds]))
+    # One product for all moments and half-lives, which are then read together for each pair.
+    held = tf.reshape(tf.matmul(slots.held, weights, transpose_a=True), tf.stack([batch, length, -1, kinds]))
+    rates, times = tf.split(tf.gather_nd(held, tf.gather(where, [0, 2, 1], axis=1)), [kinds - 1, 1], axis=1)
+    row, times = where[:, 0], times[:, 0]
+    at = tf.gather_nd(asked.at, where[:, :2])
+    now = tf.gather_nd(asked.now, where[:, :2])
     first = tf.gather_nd(slots.first, tf.stack([row, where[:, 2]], axis=1))
-    now, place = tf.gather_nd(now, at), tf.cast(where[:, 1], tf.int32)
-    age_of = [tf.gather_nd(ages, tf.stack([row, tf.cast(p, tf.int64)], axis=1)) for p in (last, first, place)]
-    days, sessions = tf.maximum(age_of[0] - now, 0.0), tf.cast(place - last, tf.float32)
+    in_row = tf.stack([row, tf.cast(at, tf.int64), where[:, 2]], axis=1)
+    last = tf.gather_nd(_latest(slots.held), in_row)  # (pairs,) int32: position of the last one
+    age_of = [
+        tf.gather_nd(asked.ages, tf.stack([row, tf.cast(p, tf.int64)], axis=1)) for p in (last, first, at)
+    ]
+    days, sessions = tf.maximum(age_of[0] - now, 0.0), tf.cast(at - last, tf.float32)
     several = tf.cast(times > 1, tf.float32)
     usual_days = (age_of[1] - age_of[0]) / tf.maximum(times - 1, 1)
     usual_sessions = tf.cast(last - first, tf.float32) / tf.maximum(times - 1, 1)
-    told += [tf.math.log1p(tf.cast(place, tf.float32)), tf.math.log(times)]
-    told += [tf.math.log1p(days), tf.math.log1p(sessions), several]
-    told += [several * (tf.math.log1p(days) - tf.math.log1p(usual_days)), several * tf.math.log1p(usual_days)]
-    told += [
-        several * (tf.math.log1p(sessions) - tf.math.log1p(usual_sessions)),
-        several * tf.math.log1p(usual_sessions),
-    ]
+    days, sessions, usual_days, usual_sessions = map(
+        tf.math.log1p, (days, sessions, usual_days, usual_sessions)
+    )
+    told = [tf.math.log1p(tf.cast(at, tf.float32)), tf.math.log(times), days, sessions, several]
+    told += [several * (days - usual_days), several * usual_days]
+    told += [several * (sessions - usual_sessions), several * usual_sessions]
     told.append(tf.math.log1p(tf.maximum(age_of[2] - now, 0.0)))
-    return tf.stack(told, axis=1) / 2
+    return tf.concat([tf.math.log(rates + LEAST_RATE), tf.transpose(tf.stack(told))], axis=1) / 2
 
 
 def _latest(held: tf.Tensor) -> tf.Tensor:

@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 
 from conf.schema import Model, Task
+from models.heads.asked import HALF_LIVES, at_the_end, behind_each
 from models.heads.negatives import Sample
-from models.heads.slots import FEATURES, HALF_LIVES, LEAST_RATE, features, find_slots, session_ages
+from models.heads.slots import FEATURES, LEAST_RATE, features, find_slots, session_ages
 from models.next_item import NextItemModel
 
 POSITIONS, LENGTH = 5, 9
@@ -61,7 +62,8 @@ def test_features_are_a_plain_count_of_the_history():
     ]
     where = [(row, place, int(np.flatnonzero(ITEMS[row] == item)[0])) for row, place, item in cases]
     ages = session_ages(tf.constant(AGES), tf.constant(PLACES, tf.int32), POSITIONS)
-    found = features(slots(), ages, tf.constant(COUNT), tf.constant(where, tf.int64)).numpy()
+    asked = behind_each(ages, tf.constant(COUNT))
+    found = features(slots(), asked, tf.constant(where, tf.int64)).numpy()
     assert found.shape == (len(cases), FEATURES)
     np.testing.assert_allclose(2 * found, [by_hand(*case) for case in cases], rtol=1e-4, atol=1e-4)
 
@@ -139,13 +141,20 @@ def test_a_training_asks_at_a_moment_between_two_sessions_and_a_prediction_when_
     ages = session_ages(tf.constant(AGES), tf.constant(PLACES, tf.int32), POSITIONS)
     where, count = tf.constant([[0, 2, 0]], tf.int64), tf.constant(COUNT)
     at = {
-        share: features(slots(), ages, count, where, tf.fill((2, POSITIONS), share)).numpy()[0, -1]
+        share: features(slots(), behind_each(ages, count, tf.fill((2, POSITIONS), share)), where).numpy()[
+            0, -1
+        ]
         for share in (0.0, 0.25, 1.0)
     }
     # The session before was 30 days ago, the next one 12: the time that passed is a share of 18 days.
     np.testing.assert_allclose([2 * x for x in at.values()], np.log1p([0, 4.5, 18]), rtol=1e-5)
-    at_end = [
-        features(slots(), ages, count, tf.constant([[0, 4, 0]], tf.int64), waited).numpy()
-        for waited in (None, tf.fill((2, POSITIONS), 0.25))
-    ]
-    np.testing.assert_array_equal(*at_end)
+    behind_the_last = features(slots(), behind_each(ages, count), tf.constant([[0, 4, 0]], tf.int64))
+    at_end = features(slots(), at_the_end(ages, count), tf.constant([[0, 0, 0]], tf.int64))
+    np.testing.assert_allclose(at_end, behind_the_last, rtol=1e-6)
+
+
+def test_at_its_end_a_row_without_sessions_is_not_asked():
+    ages = session_ages(tf.constant(AGES), tf.constant(PLACES, tf.int32), POSITIONS)
+    asked = at_the_end(ages, tf.constant([0, 3]))
+    assert asked.wanted.numpy().tolist() == [[False], [True]]
+    assert {int(row) for row in slots().had(asked)[:, 0]} == {1}
