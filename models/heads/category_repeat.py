@@ -39,7 +39,7 @@ class Added(NamedTuple):
         by_category = tf.gather(
             self.values[:, 0], self.slot_of, axis=1, batch_dims=1
         )  # (batch, categories + 1)
-        return tf.gather(by_category, category_of, axis=1)
+        return tf.transpose(tf.gather(tf.transpose(by_category), category_of))  # turned, as above
 
 
 class CategoryRepeat(tf.Module):

@@ -80,8 +80,7 @@ def features(slots: Slots, asked: Asked, where: tf.Tensor) -> tf.Tensor:
     at = tf.gather_nd(asked.at, where[:, :2])
     now = tf.gather_nd(asked.now, where[:, :2])
     first = tf.gather_nd(slots.first, tf.stack([row, where[:, 2]], axis=1))
-    in_row = tf.stack([row, tf.cast(at, tf.int64), where[:, 2]], axis=1)
-    last = tf.gather_nd(_latest(slots.held), in_row)  # (pairs,) int32: position of the last one
+    last = tf.gather_nd(_latest(slots.held, asked), where)  # (pairs,) int32: position of the last one
     age_of = [
         tf.gather_nd(asked.ages, tf.stack([row, tf.cast(p, tf.int64)], axis=1)) for p in (last, first, at)
     ]
@@ -99,10 +98,15 @@ def features(slots: Slots, asked: Asked, where: tf.Tensor) -> tf.Tensor:
     return tf.concat([tf.math.log(rates + LEAST_RATE), tf.transpose(tf.stack(told))], axis=1) / 2
 
 
-def _latest(held: tf.Tensor) -> tf.Tensor:
-    """(batch, positions, length) -> int32 alike: the last position up to each that holds the slot; -1: none."""
+def _latest(held: tf.Tensor, asked: Asked) -> tf.Tensor:
+    """(batch, positions, length) -> int32 (batch, moments, length): the last position with the slot by then; -1: none."""
     positions = held.shape[1]
-    found = tf.where(held > 0, tf.range(positions)[None, :, None], -1)
+    number = tf.range(positions)[None, :, None]
+    if asked.at.shape[1] == 1:
+        return tf.reduce_max(
+            tf.where((held > 0) & (number <= asked.at[:, :, None]), number, -1), axis=1, keepdims=True
+        )
+    found = tf.where(held > 0, number, -1)
     reach = 1
     while reach < positions:  # the maximum so far, over twice as many at each turn
         earlier = tf.pad(found[:, :-reach], [[0, 0], [reach, 0], [0, 0]], constant_values=-1)
