@@ -27,7 +27,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 import mlflow
 import pandas as pd
-from mlflow.entities import Metric
+from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, Schema
@@ -43,6 +43,7 @@ SAVED_MODEL = "artifacts/saved_model"  # inside a logged model
 SQLITE = "sqlite:///"
 ANSWERS_WITHIN = 30  # seconds
 PAGE = 1000  # versions, models or runs asked for at a time
+PARAMS_AT_ONCE = 100  # the most that MLflow takes
 TENSORFLOW = packages_distributions()["tensorflow"][0]  # tensorflow or tensorflow-cpu
 SIGNATURE = ModelSignature(
     inputs=Schema(
@@ -87,8 +88,9 @@ class Run:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Parameters, once a run; of a nested mapping each leaf, as `model.width`."""
-        for name, value in _leaves(params):
-            self.client.log_param(self.id, name, value)
+        leaves = [Param(name, str(value)) for name, value in _leaves(params)]
+        for first in range(0, len(leaves), PARAMS_AT_ONCE):
+            self.client.log_batch(self.id, params=leaves[first : first + PARAMS_AT_ONCE])
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Numbers of a step, at once; `ndcg@10` becomes `ndcg_at_10`, as MLflow wants it."""
