@@ -173,15 +173,15 @@ def basket_means(vectors: tf.Tensor, positions_of_events: tf.Tensor, positions: 
 
     (batch, length, width) and (batch, length) -> (batch, positions, width)
     """
-    spare = positions  # events of no position go to one more, which is dropped
-    place = tf.where(positions_of_events == ABSENT, spare, positions_of_events)
-    rows = tf.range(tf.shape(place)[0])[:, None]
-    segment = tf.reshape(place + rows * (positions + 1), [-1])  # (batch * length,)
-    width = vectors.shape[-1]
+    batch, width = tf.shape(vectors)[0], vectors.shape[-1]
+    places = positions_of_events + tf.range(batch)[:, None] * positions
+    segment = tf.where(
+        positions_of_events == ABSENT, -1, places
+    )  # TensorFlow drops what is of a negative segment
     means = tf.math.unsorted_segment_mean(
-        tf.reshape(vectors, [-1, width]), segment, tf.shape(place)[0] * (positions + 1)
+        tf.reshape(vectors, [-1, width]), tf.reshape(segment, [-1]), batch * positions
     )
-    return tf.reshape(means, [-1, positions + 1, width])[:, :positions]  # (batch, positions, width)
+    return tf.reshape(means, [-1, positions, width])
 
 
 def filled(count: tf.Tensor, positions: int) -> tf.Tensor:

@@ -20,6 +20,7 @@ from models.baskets import Events, ItemVectors
 from models.heads.negatives import Sample
 from models.indices import FIRST_ITEM, UNKNOWN
 
+LEAST = 1e-30
 NOTHING = -1e9  # the logarithm of a weight of nothing, finite for the gradient's sake
 
 
@@ -94,12 +95,15 @@ class NextItem(tf.Module):
         sample: Sample,
     ) -> Loss:
         """The same, estimated by a sample of the items."""
+        told = _told(events, hidden.shape[1])  # (batch, positions) bool
         hidden, event_vectors = self.asking(hidden), self.asked(event_vectors)
+        asking = tf.boolean_mask(hidden, told)  # (asking, width)
         vectors = self.asked(self.vectors(sample.items))
-        logits = tf.matmul(hidden, vectors, transpose_b=True)  # (batch, positions, sampled)
-        logits += tf.gather(self.bias, sample.items) - sample.log_probability
-        logits = tf.where(_is_target(events, sample.items, hidden.shape[1]), NOTHING, logits)
-        others = tf.reduce_logsumexp(logits, axis=-1)  # (batch, positions)
+        bias = tf.gather(self.bias, sample.items) - sample.log_probability  # (sampled,)
+        logits = _products(asking, vectors, bias)  # (asking, sampled)
+        where = _targets_in(events, sample.items, told)  # (hits, 2)
+        logits = tf.tensor_scatter_nd_update(logits, where, tf.fill(tf.shape(where)[:1], NOTHING))
+        others = tf.scatter_nd(tf.where(told), logsumexp(logits), tf.shape(told, tf.int64))
         target = self._targets(hidden, events, event_vectors)  # (batch, length)
         return _sum(tf.nn.softplus(at_previous(others, events) - target), events, rows)
 
@@ -158,16 +162,47 @@ def _told(events: Events, positions: int) -> tf.Tensor:
     return tf.reduce_any(behind, axis=1)
 
 
-def _is_target(events: Events, sampled: tf.Tensor, positions: int) -> tf.Tensor:
+def is_target(events: Events, sampled: tf.Tensor, positions: int) -> tf.Tensor:
     """Whether a sampled item, (sampled,) ascending, is among the next position's: (batch, positions, sampled) bool."""
+    where = _sampled_targets(events, sampled)
+    ones = tf.ones(tf.shape(where)[0], tf.int32)
+    return tf.scatter_nd(where, ones, tf.stack([tf.shape(events.items)[0], positions, tf.size(sampled)])) > 0
+
+
+def _targets_in(events: Events, sampled: tf.Tensor, told: tf.Tensor) -> tf.Tensor:
+    """Where a sampled item is among the next position's: (hits, 2), which position of those told, and which of `sampled`."""
+    where = _sampled_targets(events, sampled)
+    number = tf.reshape(tf.cumsum(tf.cast(tf.reshape(told, [-1]), tf.int32)) - 1, tf.shape(told))
+    return tf.stack([tf.gather_nd(number, where[:, :2]), where[:, 2]], axis=1)
+
+
+def _sampled_targets(events: Events, sampled: tf.Tensor) -> tf.Tensor:
+    """The events that are sampled items, (sampled,) ascending: (hits, 3) int32, row, the position before, and which."""
     shape, flat = tf.shape(events.items), tf.reshape(events.items, [-1])
     slot = tf.searchsorted(sampled, flat)  # (batch * length,): behind the last one, where all are smaller
     found = tf.gather(tf.concat([sampled, [events.items.dtype.max]], axis=0), slot) == flat
     hit = tf.reshape(found, shape) & (events.positions > 0)
     row = tf.broadcast_to(tf.range(shape[0])[:, None], shape)
-    where = tf.stack([row, events.positions - 1, tf.reshape(slot, shape)], axis=-1)[hit]  # (hits, 3)
-    ones = tf.ones(tf.shape(where)[0], tf.int32)
-    return tf.scatter_nd(where, ones, tf.stack([shape[0], positions, tf.size(sampled)])) > 0
+    return tf.stack([row, events.positions - 1, tf.reshape(slot, shape)], axis=-1)[hit]
+
+
+def _products(asking: tf.Tensor, vectors: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """asking (rows, width), vectors (items, width), bias (items,) -> (rows, items): the bias by the product, too."""
+    ones = tf.ones_like(asking[:, :1])
+    with_bias = tf.concat([vectors, bias[:, None]], axis=1)
+    return tf.matmul(tf.concat([asking, ones], axis=1), with_bias, transpose_b=True)
+
+
+@tf.custom_gradient
+def logsumexp(logits: tf.Tensor) -> tf.Tensor:
+    """`tf.reduce_logsumexp` of rows in half of the time: (rows, items) -> (rows,). Its gradient is the softmax, made once.
+
+    The largest share is e^(largest - sum): its logarithm, of a number that is at least one by the items, is exact.
+    """
+    shares = tf.nn.softmax(logits)
+    largest = tf.maximum(tf.reduce_max(shares, axis=1), LEAST)  # so that the sum over no items is -inf
+    sums = tf.reduce_max(logits, axis=1) - tf.math.log(largest)
+    return sums, lambda upstream: upstream[:, None] * shares
 
 
 def at_previous(values: tf.Tensor, events: Events) -> tf.Tensor:

@@ -21,7 +21,7 @@ from models.dropout import Dropout, Noise
 from models.heads.asked import HALF_LIVES, Asked, at_the_end, behind_each
 from models.heads.category_repeat import CategoryRepeat
 from models.heads.negatives import Sample
-from models.heads.next_item import NOTHING, Loss, NextItem, _is_target, _sum, at_previous
+from models.heads.next_item import NOTHING, Loss, NextItem, _sum, at_previous, is_target
 from models.heads.response import Response
 from models.heads.slots import FEATURES, Slots, before, features, find_slots, session_ages
 from models.indices import FIRST_ITEM
@@ -88,7 +88,7 @@ class Repeat(tf.Module):
             target += added.of_targets(events)
         is_next = tf.gather_nd(slots.held, pairs.where + tf.constant([0, 1, 0], tf.int64)) > 0
         had = tf.where(is_next, NOTHING, had)
-        taken = _is_target(events, sample.items, positions) | _was_had(slots, sample.items, positions)
+        taken = is_target(events, sample.items, positions) | _was_had(slots, sample.items, positions)
         never = tf.reduce_logsumexp(tf.where(taken, NOTHING, logits), axis=-1)  # (batch, positions)
         others = _add_pairs(never, had, pairs.where)
         return _sum(tf.nn.softplus(at_previous(others, events) - target), events, rows)
