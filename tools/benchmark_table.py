@@ -7,7 +7,7 @@ python -m tools.benchmark_table --write      puts it into docs/benchmarks-models
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -51,17 +51,16 @@ def lines_of(result: dict[str, Any]) -> list[dict[str, Any]]:
     """A result, and where a model was trained anew with what validated the one before it, which had not learned that."""
     if "test_before_refit" not in result:
         return [result]
-    before = {name: value for name, value in result.items() if name != "exports"}
+    before = {name: value for name, value in result.items() if name not in ("exports", "robustness")}
     return [before | {"test": result["test_before_refit"], "refit": False}, result]
 
 
 def in_short(results: Sequence[Mapping[str, Any]]) -> str:
     """Of each model what it is worth and what it costs, in one table: by data, the best last."""
     lines = [["data", "model", "HR@10", "NDCG@10", *COSTS], ["---", "---", *["--:"] * (2 + len(COSTS))]]
-    for data in sorted({result["data"] for result in results}):
-        for name, runs in by_model(data, results):
-            values = [spread(runs, metric) for metric in ("hr@10", "ndcg@10")]
-            lines.append([data.removesuffix(".txt"), f"`{name}`", *values, *costs(runs)])
+    for data, name, runs in of_seeds(results):
+        values = [spread(runs, metric) for metric in ("hr@10", "ndcg@10")]
+        lines.append([data, f"`{name}`", *values, *costs(runs)])
     return markdown(lines)
 
 
@@ -110,36 +109,49 @@ def robust(results: Sequence[Mapping[str, Any]]) -> str:
     if not asked:
         return ""
     rates = list(next(iter(asked[0]["robustness"].values())))
-    head = ["data", "model", "items of a history are", *(f"{float(rate):.0%}" for rate in rates)]
-    lines = [head, ["---", "---", "---", *["--:"] * len(rates)]]
-    for result in asked:
-        whole = result["test"]["ndcg@10"]
-        for way, values in result["robustness"].items():
-            left = [f"{values[rate] / whole:.1%}" for rate in rates]
-            lines.append([result["data"].removesuffix(".txt"), f"`{result['model']}`", way, *left])
+    head = ["data", "model", "seeds", "items of a history are", *(f"{float(rate):.0%}" for rate in rates)]
+    lines = [head, ["---", "---", "--:", "---", *["--:"] * len(rates)]]
+    for data, name, runs in of_seeds(asked):
+        for way in runs[0]["robustness"]:
+            left = [
+                mean(run["robustness"][way][rate] / run["test"]["ndcg@10"] for run in runs) for rate in rates
+            ]
+            lines.append([data, f"`{name}`", str(len(runs)), way, *(f"{share:.1%}" for share in left)])
     return "Of the test's NDCG@10 is left where so many\n\n" + markdown(lines)
 
 
 def smaller(results: Sequence[Mapping[str, Any]]) -> str:
     """Size, time and quality of exports by the bits of their item vectors, of the results that have them; "": of none."""
     lines = [
-        ["data", "model", "item vectors", "MB", "of weights", "ms an answer", "NDCG@10", "of `float32`"],
-        ["---", "---", "---", *["--:"] * 5],
+        [
+            "data",
+            "model",
+            "seeds",
+            "item vectors",
+            "MB",
+            "of weights",
+            "ms an answer",
+            "NDCG@10",
+            "of `float32`",
+        ],
+        ["---", "---", "--:", "---", *["--:"] * 5],
     ]
-    for result in results:
-        kinds = result.get("exports", {})
-        for kind, each in kinds.items():
-            middle, low, high = each["milliseconds"]
+    for data, name, runs in of_seeds([result for result in results if "exports" in result]):
+        whole = mean(run["exports"]["float32"]["ndcg@10"] for run in runs)
+        for kind in runs[0]["exports"]:
+            of_kind = [run["exports"][kind] for run in runs]
+            middle, low, high = zip(*(each["milliseconds"] for each in of_kind), strict=True)
+            ndcg = mean(each["ndcg@10"] for each in of_kind)
             lines.append(
                 [
-                    result["data"].removesuffix(".txt"),
-                    f"`{named(result)}`",
+                    data,
+                    f"`{name}`",
+                    str(len(runs)),
                     f"`{kind}`",
-                    f"{each['megabytes']:.1f}",
-                    f"{each['of_weights']:.1f}",
-                    f"{middle:.1f} ({low:.1f} to {high:.1f})",
-                    f"{each['ndcg@10']:.4f}".lstrip("0"),
-                    f"{each['ndcg@10'] / kinds['float32']['ndcg@10'] - 1:+.2%}",
+                    *(f"{mean(each[size] for each in of_kind):.1f}" for size in ("megabytes", "of_weights")),
+                    f"{mean(middle):.1f} ({min(low):.1f} to {max(high):.1f})",
+                    f"{ndcg:.4f}".lstrip("0"),
+                    f"{ndcg / whole - 1:+.2%}",
                 ]
             )
     if len(lines) == 2:
@@ -148,6 +160,13 @@ def smaller(results: Sequence[Mapping[str, Any]]) -> str:
         "Exports (`train.item_vectors`); an answer is the 10 best items of one user, by TensorFlow\n\n"
         + markdown(lines)
     )
+
+
+def of_seeds(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, list[Mapping[str, Any]]]]:
+    """The data, the model and the results of all its seeds."""
+    for data in sorted({result["data"] for result in results}):
+        for name, runs in by_model(data, results):
+            yield data.removesuffix(".txt"), name, runs
 
 
 def mean_of(runs: Sequence[Mapping[str, Any]], metric: str) -> float:
