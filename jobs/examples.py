@@ -23,6 +23,7 @@ from features.examples import (
     spec_of,
     vocabulary_table,
 )
+from features.grouping import groups_in_memory
 from features.items import FIRST_INDEX, ITEMS
 from features.lake import Lake
 from features.quality import QUALITY
@@ -42,7 +43,8 @@ def examples(conf: Config, lake: Lake, people: People | None = None) -> dict[str
         return {"set_id": set_id, "note": "it is there already"} | written["counts"]
     in_spite = trusted(conf, lake.facts(QUALITY))
     if conf.task.label:
-        return labelled_examples(conf, lake, in_spite, people, parts_of(conf))
+        with groups_in_memory(lake.spark):
+            return labelled_examples(conf, lake, in_spite, people, parts_of(conf))
     cut = Cut.of(conf)
     sessions, known = sessions_as_of(conf, lake, cut.validation_from), lake.read(ITEMS)
     words = candidates(sessions, known, cut.as_of, cut.validation_from, conf).persist()
