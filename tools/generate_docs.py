@@ -30,6 +30,7 @@ from features.tables import TABLES as LASTING
 from features.user_features import USER_FEATURES
 from features.user_item_features import USER_ITEM_FEATURES
 from features.world.truth import TRUTH
+from tools.result_table import markdown
 
 FAMILIES = (USER_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES, BEHAVIOUR_FEATURES)
 ROOT = Path(__file__).resolve().parents[1]
@@ -251,8 +252,7 @@ def comments_of(name: str) -> dict[str, str]:
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *([_escaped(cell) for cell in row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown([head, ["---"] * len(head), *([_escaped(cell) for cell in row] for row in rows)])
 
 
 def _settings(given: Mapping[str, Any]) -> str:

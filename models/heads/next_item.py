@@ -77,7 +77,7 @@ class NextItem(tf.Module):
         )  # (asking, width): most positions are padding, and each costs all items
         bias = tf.where(self.seen, self.bias, NOTHING)
         logits = tf.matmul(asking, table, transpose_b=True) + bias  # (asking, vocabulary)
-        everything = self._logsumexp(logits, asking, table)  # (asking,)
+        everything = logsumexp(logits)  # (asking,)
         if self.consistency and is_twice:
             everything += tf.tile(self.consistency * disagreement(*tf.split(logits, 2)), [2])
         everything = tf.scatter_nd(tf.where(told), everything, tf.shape(told, tf.int64))  # (batch, positions)
@@ -126,16 +126,6 @@ class NextItem(tf.Module):
         """Vectors of items as what they are multiplied with is: (…, width) -> of the same shape."""
         return tf.math.l2_normalize(vectors, axis=-1) if self.temperature else vectors
 
-    def _logsumexp(self, logits: tf.Tensor, asking: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
-        """`tf.reduce_logsumexp` in a third of the time: (asking, vocabulary), (asking, width) -> (asking,).
-
-        TensorFlow has one operation for the cross-entropy of a softmax, which is this less the score of its target: here of
-        any item that is seen, the same for all.
-        """
-        any_item = tf.argmax(self.seen, output_type=tf.int32)
-        less = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.fill(tf.shape(asking)[:1], any_item), logits)
-        return less + tf.linalg.matvec(asking, table[any_item]) + self.bias[any_item]
-
     def _mean_scores(self, hidden: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
         """The mean score of all items that the training saw: (batch, positions, width) -> (batch, positions)."""
         share = tf.cast(self.seen, tf.float32) / tf.reduce_sum(tf.cast(self.seen, tf.float32))
@@ -178,12 +168,17 @@ def _targets_in(events: Events, sampled: tf.Tensor, told: tf.Tensor) -> tf.Tenso
 
 def _sampled_targets(events: Events, sampled: tf.Tensor) -> tf.Tensor:
     """The events that are sampled items, (sampled,) ascending: (hits, 3) int32, row, the position before, and which."""
-    shape, flat = tf.shape(events.items), tf.reshape(events.items, [-1])
-    slot = tf.searchsorted(sampled, flat)  # (batch * length,): behind the last one, where all are smaller
-    found = tf.gather(tf.concat([sampled, [events.items.dtype.max]], axis=0), slot) == flat
-    hit = tf.reshape(found, shape) & (events.positions > 0)
+    hit, row, which = sampled_at(events.items, sampled)
+    return tf.stack([row, events.positions - 1, which], axis=-1)[hit & (events.positions > 0)]
+
+
+def sampled_at(items: tf.Tensor, sampled: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Whether items are in a sample, (sampled,) ascending; their rows; which of the sample they are: (batch, length) x 3."""
+    shape, flat = tf.shape(items), tf.reshape(items, [-1])
+    which = tf.searchsorted(sampled, flat)  # (batch * length,): behind the last one, where all are smaller
+    hit = tf.gather(tf.concat([sampled, [items.dtype.max]], axis=0), which) == flat
     row = tf.broadcast_to(tf.range(shape[0])[:, None], shape)
-    return tf.stack([row, events.positions - 1, tf.reshape(slot, shape)], axis=-1)[hit]
+    return tf.reshape(hit, shape), row, tf.reshape(which, shape)
 
 
 def _products(asking: tf.Tensor, vectors: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:

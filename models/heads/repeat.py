@@ -21,7 +21,7 @@ from models.dropout import Dropout, Noise
 from models.heads.asked import HALF_LIVES, Asked, at_the_end, behind_each
 from models.heads.category_repeat import CategoryRepeat
 from models.heads.negatives import Sample
-from models.heads.next_item import NOTHING, Loss, NextItem, _sum, at_previous, is_target
+from models.heads.next_item import NOTHING, Loss, NextItem, _sum, at_previous, is_target, sampled_at
 from models.heads.response import Response
 from models.heads.slots import FEATURES, Slots, before, features, find_slots, session_ages
 from models.indices import FIRST_ITEM
@@ -133,13 +133,10 @@ def _at_targets(pairs: Pairs, events: Events, slots: Slots) -> tf.Tensor:
 
 def _was_had(slots: Slots, sampled: tf.Tensor, positions: int) -> tf.Tensor:
     """Whether a sampled item, (sampled,) ascending, was had up to a position: (batch, positions, sampled) bool."""
-    shape, flat = tf.shape(slots.items), tf.reshape(slots.items, [-1])
-    column = tf.searchsorted(sampled, flat)
-    found = tf.gather(tf.concat([sampled, [slots.items.dtype.max]], axis=0), column) == flat
-    hit = tf.reshape(found, shape) & (slots.items >= FIRST_ITEM)
-    row = tf.broadcast_to(tf.range(shape[0])[:, None], shape)
-    where = tf.stack([row, tf.reshape(column, shape)], axis=-1)[hit]  # (hits, 2)
-    never = tf.fill(tf.stack([shape[0], tf.size(sampled)]), positions)
+    hit, row, which = sampled_at(slots.items, sampled)
+    hit &= slots.items >= FIRST_ITEM
+    where = tf.stack([row, which], axis=-1)[hit]  # (hits, 2)
+    never = tf.fill(tf.stack([tf.shape(hit)[0], tf.size(sampled)]), positions)
     first = tf.tensor_scatter_nd_min(never, where, slots.first[hit])  # (batch, sampled)
     return first[:, None] <= tf.range(positions)[None, :, None]
 

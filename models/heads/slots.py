@@ -71,10 +71,12 @@ def features(slots: Slots, asked: Asked, where: tf.Tensor) -> tf.Tensor:
     the usual interval, and that interval; days since the last session of any kind.
     """
     positions, (batch, length) = slots.held.shape[1], tf.unstack(tf.shape(slots.items))
-    kinds = asked.weights.shape[3]
-    weights = tf.reshape(asked.weights, tf.stack([batch, positions, tf.size(asked.at) // batch * kinds]))
+    moments, kinds = tf.shape(asked.at)[1], asked.weights.shape[3]
+    weights = tf.reshape(asked.weights, tf.stack([batch, positions, moments * kinds]))
     # One product for all moments and half-lives, which are then read together for each pair.
-    held = tf.reshape(tf.matmul(slots.held, weights, transpose_a=True), tf.stack([batch, length, -1, kinds]))
+    held = tf.reshape(
+        tf.matmul(slots.held, weights, transpose_a=True), tf.stack([batch, length, moments, kinds])
+    )
     rates, times = tf.split(tf.gather_nd(held, tf.gather(where, [0, 2, 1], axis=1)), [kinds - 1, 1], axis=1)
     row, times = where[:, 0], times[:, 0]
     at = tf.gather_nd(asked.at, where[:, :2])
