@@ -16,6 +16,7 @@ from features.parts import parts
 MICROS_A_DAY = 86_400_000_000
 HALF_LIFE_DAYS = 28  # of a behaviour's weight in a taste
 WEIGHTS = 1_000_000  # parts of a weight
+EVENT_FIELDS = ("event_id", "event_ts", "event_type", "item_id", "quantity", "amount")
 
 
 def history(sessions: DataFrame, as_of: datetime | Expression, source: Source) -> DataFrame:
@@ -32,17 +33,22 @@ def history(sessions: DataFrame, as_of: datetime | Expression, source: Source) -
     what the event was, and are null where the source has no such types. `price` is that of a piece.
     """
     until = f.lit(as_of).cast("timestamp")
-    kept = f.filter("events", lambda event: event["event_ts"] < until)
-    before = sessions.where(f.col("start_ts") < until).select(
-        "user_id", "session_id", "start_ts", kept.alias("_events")
-    )
+    # Arrays of the fields: of an array of structs Spark reads every field.
+    fields = (f.col("events")[name].alias(name) for name in EVENT_FIELDS)
+    begun = sessions.where(f.col("start_ts") < until).select("user_id", "session_id", "start_ts", *fields)
     by_start = Window.partitionBy("user_id").orderBy("start_ts", "session_id")
-    last = f.element_at("_events", -1)["event_ts"]
-    followed = before.withColumn("_last_before", f.lag(last).over(by_start))
-    steps = f.transform(
-        "_events", lambda event, place: f.struct(place.alias("place"), *_between(event, place))
+    last = f.element_at("event_ts", -1)  # of a session that another one follows, which began before
+    followed = begun.withColumn("_last_before", f.lag(last).over(by_start))
+    # Arrays zipped and exploded, and not a lambda over each event, which Spark interprets.
+    times, others, no_time = f.col("event_ts"), f.size("event_ts") - 1, f.lit(None).cast("timestamp")
+    steps = f.arrays_zip(
+        *EVENT_FIELDS,
+        f.concat(f.array("_last_before"), f.slice(times, 1, others)).alias("_earlier"),
+        f.concat(f.slice(times, 2, others), f.array(no_time)).alias("_later"),
     )
-    rows = followed.select("user_id", "session_id", f.inline(steps))
+    events = followed.select("user_id", "session_id", f.posexplode(steps).alias("place", "event"))
+    rows = events.select("user_id", "session_id", "place", "event.*").where(f.col("event_ts") < until)
+    later = f.when(f.col("_later") < until, f.col("_later"))
     return rows.select(
         "user_id",
         "session_id",
@@ -51,8 +57,8 @@ def history(sessions: DataFrame, as_of: datetime | Expression, source: Source) -
         "event_ts",
         "event_type",
         "item_id",
-        "gap",
-        "dwell",
+        (f.unix_micros("event_ts") - f.unix_micros("_earlier")).alias("gap"),
+        (f.unix_micros(later) - f.unix_micros("event_ts")).alias("dwell"),
         ((f.unix_micros(until) - f.unix_micros("event_ts")) / MICROS_A_DAY).alias("days_ago"),
         f.from_utc_timestamp("event_ts", source.shop_timezone).alias("local_ts"),
         *(is_one_of(types, source).alias(name) for name, types in stages(source).items()),
@@ -157,23 +163,6 @@ def tastes(pairs: DataFrame, items: DataFrame) -> DataFrame:
     """
     known = items.where("category is not null").select("item_id", "category")
     return pairs.join(known, "item_id").groupBy("user_id", "category").agg(f.sum("weight").alias("weight"))
-
-
-def _between(event: Expression, place: Expression) -> list[Expression]:
-    """The fields of an event and the microseconds to its neighbours."""
-
-    def micros(later: Expression, earlier: Expression) -> Expression:
-        return f.unix_micros(later) - f.unix_micros(earlier)
-
-    time = event["event_ts"]
-    before = f.when(place > 0, f.get("_events", place - 1)["event_ts"]).otherwise(f.col("_last_before"))
-    after = f.get("_events", place + 1)["event_ts"]
-    named = ("event_id", "event_ts", "event_type", "item_id", "quantity", "amount")
-    return [
-        *(event[name].alias(name) for name in named),
-        micros(time, before).alias("gap"),
-        micros(after, time).alias("dwell"),
-    ]
 
 
 def stages(source: Source) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
 Spark calls an interpreted lambda for each element of an array instead, which takes ten times as long.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +31,7 @@ STEPS = {
 
 MODEL_INPUT_SCHEMA = "user_id string, items array<int>, sessions array<int>, ages array<float>"
 SCORED_SCHEMA = f"{MODEL_INPUT_SCHEMA}, excluded array<int>"
+INPUTS_AT_SCHEMA = "user_id string, until bigint, items array<int>, sessions array<int>, ages array<float>"
 TYPED_SCHEMA = f"{MODEL_INPUT_SCHEMA}, types array<int>"
 PLACES_SCHEMA = "item_id string, event_ts timestamp, is_first boolean"
 
@@ -42,6 +43,7 @@ class Held(NamedTuple):
     sessions: int = 0  # so far
     last_start: int | None = None  # of the newest of them, microseconds
     tail: pa.Table | None = None  # the newest steps, numbered
+    moments: int = 0  # as of which it was told already, see `model_inputs_at`
 
 
 def newest_steps(batches: Iterable[pa.RecordBatch], max_length: int) -> Iterator[pa.RecordBatch]:
@@ -55,18 +57,78 @@ def newest_steps(batches: Iterable[pa.RecordBatch], max_length: int) -> Iterator
     """
     held = Held()
     for block in blocks(batches, BLOCK_ROWS):
-        is_new, sessions = _numbered(block, held)
-        steps = block.append_column("session", pa.array(sessions))
-        if held.tail is not None:
-            steps = pa.concat_tables([held.tail, steps])
-            is_new = np.concatenate([np.zeros(held.tail.num_rows, bool), is_new])
-        starts = np.concatenate([[0], np.flatnonzero(is_new[1:]) + 1])
+        steps, starts = _behind_held(block, held)
         last = int(starts[-1])
         if last:
             yield _as_arrays(steps.slice(0, last), starts[:-1], held, max_length)
         held = _hold(steps.slice(last), held if last == 0 else Held(), max_length)
     if held.tail is not None:
         yield _as_arrays(held.tail, np.array([0]), held, max_length)
+
+
+def model_inputs_at(
+    batches: Iterable[pa.RecordBatch],
+    moments: Sequence[int],
+    max_length: int,
+    event_types: list[str],
+    length: int,
+) -> Iterator[pa.RecordBatch]:
+    """Of each user as of each moment (microseconds, ascending) the newest behaviours of some types: INPUTS_AT_SCHEMA.
+
+    in   rows sorted by user, then in the order of the steps, all of them active: as those of `newest_steps`
+    out  user_id, until: the moment, items, sessions, ages, as `model_input` makes them of what `newest_steps` would keep
+         before the moment, and of that the newest `length`; where there is nothing, there is no row
+
+    The steps are looked at once, however many moments there are. Memory as in `newest_steps`.
+    """
+    at, types, held = np.array(moments, np.int64), pa.array(event_types, pa.string()), Held()
+    for block in blocks(batches, BLOCK_ROWS):
+        steps, starts = _behind_held(block, held)
+        before = _micros(steps["event_ts"])[:, None] < at  # (steps, moments)
+        ends = starts[:, None] + np.add.reduceat(before, starts, dtype=np.int64)  # (users, moments)
+        is_told = ends < steps.num_rows  # a step at the moment or behind it has come
+        is_told[:-1] = True
+        now = int(is_told[-1].sum())
+        is_told[0, : held.moments] = False
+        yield _inputs(steps, starts, ends, is_told, at, max_length, types, length)
+        last = int(starts[-1])
+        held = _hold(steps.slice(last), held if last == 0 else Held(), max_length)._replace(moments=now)
+    if held.tail is not None:
+        starts, ends = np.array([0]), np.full((1, len(at)), held.tail.num_rows)
+        yield _inputs(
+            held.tail, starts, ends, (np.arange(len(at)) >= held.moments)[None], at, max_length, types, length
+        )
+
+
+def _inputs(
+    steps: pa.Table,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    wanted_at: np.ndarray,
+    moments: np.ndarray,
+    max_length: int,
+    types: pa.Array,
+    length: int,
+) -> pa.RecordBatch:
+    """INPUTS_AT_SCHEMA of users: of the steps from `starts`, (users,), up to `ends`, (users, moments), before each moment.
+
+    wanted_at  (users, moments) bool: as of which of them
+    """
+    user, moment = np.nonzero(wanted_at)
+    end = ends[user, moment]  # (rows,)
+    items = steps["item_index"].fill_null(0).to_numpy()
+    is_wanted = pc.is_in(steps["event_type"], types).to_numpy() & (items > 0)
+    places = np.flatnonzero(is_wanted)
+    first, stop = (np.searchsorted(places, e) for e in (np.maximum(starts[user], end - max_length), end))
+    kept = np.minimum(stop - first, length)
+    some = kept > 0
+    user, until, stop, kept = user[some], moments[moment[some]], stop[some], kept[some]
+    chosen = places[np.arange(kept.sum()) + np.repeat(stop - np.cumsum(kept), kept)]
+    ages = (np.repeat(until, kept) - _micros(steps["start_ts"])[chosen]) / MICROS_A_DAY
+    arrays = (items[chosen], steps["session"].to_numpy()[chosen], ages.astype(np.float32))
+    users = steps["user_id"].take(starts[user]).combine_chunks()
+    columns = [users, pa.array(until), *(lists(values, kept) for values in arrays)]
+    return pa.RecordBatch.from_arrays(columns, [name.split()[0] for name in INPUTS_AT_SCHEMA.split(", ")])
 
 
 def blocks(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
@@ -79,6 +141,16 @@ def blocks(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
             waiting = []
     if sum(map(len, waiting)):
         yield pa.Table.from_batches(waiting).combine_chunks()
+
+
+def _behind_held(block: pa.Table, held: Held) -> tuple[pa.Table, np.ndarray]:
+    """The steps of a block, numbered, behind those that are held; and where those of each user begin, (users,)."""
+    is_new, sessions = _numbered(block, held)
+    steps = block.append_column("session", pa.array(sessions))
+    if held.tail is not None:
+        steps = pa.concat_tables([held.tail, steps]).combine_chunks()
+        is_new = np.concatenate([np.zeros(held.tail.num_rows, bool), is_new])
+    return steps, np.concatenate([[0], np.flatnonzero(is_new[1:]) + 1])
 
 
 def _numbered(block: pa.Table, held: Held) -> tuple[np.ndarray, np.ndarray]:

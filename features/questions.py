@@ -1,5 +1,6 @@
 """A question to models: what do users take in their next session, asked as of a moment and answered by what came after."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from pyspark.sql import DataFrame
@@ -8,30 +9,34 @@ from pyspark.sql import functions as f
 from conf.schema import Config
 from features.events import happened_before
 from features.items import places
-from features.moments import moment_of
-from features.sequences import as_model_input, next_sessions, sequences
+from features.sequences import as_model_input, model_inputs_as_of, next_sessions, sequences
 
 
 def histories(
     sessions: DataFrame,
     known: DataFrame,
-    as_of: datetime | None,
+    as_of: datetime,
     conf: Config,
     with_types: bool = False,
 ) -> DataFrame:
     """What a model may see of each user with a history before `as_of`: `user_id`, `items`, `sessions`, `ages`.
 
     `known` has `item_id` and `item_index`; `with_types`: and `types`, the place of each in `task.event_types`, from 1.
-    Without `as_of` the users are users as of a moment: see `features.moments.at_each`.
     Passive events stay out: no task looks at them yet.
     """
     seen = active_sequences(sessions, known, as_of, conf)
-    return as_model_input(seen, conf.task.event_types, as_of or moment_of(), with_types=with_types)
+    return as_model_input(seen, conf.task.event_types, as_of, with_types=with_types)
 
 
-def active_sequences(
-    sessions: DataFrame, known: DataFrame, as_of: datetime | None, conf: Config
+def histories_at(
+    sessions: DataFrame, known: DataFrame, moments: Iterable[datetime], conf: Config, length: int
 ) -> DataFrame:
+    """The `histories` of users as of each moment (features/moments.py), of each the newest `length` behaviours."""
+    settings = conf.features
+    return model_inputs_as_of(sessions, known, moments, conf.task.event_types, settings.max_length, length)
+
+
+def active_sequences(sessions: DataFrame, known: DataFrame, as_of: datetime, conf: Config) -> DataFrame:
     """The rows of `sequences` as of a moment, without passive events."""
     settings = conf.features
     return sequences(sessions, None, known, as_of, settings.max_length, settings.user_buckets)

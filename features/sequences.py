@@ -1,5 +1,6 @@
 """`sequences`: one row a user, the last behaviours as parallel arrays, as of a date."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
 
@@ -9,14 +10,17 @@ from pyspark.sql import functions as f
 
 from features.events import EVENTS, USER_ORDER, happened_before
 from features.kernels import (
+    INPUTS_AT_SCHEMA,
     MODEL_INPUT_SCHEMA,
     SCORED_SCHEMA,
     SEQUENCE_SCHEMA,
     STEPS,
     TYPED_SCHEMA,
     model_input,
+    model_inputs_at,
     newest_steps,
 )
+from features.moments import at_moment
 from features.sessions import FIELDS
 from features.table import Column, Table
 
@@ -177,15 +181,22 @@ def _indexed(events: DataFrame, items: DataFrame) -> DataFrame:
 
 
 def gathered(steps: DataFrame, order: tuple[str, ...], max_length: int, buckets: int) -> DataFrame:
-    """One row a user: the newest `max_length` of the steps, in `order`. One exchange, one sort; see `newest_steps`."""
-    columns = dict.fromkeys(("user_id", "is_active", "start_ts", "session_count", *MADE_OF))
+    """One row a user: the newest `max_length` of the steps, in `order`; see `newest_steps`."""
+    columns = ("user_id", "is_active", "start_ts", "session_count", *MADE_OF)
+    made = in_order(steps, order, columns).mapInArrow(
+        partial(newest_steps, max_length=max_length), SEQUENCE_SCHEMA
+    )
+    return made.select("user_id", bucket_of(buckets), "session_count", "length", *(c.name for c in ARRAYS))
+
+
+def in_order(steps: DataFrame, order: tuple[str, ...], names: Iterable[str]) -> DataFrame:
+    """Some columns of the steps, the users each in one place, one behind the other, in `order`. One exchange, one sort."""
+    columns = dict.fromkeys(names)
     # Not by user_id itself: Spark leaves such an exchange out above a join by user_id, and nothing tells it that users must
     # stay together when it turns to a broadcast on the way and reads that join's exchange as it lies on each machine.
     by_user = steps.select(*columns, *(name for name in order if name not in columns))
     by_user = by_user.repartition(f.xxhash64("user_id"))
-    in_order = by_user.sortWithinPartitions("user_id", *order).select(*columns)
-    made = in_order.mapInArrow(partial(newest_steps, max_length=max_length), SEQUENCE_SCHEMA)
-    return made.select("user_id", bucket_of(buckets), "session_count", "length", *(c.name for c in ARRAYS))
+    return by_user.sortWithinPartitions("user_id", *order).select(*columns)
 
 
 def as_model_input(
@@ -223,6 +234,31 @@ def as_model_input(
 
 def _micros(moment: datetime) -> int:
     return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()) * 1_000_000 + moment.microsecond
+
+
+def model_inputs_as_of(
+    sessions: DataFrame,
+    items: DataFrame,
+    moments: Iterable[datetime],
+    event_types: list[str],
+    max_length: int,
+    length: int,
+) -> DataFrame:
+    """What `as_model_input` makes of the `sequences` as of each moment, of that the newest `length` behaviours; in one pass.
+
+    Users are as in features/moments.py: someone of their own at each moment.
+    """
+    steps = _indexed(_steps(sessions, ()), items)
+    columns = ("user_id", "is_active", "start_ts", "item_index", "event_type", "event_ts")
+    made = partial(
+        model_inputs_at,
+        moments=sorted(map(_micros, moments)),
+        max_length=max_length,
+        event_types=list(event_types),
+        length=length,
+    )
+    found = in_order(steps, ("start_ts", "place"), columns).mapInArrow(made, INPUTS_AT_SCHEMA)
+    return found.withColumn("user_id", at_moment(f.timestamp_micros("until"))).drop("until")
 
 
 def next_sessions(

@@ -41,7 +41,7 @@ from features.labels import LabelError, labels, naive, views
 from features.lake import Lake
 from features.moments import as_of, at_each, moment_of, told_apart
 from features.normalise import columns_of, fit, inputs, normalised, of_record
-from features.questions import candidates, histories
+from features.questions import candidates, histories, histories_at
 from features.sessions import SESSIONS
 from features.user_features import ACTIVITY, USER_FEATURES, activity_features, user_features
 from jobs.job import InputError
@@ -165,7 +165,8 @@ def people_of(confs: Sequence[Config], lake: Lake) -> People:
     moments = sorted({moment for each in snapshots for _, moment in each.by_split()})
     sessions = at_each(seen.sessions, moments)
     features = features_from(history(sessions, moment_of(), conf.source), seen.items, conf.task.label)
-    known = histories(sessions, seen.items, None, conf)
+    length = max(each.task.length for each in confs)
+    known = histories_at(seen.sessions, seen.items, moments, conf, length)
     return People(seen, *(frame.persist(StorageLevel.DISK_ONLY) for frame in (known, features)))
 
 

@@ -70,7 +70,7 @@ class NextItem(tf.Module):
         is_twice       with `consistency`: the second half of the batch are the rows of the first, of which other values are
                        dropped
         """
-        told = _told(events, hidden.shape[1])  # (batch, positions) bool
+        told = is_told(events, hidden.shape[1])
         hidden, event_vectors, table = self.asking(hidden), self.asked(event_vectors), self.item_vectors()
         asking = tf.boolean_mask(
             hidden, told
@@ -80,11 +80,11 @@ class NextItem(tf.Module):
         everything = logsumexp(logits)  # (asking,)
         if self.consistency and is_twice:
             everything += tf.tile(self.consistency * disagreement(*tf.split(logits, 2)), [2])
-        everything = tf.scatter_nd(tf.where(told), everything, tf.shape(told, tf.int64))  # (batch, positions)
-        target = self._targets(hidden, events, event_vectors)  # (batch, length)
+        everything = at_told(everything, told)
+        target = self.targets(hidden, events, event_vectors)  # (batch, length)
         if self.smoothing:
             target += self.smoothing * (at_previous(self._mean_scores(hidden, table), events) - target)
-        return _sum(at_previous(everything, events) - target, events, rows)
+        return summed(at_previous(everything, events) - target, events, rows)
 
     def sampled_softmax(
         self,
@@ -95,17 +95,15 @@ class NextItem(tf.Module):
         sample: Sample,
     ) -> Loss:
         """The same, estimated by a sample of the items."""
-        told = _told(events, hidden.shape[1])  # (batch, positions) bool
+        told = is_told(events, hidden.shape[1])
         hidden, event_vectors = self.asking(hidden), self.asked(event_vectors)
         asking = tf.boolean_mask(hidden, told)  # (asking, width)
         vectors = self.asked(self.vectors(sample.items))
         bias = tf.gather(self.bias, sample.items) - sample.log_probability  # (sampled,)
-        logits = _products(asking, vectors, bias)  # (asking, sampled)
-        where = _targets_in(events, sample.items, told)  # (hits, 2)
-        logits = tf.tensor_scatter_nd_update(logits, where, tf.fill(tf.shape(where)[:1], NOTHING))
-        others = tf.scatter_nd(tf.where(told), logsumexp(logits), tf.shape(told, tf.int64))
-        target = self._targets(hidden, events, event_vectors)  # (batch, length)
-        return _sum(tf.nn.softplus(at_previous(others, events) - target), events, rows)
+        logits = without(products(asking, vectors, bias), targets_in(events, sample.items, told))
+        others = at_told(logsumexp(logits), told)
+        target = self.targets(hidden, events, event_vectors)  # (batch, length)
+        return summed(tf.nn.softplus(at_previous(others, events) - target), events, rows)
 
     def scores(self, last: tf.Tensor) -> tf.Tensor:
         """(batch, width) -> (batch, vocabulary_size); -inf for padding, unknown and mask."""
@@ -132,7 +130,7 @@ class NextItem(tf.Module):
         mean = tf.linalg.matvec(table, share, transpose_a=True)  # (width,)
         return tf.linalg.matvec(hidden, mean) + tf.reduce_sum(self.bias * share)
 
-    def _targets(self, hidden: tf.Tensor, events: Events, event_vectors: tf.Tensor) -> tf.Tensor:
+    def targets(self, hidden: tf.Tensor, events: Events, event_vectors: tf.Tensor) -> tf.Tensor:
         """The score of each event at the position before its own: (batch, length)."""
         before = at_previous(hidden, events)  # (batch, length, width)
         return tf.reduce_sum(before * event_vectors, axis=-1) + tf.gather(self.bias, events.items)
@@ -144,7 +142,7 @@ def disagreement(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(apart * (one - other), axis=-1) / 2
 
 
-def _told(events: Events, positions: int) -> tf.Tensor:
+def is_told(events: Events, positions: int) -> tf.Tensor:
     """Which positions have a target behind them: (batch, positions) bool."""
     behind = tf.one_hot(
         events.positions - 1, positions, True, False, dtype=tf.bool
@@ -152,24 +150,26 @@ def _told(events: Events, positions: int) -> tf.Tensor:
     return tf.reduce_any(behind, axis=1)
 
 
-def is_target(events: Events, sampled: tf.Tensor, positions: int) -> tf.Tensor:
-    """Whether a sampled item, (sampled,) ascending, is among the next position's: (batch, positions, sampled) bool."""
-    where = _sampled_targets(events, sampled)
-    ones = tf.ones(tf.shape(where)[0], tf.int32)
-    return tf.scatter_nd(where, ones, tf.stack([tf.shape(events.items)[0], positions, tf.size(sampled)])) > 0
+def number_of(told: tf.Tensor) -> tf.Tensor:
+    """Which of the positions told each one is: (batch, positions) bool -> int32; of others nothing is said."""
+    return tf.reshape(tf.cumsum(tf.cast(tf.reshape(told, [-1]), tf.int32)) - 1, tf.shape(told))
 
 
-def _targets_in(events: Events, sampled: tf.Tensor, told: tf.Tensor) -> tf.Tensor:
-    """Where a sampled item is among the next position's: (hits, 2), which position of those told, and which of `sampled`."""
-    where = _sampled_targets(events, sampled)
-    number = tf.reshape(tf.cumsum(tf.cast(tf.reshape(told, [-1]), tf.int32)) - 1, tf.shape(told))
-    return tf.stack([tf.gather_nd(number, where[:, :2]), where[:, 2]], axis=1)
+def at_told(values: tf.Tensor, told: tf.Tensor) -> tf.Tensor:
+    """Values of the positions told, (asking,), where these are: (batch, positions), 0 elsewhere."""
+    return tf.scatter_nd(tf.where(told), values, tf.shape(told, tf.int64))
 
 
-def _sampled_targets(events: Events, sampled: tf.Tensor) -> tf.Tensor:
-    """The events that are sampled items, (sampled,) ascending: (hits, 3) int32, row, the position before, and which."""
+def without(logits: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
+    """Takes items out of a softmax: (asking, items), (some, 2) -> as the first."""
+    return tf.tensor_scatter_nd_update(logits, where, tf.fill(tf.shape(where)[:1], NOTHING))
+
+
+def targets_in(events: Events, sampled: tf.Tensor, told: tf.Tensor) -> tf.Tensor:
+    """Where an item of a sample, (sampled,) ascending, is a target: (hits, 2), which of the positions told, which item."""
     hit, row, which = sampled_at(events.items, sampled)
-    return tf.stack([row, events.positions - 1, which], axis=-1)[hit & (events.positions > 0)]
+    where = tf.stack([row, events.positions - 1, which], axis=-1)[hit & (events.positions > 0)]  # (hits, 3)
+    return tf.stack([tf.gather_nd(number_of(told), where[:, :2]), where[:, 2]], axis=1)
 
 
 def sampled_at(items: tf.Tensor, sampled: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -181,7 +181,7 @@ def sampled_at(items: tf.Tensor, sampled: tf.Tensor) -> tuple[tf.Tensor, tf.Tens
     return tf.reshape(hit, shape), row, tf.reshape(which, shape)
 
 
-def _products(asking: tf.Tensor, vectors: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+def products(asking: tf.Tensor, vectors: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     """asking (rows, width), vectors (items, width), bias (items,) -> (rows, items): the bias by the product, too."""
     ones = tf.ones_like(asking[:, :1])
     with_bias = tf.concat([vectors, bias[:, None]], axis=1)
@@ -209,7 +209,7 @@ def at_previous(values: tf.Tensor, events: Events) -> tf.Tensor:
     return tf.gather(tf.reshape(values, tf.concat([[-1], shape[2:]], axis=0)), index)
 
 
-def _sum(losses: tf.Tensor, events: Events, rows: tf.Tensor) -> Loss:
+def summed(losses: tf.Tensor, events: Events, rows: tf.Tensor) -> Loss:
     """Adds the losses of targets: events of every position but the first. rows: (batch,) or (batch, length)."""
     rows = rows if rows.shape.rank == 2 else rows[:, None]
     weights = tf.cast(events.positions > 0, tf.float32) * rows  # (batch, length)

@@ -21,7 +21,21 @@ from models.dropout import Dropout, Noise
 from models.heads.asked import HALF_LIVES, Asked, at_the_end, behind_each
 from models.heads.category_repeat import CategoryRepeat
 from models.heads.negatives import Sample
-from models.heads.next_item import NOTHING, Loss, NextItem, _sum, at_previous, is_target, sampled_at
+from models.heads.next_item import (
+    NOTHING,
+    Loss,
+    NextItem,
+    at_previous,
+    at_told,
+    is_told,
+    logsumexp,
+    number_of,
+    products,
+    sampled_at,
+    summed,
+    targets_in,
+    without,
+)
 from models.heads.response import Response
 from models.heads.slots import FEATURES, Slots, before, features, find_slots, session_ages
 from models.indices import FIRST_ITEM
@@ -76,22 +90,22 @@ class Repeat(tf.Module):
         to_slots = tf.matmul(hidden, event_vectors, transpose_b=True)  # (batch, positions, length)
         to_slots += tf.gather(self.head.bias, events.items)[:, None]
         had = tf.gather_nd(to_slots, pairs.where) + pairs.bonus  # (pairs,)
-        vectors = self.head.vectors(sample.items)
-        logits = tf.matmul(hidden, vectors, transpose_b=True)  # (batch, positions, sampled)
-        logits += tf.gather(self.head.bias, sample.items) - sample.log_probability
-        target = self.head._targets(hidden, events, event_vectors)  # (batch, length)
+        told = is_told(events, positions)
+        bias = tf.gather(self.head.bias, sample.items) - sample.log_probability  # (sampled,)
+        logits = products(tf.boolean_mask(hidden, told), self.head.vectors(sample.items), bias)
+        target = self.head.targets(hidden, events, event_vectors)  # (batch, length)
         target += _at_targets(pairs, events, slots)
         if self.categories:
             added = self.categories(hidden, events, asked)
             had += added.of_slots(pairs.where)
-            logits += added.of_items(self.categories.of(sample.items))
+            logits += tf.boolean_mask(added.of_items(self.categories.of(sample.items)), told)
             target += added.of_targets(events)
         is_next = tf.gather_nd(slots.held, pairs.where + tf.constant([0, 1, 0], tf.int64)) > 0
         had = tf.where(is_next, NOTHING, had)
-        taken = is_target(events, sample.items, positions) | _was_had(slots, sample.items, positions)
-        never = tf.reduce_logsumexp(tf.where(taken, NOTHING, logits), axis=-1)  # (batch, positions)
+        taken = targets_in(events, sample.items, told), _had_in(pairs, slots, sample.items, told)
+        never = at_told(logsumexp(without(logits, tf.concat(taken, axis=0))), told)  # (batch, positions)
         others = _add_pairs(never, had, pairs.where)
-        return _sum(tf.nn.softplus(at_previous(others, events) - target), events, rows)
+        return summed(tf.nn.softplus(at_previous(others, events) - target), events, rows)
 
     def scores(self, scores: tf.Tensor, hidden: tf.Tensor, events: Events, ages: tf.Tensor) -> tf.Tensor:
         """Adds to the scores as of the end of each row: (batch, V) -> (batch, V).
@@ -103,9 +117,8 @@ class Repeat(tf.Module):
         last = tf.gather(hidden, asked.at, axis=1, batch_dims=1)  # (batch, 1, width)
         slots = find_slots(events.items, events.positions, positions)
         pairs = self._pairs(last, slots, asked)
-        row, slot = pairs.where[:, 0], tf.stack([pairs.where[:, 0], pairs.where[:, 2]], axis=1)
-        item = tf.cast(tf.gather_nd(slots.items, slot), tf.int64)
-        scores = tf.tensor_scatter_nd_add(scores, tf.stack([row, item], axis=1), pairs.bonus)
+        item = tf.cast(tf.gather_nd(slots.items, _slot(pairs.where)), tf.int64)
+        scores = tf.tensor_scatter_nd_add(scores, tf.stack([pairs.where[:, 0], item], axis=1), pairs.bonus)
         if self.categories:
             scores += self.categories(last, events, asked).of_all(self.categories.category_of)
         return scores
@@ -117,7 +130,7 @@ class Repeat(tf.Module):
     def _pairs(self, states: tf.Tensor, slots: Slots, asked: Asked) -> Pairs:
         """The items had before each moment that is asked; states (batch, moments, width)."""
         where = slots.had(asked, FIRST_ITEM)
-        slot = tf.stack([where[:, 0], where[:, 2]], axis=1)
+        slot = _slot(where)
         popular = tf.gather(self.head.bias, tf.gather_nd(slots.items, slot)) / 2
         told = tf.concat([features(slots, asked, where), popular[:, None]], axis=1)
         vectors = self.head.vectors(self.head.vectors.read(slots.items))  # (batch, length, width)
@@ -131,14 +144,18 @@ def _at_targets(pairs: Pairs, events: Events, slots: Slots) -> tf.Tensor:
     return tf.gather_nd(added, before(events, slots.of_event))
 
 
-def _was_had(slots: Slots, sampled: tf.Tensor, positions: int) -> tf.Tensor:
-    """Whether a sampled item, (sampled,) ascending, was had up to a position: (batch, positions, sampled) bool."""
-    hit, row, which = sampled_at(slots.items, sampled)
+def _had_in(pairs: Pairs, slots: Slots, sampled: tf.Tensor, told: tf.Tensor) -> tf.Tensor:
+    """Where an item of a sample, (sampled,) ascending, was had: (hits, 2), which of the positions told, which item."""
+    hit, _, which = sampled_at(slots.items, sampled)  # (batch, length)
     hit &= slots.items >= FIRST_ITEM
-    where = tf.stack([row, which], axis=-1)[hit]  # (hits, 2)
-    never = tf.fill(tf.stack([tf.shape(hit)[0], tf.size(sampled)]), positions)
-    first = tf.tensor_scatter_nd_min(never, where, slots.first[hit])  # (batch, sampled)
-    return first[:, None] <= tf.range(positions)[None, :, None]
+    drawn = tf.gather_nd(hit, _slot(pairs.where)) & tf.gather_nd(told, pairs.where[:, :2])
+    where = tf.boolean_mask(pairs.where, drawn)  # (hits, 3)
+    return tf.stack([tf.gather_nd(number_of(told), where[:, :2]), tf.gather_nd(which, _slot(where))], axis=1)
+
+
+def _slot(where: tf.Tensor) -> tf.Tensor:
+    """(pairs, 3): row, moment, slot -> (pairs, 2): row, slot."""
+    return tf.gather(where, [0, 2], axis=1)
 
 
 def _add_pairs(sums: tf.Tensor, values: tf.Tensor, where: tf.Tensor) -> tf.Tensor:

@@ -1,5 +1,6 @@
 """The loops over arrays, on typed-in rows and against the same said in plain Python."""
 
+from collections.abc import Iterable
 from itertools import groupby
 
 import numpy as np
@@ -7,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from features import kernels
-from features.kernels import UTC_MICROS, item_places, model_input, newest_steps
+from features.kernels import UTC_MICROS, item_places, model_input, model_inputs_at, newest_steps
 
 STEP_SCHEMA = pa.schema(
     {
@@ -123,9 +124,18 @@ def test_of_one_long_user_only_the_newest_steps_are_held(monkeypatch):
     assert max(each.tail.num_rows for each in held) == 5
 
 
+def by_user(row: dict) -> tuple[str, int]:
+    return row["user_id"], row["until"]
+
+
+def rows_in(batches: Iterable[pa.RecordBatch]) -> list[dict]:
+    return [row for batch in batches for row in batch.to_pylist()]
+
+
 def test_no_steps_are_no_rows():
     assert list(newest_steps([], 3)) == []
     assert list(newest_steps([pa.RecordBatch.from_pylist([], STEP_SCHEMA)], 3)) == []
+    assert list(model_inputs_at([], [5], 3, ["buy"], 3)) == []
 
 
 def test_a_model_sees_what_is_wanted_and_no_user_without():
@@ -163,6 +173,36 @@ def test_a_model_sees_what_is_wanted_and_no_user_without():
         ("ann", [3, 5], [2, 2]),
         ("bob", [3], [1]),
     ]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_inputs_as_of_several_moments_are_those_as_of_each_alone(seed, monkeypatch):
+    random = np.random.default_rng(seed)
+    steps = []
+    for user in range(random.integers(1, 8)):
+        start = time = int(random.integers(0, 9))
+        for _ in range(random.integers(1, 40)):
+            time += int(random.integers(0, 3))
+            start = time if random.random() < 0.3 else start
+            kind, item = random.choice(["buy", "view"]), random.choice([0, 3, 4])
+            steps.append(step(f"u{user}", time, start, int(item) or None) | {"event_type": str(kind)})
+    moments = sorted({int(moment) for moment in random.integers(-2, 60, 4)} | {int(steps[0]["event_ts"])})
+    max_length, length = (int(most) for most in random.integers(1, 12, 2))
+    expected = []
+    for until in moments:
+        before = in_batches([each for each in steps if each["event_ts"] < until], 7)
+        for batch in newest_steps(before, max_length):
+            columns = {name: batch.column(name) for name in batch.schema.names} | {
+                "until": [until] * len(batch)
+            }
+            asked = pa.RecordBatch.from_pydict(columns)
+            expected += [row | {"until": until} for row in rows_in(model_input([asked], ["buy"]))]
+    for row in expected:
+        row |= {name: row[name][-length:] for name in ("items", "sessions", "ages")}
+    for size, block in ((1, 1), (3, 1), (7, 10), (1000, 1000)):
+        monkeypatch.setattr(kernels, "BLOCK_ROWS", block)
+        found = rows_in(model_inputs_at(in_batches(steps, size), moments, max_length, ["buy"], length))
+        assert sorted(found, key=by_user) == sorted(expected, key=by_user)
 
 
 def test_an_item_is_first_once_a_session_among_the_types_asked_about():

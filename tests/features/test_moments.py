@@ -8,7 +8,7 @@ from pyspark.sql import functions as f
 from conf.load import load
 from features.history import history
 from features.moments import as_of, at_each, moment_of, told_apart
-from features.questions import histories
+from features.questions import histories, histories_at
 from features.sessions import mark_sessions, to_sessions
 from features.user_features import activity_features, user_features
 from tests.shop import at, event, events, rows_of
@@ -58,7 +58,7 @@ def test_histories_and_features_are_those_of_each_moment_alone(shop, items):
     sessions = at_each(shop, MOMENTS)
     past = history(sessions, moment_of(), CONF.source)
     at_once = (
-        histories(sessions, items, None, CONF),
+        histories_at(shop, items, MOMENTS, CONF, CONF.task.length),
         activity_features(past),
         user_features(past, items),
     )
