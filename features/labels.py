@@ -92,12 +92,14 @@ def labels(views: Mapping[str, DataFrame], label: Label) -> DataFrame:
     `label` is text where the head is of classes, else a double.
     """
     kind = "string" if label.head == "classes" else "double"
+    # Those of `users`, without the profiles, for which each event would be looked at.
+    users = views["sessions"].select("user_id")
     found = _selected(label.sql, "task.label.sql", "label", views)
     weight = f.col("weight") if "weight" in found.columns else f.lit(1.0)
     return (
         found.select("user_id", "target", f.col("label").cast(kind), weight.cast("double").alias("weight"))
         .where("label is not null")
-        .join(views["users"].select("user_id"), "user_id", "left_semi")
+        .join(users, "user_id", "left_semi")
     )
 
 

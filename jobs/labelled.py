@@ -68,7 +68,7 @@ def labelled_examples(
     numbers, _ = columns_of(USER_FEATURES, names)
     everyone = people or people_of([conf], lake)
     seen = everyone.seen
-    words = candidates(seen.sessions, seen.items, cut.as_of, moments.train[0], conf).persist()
+    words = everyone.candidates(conf, cut.as_of, moments.train[0])
     size = words.agg(f.max("item_index")).first()[0]  # type: ignore[index]
     if size is None:
         raise InputError(
@@ -95,7 +95,7 @@ def labelled_examples(
     facts = {"job": "examples", "ds": conf.ds, "counts": counts, **in_spite}
     lake.overwrite(vocabulary_table(set_id), words.repartition(1).sortWithinPartitions("item_index"), facts)
     lake.overwrite(rows_table(set_id, spec), rows, facts, rows_per_file(spec))
-    for frame in (words, examples, rows, *(each.answers for each in told)):
+    for frame in (examples, rows, *(each.answers for each in told)):
         frame.unpersist()
     if people is None:
         everyone.unpersist()
@@ -150,10 +150,19 @@ class People(NamedTuple):
     seen: Seen
     histories: DataFrame
     features: DataFrame
+    words: dict[tuple[Any, ...], DataFrame]  # the candidates of these users so far, see `candidates`
+
+    def candidates(self, conf: Config, as_of: datetime, earlier: datetime) -> DataFrame:
+        """Those of `features.questions`, which tasks with the same moments share."""
+        asked = (tuple(conf.task.event_types), as_of, earlier)
+        if asked not in self.words:
+            found = candidates(self.seen.sessions, self.seen.items, as_of, earlier, conf)
+            self.words[asked] = found.persist(StorageLevel.DISK_ONLY)
+        return self.words[asked]
 
     def unpersist(self) -> None:
-        self.histories.unpersist()
-        self.features.unpersist()
+        for frame in (self.histories, self.features, *self.words.values()):
+            frame.unpersist()
 
 
 def people_of(confs: Sequence[Config], lake: Lake) -> People:
@@ -167,7 +176,8 @@ def people_of(confs: Sequence[Config], lake: Lake) -> People:
     features = features_from(history(sessions, moment_of(), conf.source), seen.items, conf.task.label)
     length = max(each.task.length for each in confs)
     known = histories_at(seen.sessions, seen.items, moments, conf, length)
-    return People(seen, *(frame.persist(StorageLevel.DISK_ONLY) for frame in (known, features)))
+    known, features = (frame.persist(StorageLevel.DISK_ONLY) for frame in (known, features))
+    return People(seen, known, features, {})
 
 
 def alike(conf: Config, lake: Lake) -> tuple[Any, ...]:
