@@ -7,6 +7,7 @@ that TensorFlow decodes are each copied twice more.
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
@@ -31,6 +32,7 @@ def dataset(stretches: Sequence[Stretch], layout: Layout, batch_size: int, steps
 
     row_ids int64 (batch,), weights float32 (batch,), and each column of `layout` (batch, its length).
     Behind the last row come rows of zeros with weight 0, so that every rank takes the same number of steps.
+    The first window is being read from now on: who asks for it later has it at once.
     """
     signature = {
         "row_ids": tf.TensorSpec((batch_size,), tf.int64),
@@ -41,8 +43,11 @@ def dataset(stretches: Sequence[Stretch], layout: Layout, batch_size: int, steps
         },
     }
 
+    begun = [read(stretches, list(layout))]
+
     def batches() -> Iterator[Batch]:
-        yield from padded_batches(read(stretches, list(layout)), layout, batch_size, steps)
+        rows = begun.pop() if begun else read(stretches, list(layout))  # when it is gone through again
+        yield from padded_batches(rows, layout, batch_size, steps)
 
     rows = tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
     options = tf.data.Options()
@@ -106,18 +111,33 @@ def decoded(rows: np.ndarray, name: str, dtype: str, length: int, batch_size: in
 
 
 def read(stretches: Sequence[Stretch], columns: Sequence[str]) -> Iterator[Packed]:
-    """The rows of `stretches`, in their order, a window at a time."""
-    for stretch in stretches:
-        rows = read_window(stretch.pieces, columns)
-        order = (
-            np.arange(len(rows["row_id"]))
-            if stretch.key is None
-            else row_order(len(rows["row_id"]), *stretch.key)
-        )
-        if stretch.key and stretch.alike:
-            order = order[of_like_length(counts_of(rows["items"][order]), stretch.alike, *stretch.key)]
-        wanted = order[stretch.start : stretch.stop]
-        yield {name: values[wanted] for name, values in rows.items()}
+    """The rows of `stretches`, in their order, a window at a time; while one is used, a thread reads the next.
+
+    It begins when this is called, not when the first is asked for.
+    """
+    reader = ThreadPoolExecutor(1, "reader")
+    begun = (reader.submit(read_stretch, stretch, columns) for stretch in stretches)
+    return _one_ahead(begun, next(begun, None))
+
+
+def _one_ahead(begun: Iterator[Future[Packed]], ahead: Future[Packed] | None) -> Iterator[Packed]:
+    while ahead is not None:
+        rows, ahead = ahead.result(), next(begun, None)
+        yield rows
+
+
+def read_stretch(stretch: Stretch, columns: Sequence[str]) -> Packed:
+    """The rows of a stretch, in its order."""
+    rows = read_window(stretch.pieces, columns)
+    order = (
+        np.arange(len(rows["row_id"]))
+        if stretch.key is None
+        else row_order(len(rows["row_id"]), *stretch.key)
+    )
+    if stretch.key and stretch.alike:
+        order = order[of_like_length(counts_of(rows["items"][order]), stretch.alike, *stretch.key)]
+    wanted = order[stretch.start : stretch.stop]
+    return {name: values[wanted] for name, values in rows.items()}
 
 
 def read_window(pieces: Sequence[Piece], columns: Sequence[str]) -> Packed:

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import horovod.tensorflow as hvd
 import numpy as np
@@ -97,17 +98,22 @@ def train(
     listener.started(course, model, optimizer)
     step = make_step(model, optimizer, settings, averages)
     judge = judge or ranking(model, examples, settings.by_length)  # type: ignore[arg-type]
+    files = examples.files(TRAIN)
+    share = _share(examples, settings, order, course.epoch, course.legs)
     while course.epoch <= settings.epochs and not _agreed(
         course.waited >= settings.patience or listener.has_enough()
     ):
-        loss, rows = _run_epoch(step, examples, settings, course, order, checkpoints, listener)
+        loss, seen = _run_epoch(step, share, files, settings, course, checkpoints, listener)
+        if course.epoch < settings.epochs:  # its first rows are read while this one is judged
+            share = _share(examples, settings, order, course.epoch + 1, [])
         began = time.monotonic()
         _swap(averages, model.trainable_variables)
         metrics = judge(lambda: listener.at(f"judging epoch {course.epoch}", with_others=True))
         sign = -1 if least_is_best else 1
         better = course.best is None or sign * (metrics[metric] - course.best.metrics[metric]) > 0
         seconds = (course.seconds + time.monotonic() - began, course.seconds)
-        epoch = Epoch(course.epoch, loss, metrics, *rows, *seconds, best=better)
+        rows = sum(file.rows for file in files)
+        epoch = Epoch(course.epoch, loss, metrics, rows, seen, *seconds, best=better)
         listener.ended(epoch)
         if better:
             _assign(best, model.trainable_variables)
@@ -177,25 +183,39 @@ def _mean_over_ranks(sums: Mapping[str, float], rows: int) -> dict[str, float]:
     return dict(zip(names, (hvd.allreduce(local, op=hvd.Sum) / rows).numpy().tolist(), strict=True))
 
 
+class _Share(NamedTuple):
+    """What this rank has to read of an epoch."""
+
+    legs: list[Leg]  # of the epoch, this one the last
+    steps: int
+    batches: tf.data.Dataset  # whose rows are being read
+
+
+def _share(examples: ExampleSet, settings: Train, order: Order, epoch: int, legs: Sequence[Leg]) -> _Share:
+    """This rank's share of what is left of an epoch, from 1, behind `legs`."""
+    here = [*legs] if legs and legs[-1].ranks == hvd.size() else [*legs, Leg(hvd.size(), 0)]
+    shares = left(examples.files(TRAIN), epoch - 1, order, here)
+    count = steps(max(map(rows_of, shares)), 1, settings.batch_size)
+    batches = dataset(shares[hvd.rank()], examples.lengths(TRAIN), settings.batch_size, count)
+    return _Share(here, count, batches)
+
+
 def _run_epoch(
     step: Callable,
-    examples: ExampleSet,
+    share: _Share,
+    files: Sequence[DataFile],
     settings: Train,
     course: Course,
-    order: Order,
     checkpoints: Checkpoints,
     listener: Listener,
-) -> tuple[float, tuple[int, int]]:
-    """Takes the steps that an epoch has left: the mean loss of a target, and the rows expected and seen."""
-    files, began, before = examples.files(TRAIN), time.monotonic(), course.seconds
-    if not course.legs or course.legs[-1].ranks != hvd.size():
-        course.legs.append(Leg(hvd.size(), 0))
-    shares = left(files, course.epoch - 1, order, course.legs)
-    count = steps(max(map(rows_of, shares)), 1, settings.batch_size)
+) -> tuple[float, int]:
+    """Takes the steps that an epoch has left: the mean loss of a target, and the rows that all ranks saw."""
+    began, before = time.monotonic(), course.seconds
+    course.legs, count = share.legs, share.steps
     if course.step == 0 and not course.epochs:
         checkpoints.save(course)  # a folder that cannot be written to is said before an hour's work
     since = time.monotonic()
-    for batch in dataset(shares[hvd.rank()], examples.lengths(TRAIN), settings.batch_size, count):
+    for batch in share.batches:
         arrived = time.monotonic()
         batch = cut(batch) if settings.by_length else batch
         listener.at(f"taking step {course.step + 1} of epoch {course.epoch}", with_others=True)
@@ -231,7 +251,7 @@ def _run_epoch(
         raise TrainingError(
             f"epoch {course.epoch}: the loss is {loss}, expected a number: set train.learning_rate lower"
         )
-    return loss, (sum(file.rows for file in files), seen_by_all)
+    return loss, seen_by_all
 
 
 def check_rows(files: Sequence[DataFile], number: int, seen: int, ids: int) -> int:

@@ -1,9 +1,11 @@
+import queue
 from dataclasses import replace
 from itertools import chain
 
 import numpy as np
 import pytest
 
+from models import inputs
 from models.example_set import ExampleSetError, open_example_set
 from models.inputs import counts_of, cut, dataset, padded_batches, read
 from models.shards import Order, Piece, between, checksum, epoch_of, plan, steps
@@ -51,6 +53,25 @@ def test_starting_behind_a_row_gives_exactly_the_rest(examples):
     rows = ids(read(epoch, ["items"]))
     for done in range(len(rows) + 1):
         assert ids(read(between(epoch, done, len(rows)), ["items"])) == rows[done:]
+
+
+def test_the_next_window_is_read_while_one_is_used_and_no_further_one(examples, monkeypatch):
+    real, begun = inputs.read_window, queue.Queue()
+
+    def read_window(pieces, columns):
+        begun.put(pieces)
+        return real(pieces, columns)
+
+    monkeypatch.setattr(inputs, "read_window", read_window)
+    windows = epoch_of(plan(examples.files("train"), 0, 1), 0, ORDER)
+    rows = read(windows, ["items"])
+    assert begun.get(timeout=60) == windows[0].pieces, "before anything is asked for"
+    for number, window in enumerate(windows):
+        with pytest.raises(queue.Empty):
+            begun.get(timeout=0.2)
+        assert len(next(rows)["row_id"]) == window.rows
+        if number + 1 < len(windows):
+            assert begun.get(timeout=60) == windows[number + 1].pieces
 
 
 def test_rows_decode_to_what_was_written(tmp_path):
