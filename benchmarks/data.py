@@ -40,16 +40,16 @@ ENGINES: dict[str, Callable[[Path, Path], list[str]]] = {
 def main(sizes: list[float]) -> None:
     console = Console(highlight=False)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    found = []
-    for millions in sizes:
-        found.append(compare(millions, console))
-        console.print(as_table(found))
     facts = {
         "cores": CORES,
         "machine": platform.machine(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
     }
-    (FOLDER / "data.json").write_text(json.dumps(facts | {"sizes": found}, indent=1) + "\n")
+    found = []
+    for millions in sizes:
+        found.append(compare(millions, console))
+        console.print(as_table(found))
+        (FOLDER / "data.json").write_text(json.dumps(facts | {"sizes": found}, indent=1) + "\n")
     console.print(f"written to {FOLDER / 'data.json'}")
 
 

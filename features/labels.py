@@ -82,7 +82,7 @@ def happenings(sessions: DataFrame, passive: DataFrame, items: DataFrame, source
 
 
 def labels(views: Mapping[str, DataFrame], label: Label) -> DataFrame:
-    """One row a user and target that the SQL answers: `user_id`, `target`, `label`, `weight`, of users in `users`.
+    """One row a user and target that the SQL answers: `user_id`, `target`, `label`, `weight`, of users with a history.
 
     outcomes                 users    after (select distinct user_id, 0 as label from outcomes)
     user  day  event         user     user  target  label  weight

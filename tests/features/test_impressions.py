@@ -45,7 +45,7 @@ def test_the_task_asks_of_the_first_time_an_item_was_shown_at_a_position_by_the_
         ("ann", at("12:00:02"), "click", "jam", {"position": "1"}),
         ("bob", at("12:00:00"), "impression", "jam", rare),
     ]
-    users = spark.createDataFrame([("ann",)], "user_id string")
-    made = {"impressions": impressions(spark.createDataFrame(events, OUTCOMES)), "users": users}
+    sessions = spark.createDataFrame([("ann",)], "user_id string")
+    made = {"impressions": impressions(spark.createDataFrame(events, OUTCOMES)), "sessions": sessions}
     found = labels(made, load(["task=ad_click"]).task.label)
     assert rows_of(found) == [("ann", "jam at 1", 1.0, 8.0), ("ann", "tea at 1", 0.0, 2.0)]
