@@ -27,15 +27,14 @@ from benchmarks.measured import Measured, measure
 
 FOLDER = Path("var/bench")
 CORES = len(os.sched_getaffinity(0))
-MEMORY_GB = 6  # of Spark's heap
-DUCKDB_MEMORY_GB = round(
-    0.75 * psutil.virtual_memory().total / 1e9
-)  # lists of 50 million events need more than 6
+TOTAL_GB = psutil.virtual_memory().total / 1e9
+HEAP_GB = 6  # of Spark
+DUCKDB_GB = round(0.75 * TOTAL_GB)  # before it spills: with 6 it ends for want of memory at 50 million events
 SESSIONS = "user_id, start_ts, end_ts, event_count, events"
 SEQUENCES = "user_id, session_count, length, items, event_types, timestamps, sessions, session_starts, quantities, amounts"
 ENGINES: dict[str, Callable[[Path, Path], list[str]]] = {
-    "footfall": lambda clicks, out: _command("footfall_engine", clicks, out, CORES, MEMORY_GB),
-    "duckdb": lambda clicks, out: _command("duckdb_engine", clicks, out, CORES, DUCKDB_MEMORY_GB),
+    "footfall": lambda clicks, out: _command("footfall_engine", clicks, out, CORES, HEAP_GB),
+    "duckdb": lambda clicks, out: _command("duckdb_engine", clicks, out, CORES, DUCKDB_GB),
     "polars": lambda clicks, out: _command("polars_engine", clicks, out, CORES),
 }
 
@@ -46,7 +45,7 @@ def main(sizes: list[float]) -> None:
     facts = {
         "cores": CORES,
         "machine": platform.machine(),
-        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "memory_gb": round(TOTAL_GB, 1),
     }
     found = []
     for millions in sizes:

@@ -4,6 +4,7 @@ Spark calls an interpreted lambda for each element of an array instead, which ta
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -31,8 +32,8 @@ STEPS = {
 
 MODEL_INPUT_SCHEMA = "user_id string, items array<int>, sessions array<int>, ages array<float>"
 SCORED_SCHEMA = f"{MODEL_INPUT_SCHEMA}, excluded array<int>"
-INPUTS_AT_SCHEMA = "user_id string, until bigint, items array<int>, sessions array<int>, ages array<float>"
 TYPED_SCHEMA = f"{MODEL_INPUT_SCHEMA}, types array<int>"
+INPUTS_AT_SCHEMA = f"{MODEL_INPUT_SCHEMA}, until bigint"
 PLACES_SCHEMA = "item_id string, event_ts timestamp, is_first boolean"
 
 
@@ -76,12 +77,15 @@ def model_inputs_at(
     """Of each user as of each moment (microseconds, ascending) the newest behaviours of some types: INPUTS_AT_SCHEMA.
 
     in   rows sorted by user, then in the order of the steps, all of them active: as those of `newest_steps`
-    out  user_id, until: the moment, items, sessions, ages, as `model_input` makes them of what `newest_steps` would keep
-         before the moment, and of that the newest `length`; where there is nothing, there is no row
+    out  user_id, items, sessions, ages, as `model_input` makes them of what `newest_steps` would keep before the moment, and
+         of that the newest `length`; until: the moment. Where there is nothing, there is no row
 
     The steps are looked at once, however many moments there are. Memory as in `newest_steps`.
     """
-    at, types, held = np.array(moments, np.int64), pa.array(event_types, pa.string()), Held()
+    at, held = np.array(moments, np.int64), Held()
+    inputs = partial(
+        _inputs, moments=at, max_length=max_length, types=pa.array(event_types, pa.string()), length=length
+    )
     for block in blocks(batches, BLOCK_ROWS):
         steps, starts = _behind_held(block, held)
         before = _micros(steps["event_ts"])[:, None] < at  # (steps, moments)
@@ -90,14 +94,12 @@ def model_inputs_at(
         is_told[:-1] = True
         now = int(is_told[-1].sum())
         is_told[0, : held.moments] = False
-        yield _inputs(steps, starts, ends, is_told, at, max_length, types, length)
+        yield inputs(steps, starts, ends, is_told)
         last = int(starts[-1])
         held = _hold(steps.slice(last), held if last == 0 else Held(), max_length)._replace(moments=now)
     if held.tail is not None:
-        starts, ends = np.array([0]), np.full((1, len(at)), held.tail.num_rows)
-        yield _inputs(
-            held.tail, starts, ends, (np.arange(len(at)) >= held.moments)[None], at, max_length, types, length
-        )
+        ends, is_left = np.full((1, len(at)), held.tail.num_rows), np.arange(len(at)) >= held.moments
+        yield inputs(held.tail, np.array([0]), ends, is_left[None])
 
 
 def _inputs(
@@ -123,12 +125,12 @@ def _inputs(
     kept = np.minimum(stop - first, length)
     some = kept > 0
     user, until, stop, kept = user[some], moments[moment[some]], stop[some], kept[some]
-    chosen = places[np.arange(kept.sum()) + np.repeat(stop - np.cumsum(kept), kept)]
+    chosen = places[_newest(stop, kept)]
     ages = (np.repeat(until, kept) - _micros(steps["start_ts"])[chosen]) / MICROS_A_DAY
     arrays = (items[chosen], steps["session"].to_numpy()[chosen], ages.astype(np.float32))
     users = steps["user_id"].take(starts[user]).combine_chunks()
-    columns = [users, pa.array(until), *(lists(values, kept) for values in arrays)]
-    return pa.RecordBatch.from_arrays(columns, [name.split()[0] for name in INPUTS_AT_SCHEMA.split(", ")])
+    columns = [users, *(lists(values, kept) for values in arrays), pa.array(until)]
+    return pa.RecordBatch.from_arrays(columns, _names(INPUTS_AT_SCHEMA))
 
 
 def blocks(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
@@ -148,7 +150,7 @@ def _behind_held(block: pa.Table, held: Held) -> tuple[pa.Table, np.ndarray]:
     is_new, sessions = _numbered(block, held)
     steps = block.append_column("session", pa.array(sessions))
     if held.tail is not None:
-        steps = pa.concat_tables([held.tail, steps]).combine_chunks()
+        steps = pa.concat_tables([held.tail, steps])
         is_new = np.concatenate([np.zeros(held.tail.num_rows, bool), is_new])
     return steps, np.concatenate([[0], np.flatnonzero(is_new[1:]) + 1])
 
@@ -197,7 +199,7 @@ def _as_arrays(steps: pa.Table, starts: np.ndarray, held: Held, max_length: int)
     given = steps["session_count"].take(starts).to_numpy().astype(float)  # NaN: none is
     in_all = np.where(np.isnan(given), found, np.nan_to_num(given)).astype(np.int32)
     kept = np.minimum(ends - starts, max_length)
-    places = np.arange(kept.sum()) + np.repeat(ends - np.cumsum(kept), kept)
+    places = _newest(ends, kept)
     newest = steps.take(places).combine_chunks()
     number = sessions[places] + np.repeat(in_all - found, kept)
     columns = {
@@ -209,8 +211,18 @@ def _as_arrays(steps: pa.Table, starts: np.ndarray, held: Held, max_length: int)
     for name, (column, kind, nothing) in STEPS.items():
         values = newest[column].chunk(0).cast(kind)
         columns[name] = lists(values if nothing is None else values.fill_null(nothing), kept)
-    order = [name.split()[0] for name in SEQUENCE_SCHEMA.split(", ")]
+    order = _names(SEQUENCE_SCHEMA)
     return pa.RecordBatch.from_arrays([columns[name] for name in order], order)
+
+
+def _newest(ends: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """The places of the last `kept` before each of `ends`, one behind the other: (rows,) int x 2 -> (sum of kept,) int."""
+    return np.arange(kept.sum()) + np.repeat(ends - np.cumsum(kept), kept)
+
+
+def _names(schema: str) -> list[str]:
+    """The columns of a schema as `mapInArrow` wants it."""
+    return [column.split()[0] for column in schema.split(", ")]
 
 
 def model_input(

@@ -99,6 +99,7 @@ def train(
     step = make_step(model, optimizer, settings, averages)
     judge = judge or ranking(model, examples, settings.by_length)  # type: ignore[arg-type]
     files = examples.files(TRAIN)
+    rows = sum(file.rows for file in files)
     share = _share(examples, settings, order, course.epoch, course.legs)
     while course.epoch <= settings.epochs and not _agreed(
         course.waited >= settings.patience or listener.has_enough()
@@ -112,7 +113,6 @@ def train(
         sign = -1 if least_is_best else 1
         better = course.best is None or sign * (metrics[metric] - course.best.metrics[metric]) > 0
         seconds = (course.seconds + time.monotonic() - began, course.seconds)
-        rows = sum(file.rows for file in files)
         epoch = Epoch(course.epoch, loss, metrics, rows, seen, *seconds, best=better)
         listener.ended(epoch)
         if better:

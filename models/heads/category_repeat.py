@@ -8,7 +8,7 @@ import tensorflow as tf
 from models.baskets import ABSENT, Events
 from models.heads.asked import Asked
 from models.heads.response import Response
-from models.heads.slots import FEATURES, Slots, before, features, find_slots
+from models.heads.slots import FEATURES, Slots, before, features, find_slots, row_and_slot
 
 
 class Added(NamedTuple):
@@ -20,7 +20,7 @@ class Added(NamedTuple):
 
     def of_slots(self, where: tf.Tensor) -> tf.Tensor:
         """(pairs, 3) int64: row, moment, slot of an item -> (pairs,): of the item's category."""
-        slot = tf.gather_nd(self.slots.of_event, tf.stack([where[:, 0], where[:, 2]], axis=1))
+        slot = tf.gather_nd(self.slots.of_event, row_and_slot(where))
         return tf.gather_nd(self.values, tf.concat([where[:, :2], tf.cast(slot[:, None], tf.int64)], axis=1))
 
     def of_items(self, category_of: tf.Tensor) -> tf.Tensor:

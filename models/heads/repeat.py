@@ -37,7 +37,7 @@ from models.heads.next_item import (
     without,
 )
 from models.heads.response import Response
-from models.heads.slots import FEATURES, Slots, before, features, find_slots, session_ages
+from models.heads.slots import FEATURES, Slots, before, features, find_slots, row_and_slot, session_ages
 from models.indices import FIRST_ITEM
 
 BONUS = 1.0  # of an item that was had, at first
@@ -117,7 +117,7 @@ class Repeat(tf.Module):
         last = tf.gather(hidden, asked.at, axis=1, batch_dims=1)  # (batch, 1, width)
         slots = find_slots(events.items, events.positions, positions)
         pairs = self._pairs(last, slots, asked)
-        item = tf.cast(tf.gather_nd(slots.items, _slot(pairs.where)), tf.int64)
+        item = tf.cast(tf.gather_nd(slots.items, row_and_slot(pairs.where)), tf.int64)
         scores = tf.tensor_scatter_nd_add(scores, tf.stack([pairs.where[:, 0], item], axis=1), pairs.bonus)
         if self.categories:
             scores += self.categories(last, events, asked).of_all(self.categories.category_of)
@@ -130,7 +130,7 @@ class Repeat(tf.Module):
     def _pairs(self, states: tf.Tensor, slots: Slots, asked: Asked) -> Pairs:
         """The items had before each moment that is asked; states (batch, moments, width)."""
         where = slots.had(asked, FIRST_ITEM)
-        slot = _slot(where)
+        slot = row_and_slot(where)
         popular = tf.gather(self.head.bias, tf.gather_nd(slots.items, slot)) / 2
         told = tf.concat([features(slots, asked, where), popular[:, None]], axis=1)
         vectors = self.head.vectors(self.head.vectors.read(slots.items))  # (batch, length, width)
@@ -148,14 +148,11 @@ def _had_in(pairs: Pairs, slots: Slots, sampled: tf.Tensor, told: tf.Tensor) -> 
     """Where an item of a sample, (sampled,) ascending, was had: (hits, 2), which of the positions told, which item."""
     hit, _, which = sampled_at(slots.items, sampled)  # (batch, length)
     hit &= slots.items >= FIRST_ITEM
-    drawn = tf.gather_nd(hit, _slot(pairs.where)) & tf.gather_nd(told, pairs.where[:, :2])
+    drawn = tf.gather_nd(hit, row_and_slot(pairs.where)) & tf.gather_nd(told, pairs.where[:, :2])
     where = tf.boolean_mask(pairs.where, drawn)  # (hits, 3)
-    return tf.stack([tf.gather_nd(number_of(told), where[:, :2]), tf.gather_nd(which, _slot(where))], axis=1)
-
-
-def _slot(where: tf.Tensor) -> tf.Tensor:
-    """(pairs, 3): row, moment, slot -> (pairs, 2): row, slot."""
-    return tf.gather(where, [0, 2], axis=1)
+    return tf.stack(
+        [tf.gather_nd(number_of(told), where[:, :2]), tf.gather_nd(which, row_and_slot(where))], axis=1
+    )
 
 
 def _add_pairs(sums: tf.Tensor, values: tf.Tensor, where: tf.Tensor) -> tf.Tensor:

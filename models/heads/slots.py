@@ -28,6 +28,11 @@ class Slots(NamedTuple):
         return tf.where(asked.wanted[:, :, None] & is_had)
 
 
+def row_and_slot(where: tf.Tensor) -> tf.Tensor:
+    """(pairs, 3): row, moment, slot -> (pairs, 2): row, slot."""
+    return tf.gather(where, [0, 2], axis=1)
+
+
 def find_slots(items: tf.Tensor, positions_of_events: tf.Tensor, positions: int) -> Slots:
     """(batch, length) int32 x 2, items 0 where there is no event -> the slots of each row.
 
@@ -81,7 +86,7 @@ def features(slots: Slots, asked: Asked, where: tf.Tensor) -> tf.Tensor:
     row, times = where[:, 0], times[:, 0]
     at = tf.gather_nd(asked.at, where[:, :2])
     now = tf.gather_nd(asked.now, where[:, :2])
-    first = tf.gather_nd(slots.first, tf.stack([row, where[:, 2]], axis=1))
+    first = tf.gather_nd(slots.first, row_and_slot(where))
     last = tf.gather_nd(_latest(slots.held, asked), where)  # (pairs,) int32: position of the last one
     age_of = [
         tf.gather_nd(asked.ages, tf.stack([row, tf.cast(p, tf.int64)], axis=1)) for p in (last, first, at)
