@@ -5,6 +5,7 @@ An example set describes itself: its property `footfall.spec` is all that traini
 
 import hashlib
 import json
+import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -210,12 +211,25 @@ def packed_schema(columns: Iterable[str]) -> str:
     return "split string, example string, " + ", ".join(f"{name} binary" for name in columns)
 
 
-def shuffled(examples: DataFrame, seed: int, columns: Iterable[str] = PACKED) -> DataFrame:
-    """The rows of a set in an order that follows from `seed` alone, with their `row_id`."""
+def counts_of(made: DataFrame) -> dict[str, int]:
+    """Rows of each split."""
+    return {row.split: row["count"] for row in made.groupBy("split").count().collect()}
+
+
+def partitions_of(rows: int, spec: dict[str, Any], most: int) -> int:
+    """How many partitions a set of so many rows is shuffled into: one for each file that they fill, `most` at most."""
+    return max(1, min(most, math.ceil(rows / rows_per_file(spec))))
+
+
+def shuffled(examples: DataFrame, seed: int, partitions: int, columns: Iterable[str] = PACKED) -> DataFrame:
+    """The rows of a set in an order that follows from `seed` and the number of `partitions`, as their `row_id` does.
+
+    A row goes to a partition by a hash, and not by ranges, whose bounds are drawn anew each time that a set is made.
+    """
     order = f.xxhash64(f.lit(seed), "split", "example")
-    placed = examples.withColumn("_order", order)
-    ranged = placed.repartitionByRange("split", "_order").sortWithinPartitions("split", "_order", "example")
-    return ranged.withColumn("row_id", f.monotonically_increasing_id()).select("split", "row_id", *columns)
+    spread = examples.withColumn("_order", order).repartition(partitions, "_order")
+    in_order = spread.sortWithinPartitions("split", "_order", "example")
+    return in_order.withColumn("row_id", f.monotonically_increasing_id()).select("split", "row_id", *columns)
 
 
 def windows(sessions: np.ndarray, length: int, positions: int) -> list[tuple[int, int]]:

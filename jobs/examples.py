@@ -15,7 +15,9 @@ from conf.schema import Config
 from conf.together import parts_of
 from features.examples import (
     Cut,
+    counts_of,
     packed,
+    partitions_of,
     rows_per_file,
     rows_table,
     set_id_of,
@@ -57,12 +59,14 @@ def examples(conf: Config, lake: Lake, people: People | None = None) -> dict[str
     longest = histories.agg(f.coalesce(f.max(f.size("targets")), f.lit(0))).first()[0]  # type: ignore[index]
     tables = {source.name: lake.version(source) for source in (SESSIONS, ITEMS)}
     spec = spec_of(conf, size + 1, max(1, longest), tables)
-    rows = shuffled(packed(histories, spec), conf.task.seed, spec["columns"]).persist()
-    counts = {row.split: row["count"] for row in rows.groupBy("split").count().collect()}
+    made = packed(histories, spec).persist()
+    counts = counts_of(made)
+    partitions = partitions_of(sum(counts.values()), spec, conf.spark.shuffle_partitions)
+    rows = shuffled(made, conf.task.seed, partitions, spec["columns"])
     facts = {"job": "examples", "ds": conf.ds, "counts": counts, **in_spite}
     lake.overwrite(vocabulary_table(set_id), words.repartition(1).sortWithinPartitions("item_index"), facts)
     lake.overwrite(rows_table(set_id, spec), rows, facts, rows_per_file(spec))
-    for frame in (words, histories, rows):
+    for frame in (words, histories, made):
         frame.unpersist()
     return {"set_id": set_id, "items": size + 1 - FIRST_INDEX} | counts
 

@@ -15,6 +15,8 @@ from conf.schema import Config, Label
 from features.examples import (
     LABELLED,
     Cut,
+    counts_of,
+    partitions_of,
     rows_per_file,
     rows_table,
     set_id_of,
@@ -88,14 +90,14 @@ def labelled_examples(
         question["set_id"] = set_id_of(part)
     asked = beside(everyone.histories, scaled(everyone.features, spec), *told)
     rows_by_split = numbered(in_splits(asked, moments), questions, numbers)
-    # Kept, as an order by ranges looks at all rows before it moves them.
-    examples = packed(rows_by_split, spec).persist(StorageLevel.DISK_ONLY)
-    rows = shuffled(examples, conf.task.seed, LABELLED).persist(StorageLevel.DISK_ONLY)
-    counts = {row.split: row["count"] for row in rows.groupBy("split").count().collect()}
+    made = packed(rows_by_split, spec).persist(StorageLevel.DISK_ONLY)
+    counts = counts_of(made)
+    partitions = partitions_of(sum(counts.values()), spec, conf.spark.shuffle_partitions)
+    rows = shuffled(made, conf.task.seed, partitions, LABELLED)
     facts = {"job": "examples", "ds": conf.ds, "counts": counts, **in_spite}
     lake.overwrite(vocabulary_table(set_id), words.repartition(1).sortWithinPartitions("item_index"), facts)
     lake.overwrite(rows_table(set_id, spec), rows, facts, rows_per_file(spec))
-    for frame in (examples, rows, *(each.answers for each in told)):
+    for frame in (made, *(each.answers for each in told)):
         frame.unpersist()
     if people is None:
         everyone.unpersist()

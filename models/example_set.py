@@ -7,6 +7,7 @@ that also has the files of older versions and of writes that failed.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 from urllib.parse import unquote
 
@@ -58,7 +59,7 @@ class ExampleSet:
     path: str
     version: int  # of the table `rows`
     spec: Mapping[str, Any]
-    splits: Mapping[str, tuple[DataFile, ...]]  # files of each split, sorted by path
+    splits: Mapping[str, tuple[DataFile, ...]]  # files of each split, by their first row_id
     vocabulary: pa.Table  # the columns of `VOCABULARY`, by index
 
     @property
@@ -159,7 +160,7 @@ def _spec(rows: DeltaTable) -> dict[str, Any]:
 def _splits(rows: DeltaTable) -> dict[str, tuple[DataFile, ...]]:
     uris = {_name(uri): uri for uri in _uris(rows)}  # names are unique: Delta writes a UUID into each
     splits: dict[str, list[DataFile]] = {}
-    for action in sorted(_actions(rows).to_pylist(), key=lambda a: a["path"]):
+    for action in _actions(rows).to_pylist():
         count, low, high = (action.get(name) for name in ("num_records", "min.row_id", "max.row_id"))
         if count == 0:
             continue
@@ -176,7 +177,8 @@ def _splits(rows: DeltaTable) -> dict[str, tuple[DataFile, ...]]:
             )
         file = DataFile(uris[_name(action["path"])], count, low)
         splits.setdefault(action["partition.split"], []).append(file)
-    return {split: tuple(files) for split, files in sorted(splits.items())}
+    by_row = attrgetter("first_row_id")  # names of files are drawn
+    return {split: tuple(sorted(files, key=by_row)) for split, files in sorted(splits.items())}
 
 
 def _name(path: str) -> str:

@@ -1,6 +1,6 @@
 """Who reads what: the plan of an epoch, computed alike on every rank from the files' rows and a seed.
 
-The files of a split, sorted by path, are one long row of rows; rank r of R reads [r*N//R, (r+1)*N//R). A rank
+The files of a split, by their row ids, are one long row of rows; rank r of R reads [r*N//R, (r+1)*N//R). A rank
 shuffles its share by a permutation that depends on (seed, epoch) alone: first its pieces, then, inside each
 window of K pieces, the rows. What a rank reads is so a list of stretches of windows, and what is left of it behind any row
 another: a training that was stopped goes on there, and with another number of ranks these share what is left.

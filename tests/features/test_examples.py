@@ -18,6 +18,7 @@ from features.examples import (
     pack_batch,
     packed,
     padded,
+    partitions_of,
     rows_per_file,
     rows_table,
     set_id_of,
@@ -145,7 +146,7 @@ def test_a_written_set_is_shuffled_by_its_seed_and_each_file_one_row_group_of_co
         "concat('user', id, '/0') as example",
         *(f"cast(cast(id as string) as binary) as {name}" for name in PACKED),
     )
-    lake.overwrite(table, shuffled(made, seed=7), {"counts": {}}, rows_per_file=40)
+    lake.overwrite(table, shuffled(made, seed=7, partitions=2), {"counts": {}}, rows_per_file=40)
     files = sorted(Path(tmp_path / "lake" / table.name).glob("split=*/*.parquet"))
     assert len(files) >= 7
     ids, order = [], []
@@ -163,13 +164,18 @@ def test_a_written_set_is_shuffled_by_its_seed_and_each_file_one_row_group_of_co
     assert order[:20] != sorted(order[:20], key=int), "they were shuffled"
     assert json.loads(lake.properties(table)["footfall.spec"]) == spec
 
-    def in_order(seed: int) -> list:
-        return [r.items for r in shuffled(made.repartition(3), seed).orderBy("split", "row_id").collect()]
+    def row_ids(seed: int, parts: int) -> dict:
+        return {bytes(r.items): r.row_id for r in shuffled(made.repartition(parts), seed, 2).collect()}
 
-    assert (
-        in_order(7) == in_order(7) == [r.items for r in lake.read(table).orderBy("split", "row_id").collect()]
-    )
-    assert in_order(8) != in_order(7)
+    written = {bytes(r.items): r.row_id for r in lake.read(table).collect()}
+    assert row_ids(7, 3) == row_ids(7, 5) == written, "the same rows have the same numbers, however they came"
+    assert row_ids(8, 3) != written
+
+
+def test_a_set_has_a_partition_for_each_file_that_its_rows_fill_as_far_as_there_are_so_many():
+    spec = {"columns": {name: {"length": 1} for name in PACKED}}
+    found = [partitions_of(rows, spec, most=8) for rows in (0, 1, 25_000, 25_001, 10**6)]
+    assert found == [1, 1, 1, 2, 8]
 
 
 def test_a_set_says_what_it_is():
