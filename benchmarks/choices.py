@@ -13,11 +13,11 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from rich.console import Console
@@ -34,6 +34,10 @@ from benchmarks.train import (
     processor,
     write_rows,
 )
+from models.dropout import Noise
+from models.encoders import transformer
+from models.encoders.packed import Packed
+from models.encoders.transformer import HIDDEN, Block
 from models.inputs import cut, dataset
 from models.shards import Order, epoch_of, plan, steps
 from models.train import start
@@ -52,8 +56,15 @@ class Way(NamedTuple):
 WAYS = (
     Way(AS_IT_IS, "a graph of fixed shapes, oneDNN, as many threads as the rank has cores"),
     Way("eager", "no graph: operations one by one from Python"),
+    Way("any shape", "the number of a batch's rows is not known when the graph is made"),
     Way("one thread", "of two cores, as each of two ranks has it"),
     Way("without oneDNN", "TensorFlow's own kernels", {"TF_ENABLE_ONEDNN_OPTS": "0"}),
+    Way("padded", "padding goes through all layers as what is taken does (models/encoders/packed.py: none)"),
+    Way(
+        "fused by XLA",
+        "of attention the scores, their softmax, its dropout and the means, compiled to one kernel",
+    ),
+    Way("own gradient", "of attention, in one formula from the softmax: nothing else of it is kept"),
     Way("by length", "rows of like length in a batch, which is cut to it (train.by_length)"),
     Way("two parts", "a batch in two parts, whose gradients are added (train.parts=2)"),
     Way("without dropout", "which is drawn by a hash, so that it does not depend on the rank"),
@@ -106,11 +117,22 @@ def as_way(name: str, said: str) -> None:
     if name == "one thread":
         tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.run_functions_eagerly(name == "eager")
+    if name == "padded":
+        transformer.Packed = lambda taken: Packed(tf.ones_like(taken))
+    elif name == "fused by XLA":
+        Block.mixed = tf.function(Block.mixed, jit_compile=True, autograph=False)
+    elif name == "own gradient":
+        Block.mixed = mixed_with_gradient
     settings = SETTINGS
     if name == "two parts":
         settings.parts = 2
     trained = Trained(dropout=0.0) if name == "without dropout" else Trained()
     folder = FOLDER / "train"
+    if name == "any shape":
+        one = next(iter(batches_of(folder, BATCH, 0)))
+        free = {column: tf.TensorSpec([None, *each.shape[1:]], each.dtype) for column, each in one.items()}
+        take: Any = trained.take
+        trained.take = take.get_concrete_function(free, tf.TensorSpec((2,), tf.int32))
     count = steps(sum(file.rows for file in files_of(folder)), 1, BATCH)
 
     def epoch(number: int) -> Iterable[dict[str, tf.Tensor]]:
@@ -125,6 +147,38 @@ def as_way(name: str, said: str) -> None:
     took = trained.run(epoch(1))
     found = {what: took[what] / count for what in ("seconds", "cpu_seconds")}
     Path(said).write_text(json.dumps({what: round(each, 4) for what, each in found.items()}))
+
+
+def mixed_with_gradient(
+    block: Block,
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    bias: None,
+    seen: tf.Tensor,
+    noise: Noise,
+) -> tf.Tensor:
+    """`Block.mixed` with a gradient of its own, in one formula from the softmax.
+
+    Dao et al., 2022, "FlashAttention: Fast and Memory-Efficient Exact Attention with IO-Awareness", appendix B.
+    """
+    scale = block.head_width**-0.5
+    hidden = tf.where(seen[:, None], 0.0, HIDDEN)
+
+    @tf.custom_gradient
+    def mixed(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        weights = tf.nn.softmax(tf.matmul(query * scale, key, transpose_b=True) + hidden)
+        dropped = block.drop_weights(weights, noise)
+
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            of_weights = dropped * tf.matmul(upstream, value, transpose_b=True)
+            of_scores = of_weights - weights * tf.reduce_sum(of_weights, axis=-1, keepdims=True)
+            of_key = tf.matmul(of_scores, query * scale, transpose_a=True)
+            return tf.matmul(of_scores, key) * scale, of_key, tf.matmul(dropped, upstream, transpose_a=True)
+
+        return tf.matmul(dropped, value), gradient
+
+    return mixed(query, key, value)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from itertools import cycle, islice
 from pathlib import Path
@@ -61,6 +62,7 @@ AIMS = {
     "epoch_over_pytorch": "<= 1.0",
     "epoch_cpu_over_pytorch": "<= 1.0",
     "two_ranks_efficiency": ">= 0.9",
+    "two_apart_efficiency": "",
 }
 ABOUT = {
     "input_over_pyarrow": "CPU seconds of a row, by those of pyarrow.dataset",
@@ -71,6 +73,7 @@ ABOUT = {
     "epoch_over_pytorch": "seconds of an epoch, by those of PyTorch",
     "epoch_cpu_over_pytorch": "CPU seconds of an epoch, by those of PyTorch",
     "two_ranks_efficiency": "rows per second of two ranks, by twice those of one on one core",
+    "two_apart_efficiency": "the same of two trainings that know nothing of each other: what the cores have to give",
 }
 
 
@@ -288,18 +291,26 @@ def measure_epochs(rows: int, found: dict[str, Any]) -> dict[str, list[float]]:
 
 
 def measure_ranks(rows: int, found: dict[str, Any]) -> dict[str, list[float]]:
-    """ranks: one on one core, two on two"""
-    cores = sorted(os.sched_getaffinity(0))
+    """ranks: one on one core, two on two, two trainings of one rank each beside each other"""
+    cores = sorted(os.sched_getaffinity(0))[:2]
     if len(cores) < 2:
         raise RuntimeError(f"two ranks need two cores, this process may use {len(cores)}")
-    took = {ranks: [run_ranks(cores[:ranks]) for _ in range(2)] for ranks in (1, 2)}
-    found["ranks"] = {str(ranks): values for ranks, values in took.items()}
-    return {"two_ranks_efficiency": [two / one / 2 for two, one in zip(took[2], took[1], strict=True)]}
+    took: dict[str, list[float]] = {"1": [], "2": [], "apart": []}
+    for _ in range(REPEATS):
+        took["1"].append(run_ranks(cores[:1]))
+        took["2"].append(run_ranks(cores))
+        with ThreadPoolExecutor(len(cores)) as pool:
+            took["apart"].append(sum(pool.map(run_ranks, [[core] for core in cores])))
+    found["ranks"] = took
+    return {
+        "two_ranks_efficiency": [two / one / 2 for two, one in zip(took["2"], took["1"], strict=True)],
+        "two_apart_efficiency": [two / one / 2 for two, one in zip(took["apart"], took["1"], strict=True)],
+    }
 
 
 def run_ranks(cores: Sequence[int]) -> float:
     """Rows per second of as many ranks as there are `cores`, on those alone."""
-    ranks = str(len(cores))
+    ranks, pinned = str(len(cores)), ",".join(map(str, cores))
     horovodrun = [
         Path(sys.executable).with_name("horovodrun"),
         "--gloo",
@@ -308,11 +319,10 @@ def run_ranks(cores: Sequence[int]) -> float:
         "-H",
         f"localhost:{ranks}",
     ]
-    pinned = ["taskset", "-c", ",".join(map(str, cores)), *horovodrun]
-    said = FOLDER / "rank.json"
+    said = FOLDER / f"rank-{pinned}.json"
     environment = os.environ | {"PYTHONPATH": str(Path.cwd()), "PYTHONWARNINGS": "ignore"}
     subprocess.run(
-        [*pinned, sys.executable, "-m", "benchmarks.train", RANK, said],
+        ["taskset", "-c", pinned, *horovodrun, sys.executable, "-m", "benchmarks.train", RANK, said],
         check=True,
         env=environment,
         stdout=subprocess.DEVNULL,

@@ -13,11 +13,19 @@ ROUNDS = ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1))
 """Shift and factor: the finalizer of MurmurHash3 for 32 bits (Appleby, 2011), each of its bits depends on all before."""
 
 
+class Parts(NamedTuple):
+    """Which of the equal parts of a row each is."""
+
+    places: tf.Tensor  # (batch,) int32, from 0
+    of: int  # parts of a row
+
+
 class Noise(NamedTuple):
     """What one step's dropout is drawn from."""
 
     seed: tf.Tensor  # (2,) int32: of the training, and the number of the step
     rows: tf.Tensor  # (batch,) int64: which row of the example set each is
+    parts: Parts | None = None  # where each is a part of a row
 
 
 class Dropout(tf.Module):
@@ -44,7 +52,10 @@ class Dropout(tf.Module):
         key = tf.constant(self.place, tf.uint32)
         for part in (*tf.unstack(tf.bitcast(noise.seed, tf.uint32)), halves[:, 0], halves[:, 1]):
             key = mixed(tf.bitwise.bitwise_xor(key, part))  # (), at last (batch,)
-        within = mixed(tf.range(number, dtype=tf.int32) + 1)
+        parts = noise.parts.of if noise.parts else 1
+        within = mixed(tf.range(parts * number, dtype=tf.int32) + 1)
+        if noise.parts:
+            within = tf.gather(tf.reshape(within, (parts, number)), noise.parts.places)  # (batch, number)
         return mixed(tf.bitwise.bitwise_xor(key[:, None], within))
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from conf.schema import Model
 from models.dropout import Dropout, Noise
 from models.encoders.filter import FrequencyFilter
+from models.encoders.packed import Packed
 
 HIDDEN = -1e9  # an attention score that weighs nothing
 MEAN = {
@@ -63,15 +64,19 @@ class Transformer(tf.keras.layers.Layer):
             count = tf.reduce_sum(tf.cast(taken, tf.int32), axis=1)[:, None]  # (batch, 1)
             back = tf.maximum(count - 1 - tf.range(length), 0)  # (batch, length): 0 is the most recent
             x = x + tf.gather(self.back, back)
-        x = self.drop(self.norm(x) if self.post else x, noise)
+        packed = Packed(taken)
+        x, alike = packed.pack(x), packed.noise(noise)  # (packed, width)
+        x = self.drop(self.norm(x) if self.post else x, alike)
         seen = taken[:, None, :]  # (batch, from, to)
         if self.causal:
             seen &= tf.linalg.band_part(tf.ones((length, length), tf.bool), -1, 0)
         for block in self.blocks[:-1]:
-            x = block(x, seen, noise)  # (batch, length, width)
-        x = self.blocks[-1](x, seen, noise, at)
-        x = (x if self.post else self.norm(x)) * tf.cast(_at(taken, at), x.dtype)[:, :, None]
-        return x if at is None else x[:, 0]
+            x = block(x, packed, seen, noise)
+        x = self.blocks[-1](x, packed, seen, noise, at)
+        x = x if self.post else self.norm(x)
+        if at is None:
+            return packed.spread(x)
+        return x * tf.cast(tf.gather(taken, at, batch_dims=1), x.dtype)[:, None]
 
 
 class Block(tf.keras.layers.Layer):
@@ -115,49 +120,72 @@ class Block(tf.keras.layers.Layer):
             self.bias = self.add_weight("bias", (distances, self.heads), initializer="zeros")
 
     def call(
-        self, x: tf.Tensor, seen: tf.Tensor, noise: Noise | None = None, at: tf.Tensor | None = None
+        self,
+        x: tf.Tensor,
+        packed: Packed,
+        seen: tf.Tensor,
+        noise: Noise | None = None,
+        at: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """(batch, length, width), (batch, from, to) bool -> (batch, length, width); of positions `at` (batch, 1, width)."""
+        """(packed, width), (batch, from, to) bool -> (packed, width); of positions `at`, one a row, (batch, width)."""
+        own, alike = (x, packed.noise(noise)) if at is None else (packed.at(x, at), noise)
         if not self.post:
-            normed = self.norm_attention(x)
-            added = self.drop_attended(self.attend(normed, seen, noise, at), noise)
+            added = self.drop_attended(self.attend(self.norm_attention(x), packed, seen, noise, at), alike)
             if self.share:
-                filtered = self.drop_filtered(self.filter(self.norm_filter(x), at), noise)
+                filtered = self.drop_filtered(self.filtered(self.norm_filter(x), packed, at), alike)
                 added = self.share * filtered + (1 - self.share) * added
-            x = _at(x, at) + added
-            return x + self.feed(self.norm_forward(x), noise)
-        own = _at(x, at)
-        y = self.norm_attention(own + self.drop_attended(self.attend(x, seen, noise, at), noise))
+            x = own + added
+            return x + self.feed(self.norm_forward(x), alike)
+        y = self.norm_attention(own + self.drop_attended(self.attend(x, packed, seen, noise, at), alike))
         if self.share:
-            filtered = self.norm_filter(own + self.drop_filtered(self.filter(x, at), noise))
+            filtered = self.norm_filter(own + self.drop_filtered(self.filtered(x, packed, at), alike))
             y = self.share * filtered + (1 - self.share) * y
-        return self.norm_forward(y + self.feed(y, noise))
+        return self.norm_forward(y + self.feed(y, alike))
 
     def feed(self, x: tf.Tensor, noise: Noise | None) -> tf.Tensor:
         return self.drop_fed(self.narrow(self.widen(x)), noise)
 
-    def attend(self, x: tf.Tensor, seen: tf.Tensor, noise: Noise | None, at: tf.Tensor | None) -> tf.Tensor:
-        asking = _at(x, at)  # (batch, from, width)
-        query, key, value = self.split(self.query(asking)), self.split(self.key(x)), self.split(self.value(x))
-        scores = tf.matmul(query, key, transpose_b=True) * self.head_width**-0.5  # (batch, heads, from, to)
-        if self.relative:
-            bias = by_distance(self.bias, x.shape[1], self.causal)  # (heads, from, to)
-            scores += bias if at is None else tf.transpose(tf.gather(bias, at, axis=1), (1, 0, 2))[:, :, None]
-        seen = _at(seen, at) if self.causal else seen
-        scores = tf.where(seen[:, None], scores, HIDDEN)
-        weights = self.drop_weights(tf.nn.softmax(scores), noise)
-        mixed = tf.transpose(tf.matmul(weights, value), (0, 2, 1, 3))  # (batch, from, heads, head_width)
-        return self.out(tf.reshape(mixed, tf.shape(asking)))
+    def filtered(self, x: tf.Tensor, packed: Packed, at: tf.Tensor | None) -> tf.Tensor:
+        filtered = self.filter(packed.spread(x), at)
+        return packed.pack(filtered) if at is None else filtered[:, 0]
+
+    def attend(
+        self, x: tf.Tensor, packed: Packed, seen: tf.Tensor, noise: Noise | None, at: tf.Tensor | None
+    ) -> tf.Tensor:
+        query = self.query(x if at is None else packed.at(x, at))
+        query = self.split(
+            packed.spread(query) if at is None else query[:, None]
+        )  # (batch, heads, from, head_width)
+        key, value = (self.split(packed.spread(each(x))) for each in (self.key, self.value))
+        bias = by_distance(self.bias, packed.length, self.causal)[None] if self.relative else None
+        if at is not None:
+            seen = tf.gather(seen, at, batch_dims=1)[:, None] if self.causal else seen
+            bias = bias if bias is None else tf.transpose(tf.gather(bias, at, axis=2), (2, 1, 0, 3))
+        mixed = tf.transpose(self.mixed(query, key, value, bias, seen, noise), (0, 2, 1, 3))
+        mixed = tf.reshape(mixed, (-1, mixed.shape[1], self.heads * self.head_width))  # (batch, from, width)
+        return self.out(packed.pack(mixed) if at is None else mixed[:, 0])
+
+    def mixed(
+        self,
+        query: tf.Tensor,
+        key: tf.Tensor,
+        value: tf.Tensor,
+        bias: tf.Tensor | None,
+        seen: tf.Tensor,
+        noise: Noise | None,
+    ) -> tf.Tensor:
+        """The mean of the values that each position sees, weighed.
+
+        (batch, heads, from or to, head_width) x 3, (1 or batch, heads, from, to), (batch, from, to) -> as the query
+        """
+        scores = tf.matmul(query * self.head_width**-0.5, key, transpose_b=True)  # (batch, heads, from, to)
+        scores = tf.where(seen[:, None], scores if bias is None else scores + bias, HIDDEN)
+        return tf.matmul(self.drop_weights(tf.nn.softmax(scores), noise), value)
 
     def split(self, x: tf.Tensor) -> tf.Tensor:
         """(batch, length, width) -> (batch, heads, length, head_width)."""
         parts = tf.reshape(x, (-1, x.shape[1], self.heads, self.head_width))
         return tf.transpose(parts, (0, 2, 1, 3))
-
-
-def _at(x: tf.Tensor, at: tf.Tensor | None) -> tf.Tensor:
-    """(batch, length, …) -> alike, or of one position a row (batch, 1, …)."""
-    return x if at is None else tf.gather(x, at, batch_dims=1)[:, None]
 
 
 def by_distance(bias: tf.Tensor, length: int, causal: bool) -> tf.Tensor:

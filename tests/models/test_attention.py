@@ -7,6 +7,7 @@ from scipy.special import erf
 from conf.schema import Model
 from models.encoders.filter import FrequencyFilter
 from models.encoders.hstu import Unit
+from models.encoders.packed import Packed
 from models.encoders.transformer import Block, by_distance
 from models.gaps import KINDS, GapVectors, kinds_of
 
@@ -45,7 +46,8 @@ def test_a_block_with_norms_behind_its_sums_biases_by_distance_and_a_filter():
     )  # fmt: skip
     block = Block(model, POSITIONS, causal=True, name="block")
     x, batch, seen = row()
-    filled_in(block, batch, seen)
+    packed = Packed(tf.sequence_mask([TAKEN], POSITIONS))
+    filled_in(block, packed.pack(batch), packed, seen)
 
     def dense(layer, x):
         y = x @ layer.kernel.numpy() + (layer.bias.numpy() if layer.use_bias else 0)
@@ -71,7 +73,7 @@ def test_a_block_with_norms_behind_its_sums_biases_by_distance_and_a_filter():
         filtered = norm(block.norm_filter, x[place] + block.filter(batch).numpy()[0, place])
         both = 0.7 * filtered + 0.3 * attended
         expected.append(norm(block.norm_forward, both + dense(block.narrow, dense(block.widen, both))))
-    np.testing.assert_allclose(block(batch, seen)[0, :TAKEN], expected, atol=1e-4)
+    np.testing.assert_allclose(block(packed.pack(batch), packed, seen), expected, atol=1e-4)
 
 
 def test_the_filter_gives_each_position_what_the_fourier_transform_gives_the_last_of_its_prefix():
