@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
-PYTEST = $(PYTHON) -m pytest -v --durations=15 -n 2 --dist loadfile
+PYTEST = $(PYTHON) -m pytest -v --durations=30 -n 2 --dist loadfile --no-loadscope-reorder
 CODE = $(wildcard features models jobs conf reports serving)
 SUBMIT = SPARK_LOCAL_IP=127.0.0.1 .venv/bin/spark-submit
 ENCODER = model=sasrec model.width=32 model.blocks=1 train.batch_size=64 train.learning_rate=2e-3

@@ -27,7 +27,7 @@ def environment(hosts: Sequence[str] = ()) -> dict[str, Any]:
         "system": platform.platform(),
         "hardware": {
             "processor": processor(),
-            "cores": len(os.sched_getaffinity(0)),
+            "cores": psutil.cpu_count(),
             "memory_bytes": psutil.virtual_memory().total,
             "gpus": gpus(),
         },

@@ -8,6 +8,7 @@ was stopped goes on from its checkpoint as if it never had been.
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -58,10 +59,25 @@ def start(seed: int, device: str = "cpu") -> None:
         mine = [gpus[hvd.local_rank()]]
         tf.config.experimental.set_memory_growth(mine[0], True)  # else it takes all there is, used or not
     tf.config.set_visible_devices(mine, "GPU")
-    cores = len(os.sched_getaffinity(0))
-    tf.config.threading.set_intra_op_parallelism_threads(max(1, cores // hvd.local_size()))
+    cores = sorted(os.sched_getaffinity(0))
+    if device == "cpu":
+        cores = cores_of(cores, hvd.local_rank(), hvd.local_size())
+        for thread in os.listdir("/proc/self/task"):  # Horovod's are there already
+            with suppress(ProcessLookupError):
+                os.sched_setaffinity(int(thread), cores)
+    tf.config.threading.set_intra_op_parallelism_threads(max(1, len(cores)))
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.keras.utils.set_random_seed(seed)
+
+
+def cores_of(cores: Sequence[int], rank: int, ranks: int) -> Sequence[int]:
+    """Those of the cores of a host that one of its ranks keeps to; where there are more ranks, several keep to one.
+
+    0 1 2 3 4, 2 ranks    0 1    2 3 4
+    0 1, 3 ranks          0    0    1
+    """
+    first, last = (number * len(cores) // ranks for number in (rank, rank + 1))
+    return cores[first : max(last, first + 1)]
 
 
 def train(

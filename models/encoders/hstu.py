@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from conf.schema import Model
 from models.dropout import Dropout, Noise
+from models.encoders.packed import Packed
 from models.encoders.transformer import by_distance, small
 from models.gaps import KINDS, kinds_of
 
@@ -31,10 +32,11 @@ class Hstu(tf.keras.layers.Layer):
         length = x.shape[1]
         seen = taken[:, None, :] & tf.linalg.band_part(tf.ones((length, length), tf.bool), -1, 0)
         gaps = None if ages is None else kinds_of(ages[:, None, :] - ages[:, :, None])  # (batch, from, to)
-        x = self.drop(x, noise)
+        packed = Packed(taken)
+        x = self.drop(packed.pack(x), packed.noise(noise))  # (packed, width)
         for unit in self.units:
-            x = unit(x, tf.cast(seen, x.dtype), gaps, noise)  # (batch, length, width)
-        return self.norm(x) * tf.cast(taken, x.dtype)[:, :, None]
+            x = unit(x, packed, tf.cast(seen, x.dtype), gaps, noise)
+        return packed.spread(self.norm(x))
 
 
 class Unit(tf.keras.layers.Layer):
@@ -60,22 +62,24 @@ class Unit(tf.keras.layers.Layer):
         self.bias_of_gap = self.add_weight("bias_of_gap", (KINDS, self.heads), initializer=small())
 
     def call(
-        self, x: tf.Tensor, seen: tf.Tensor, gaps: tf.Tensor | None, noise: Noise | None = None
+        self,
+        x: tf.Tensor,
+        packed: Packed,
+        seen: tf.Tensor,
+        gaps: tf.Tensor | None,
+        noise: Noise | None = None,
     ) -> tf.Tensor:
-        """(batch, length, width), (batch, from, to) of 0 and 1, (batch, from, to) int32 -> (batch, length, width)."""
-        gate, value, query, key = tf.split(
-            self.project(self.norm_in(x)), 4, axis=-1
-        )  # (batch, length, width) x 4
-        scores = tf.matmul(self.split(query), self.split(key), transpose_b=True)  # (batch, heads, from, to)
-        scores += by_distance(self.bias, x.shape[1], causal=True)
+        """(packed, width), (batch, from, to) of 0 and 1, (batch, from, to) int32 -> (packed, width)."""
+        gate, value, query, key = tf.split(self.project(self.norm_in(x)), 4, axis=-1)  # (packed, width) x 4
+        query, key, value = (self.split(packed.spread(each)) for each in (query, key, value))
+        scores = tf.matmul(query, key, transpose_b=True)  # (batch, heads, from, to)
+        scores += by_distance(self.bias, packed.length, causal=True)
         if gaps is not None:
             scores += tf.transpose(tf.gather(self.bias_of_gap, gaps), (0, 3, 1, 2))
         weights = tf.nn.silu(scores) * seen[:, None] / self.positions
-        mixed = tf.transpose(
-            tf.matmul(weights, self.split(value)), (0, 2, 1, 3)
-        )  # (batch, length, heads, head_width)
-        attended = self.norm_attended(tf.reshape(mixed, tf.shape(x)))
-        return x + self.out(self.drop(attended * gate, noise))
+        mixed = tf.transpose(tf.matmul(weights, value), (0, 2, 1, 3))  # (batch, length, heads, head_width)
+        mixed = packed.pack(tf.reshape(mixed, (-1, packed.length, self.width)))
+        return x + self.out(self.drop(self.norm_attended(mixed) * gate, packed.noise(noise)))
 
     def split(self, x: tf.Tensor) -> tf.Tensor:
         """(batch, length, width) -> (batch, heads, length, head_width)."""

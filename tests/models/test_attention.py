@@ -111,8 +111,9 @@ def test_a_unit_of_pointwise_attention_with_biases_of_distance_and_time():
     x, batch, seen = row()
     ages = tf.constant([[90.0, 30.0, 29.9, 7.0, 0.5, 0.0, 0.0]])
     gaps = kinds_of(ages[:, None, :] - ages[:, :, None])
-    seen = tf.cast(seen, tf.float32)
-    filled_in(unit, batch, seen, gaps)
+    seen, packed = tf.cast(seen, tf.float32), Packed(tf.sequence_mask([TAKEN], POSITIONS))
+    filled_in(unit, packed.pack(batch), packed, seen, gaps)
+    found = unit(packed.pack(batch), packed, seen, gaps)
     silu = lambda y: y / (1 + np.exp(-y))  # noqa: E731
     into = normed(x, unit.norm_in.gamma.numpy(), unit.norm_in.beta.numpy())
     gate, value, query, key = np.split(silu(into @ unit.project.kernel.numpy()), 4, axis=1)
@@ -126,7 +127,7 @@ def test_a_unit_of_pointwise_attention_with_biases_of_distance_and_time():
                 mixed[part] += silu(score) / POSITIONS * value[other, part]
         told = normed(mixed, unit.norm_attended.gamma.numpy(), unit.norm_attended.beta.numpy()) * gate[place]
         expected = x[place] + told @ unit.out.kernel.numpy() + unit.out.bias.numpy()
-        np.testing.assert_allclose(unit(batch, seen, gaps)[0, place], expected, atol=1e-4)
+        np.testing.assert_allclose(found[place], expected, atol=1e-4)
 
 
 def test_gaps_are_told_apart_by_their_ratio_from_an_hour_on():

@@ -13,7 +13,7 @@ from models.example_set import open_example_set
 from models.listening import Listener, Several, Step
 from models.next_item import NextItemModel
 from models.shards import checksum
-from models.train import TrainingError, check_rows, train, validate
+from models.train import TrainingError, check_rows, cores_of, train, validate
 from tests.models.example_sets import LENGTH, POSITIONS, random_example_set
 from tests.models.horovodrun import ROOT, horovodrun
 from tests.models.train_rank import CASES
@@ -59,6 +59,21 @@ def test_every_row_is_read_exactly_once_an_epoch_however_many_ranks(examples_pat
     )
     assert sorted(map(len, read)) == {1: [13], 2: [6, 7], 3: [4, 4, 5]}[ranks]
     assert all(result["rows"].tolist() == [[13, 13]] * 50 for result in results)
+
+
+def test_the_cores_of_a_host_are_shared_out_among_its_ranks():
+    shared = [[list(cores_of(range(5), rank, ranks)) for rank in range(ranks)] for ranks in (1, 2, 5)]
+    assert shared == [[[0, 1, 2, 3, 4]], [[0, 1], [2, 3, 4]], [[0], [1], [2], [3], [4]]]
+    assert [list(cores_of([4, 7], rank, 3)) for rank in range(3)] == [[4], [4], [7]], "more ranks than cores"
+
+
+def test_each_thread_of_a_rank_keeps_to_its_cores(trained):
+    all_cores = sorted(os.sched_getaffinity(0))
+    for ranks in (1, 2):
+        for rank, left in enumerate(trained(ranks, "sgd")):
+            assert {tuple(each) for each in left["cores"].tolist()} == {
+                tuple(cores_of(all_cores, rank, ranks))
+            }
 
 
 USUAL = ("sgd", "lazy adam")

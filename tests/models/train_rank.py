@@ -3,6 +3,7 @@
 Trains 50 steps with all 13 rows each, in the order of the files, so that trainings can be compared; leaves OUT/RANK.npz.
 """
 
+import os
 import sys
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,6 +86,7 @@ def main(path: str, out: str, case: Case) -> None:
         losses=[epoch.loss for epoch in outcome.epochs],
         ndcg=[epoch.metrics["ndcg@10"] for epoch in outcome.epochs],
         rows=[[epoch.rows_expected, epoch.rows_seen] for epoch in outcome.epochs],
+        cores=[sorted(os.sched_getaffinity(int(thread))) for thread in os.listdir("/proc/self/task")],
     )
 
 
