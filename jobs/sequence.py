@@ -25,6 +25,7 @@ from features.identities import IDENTITIES
 from features.items import COUNTED, ITEMS, changes_of_items, described, hand_out_indices, items, unseen
 from features.lake import Lake
 from features.owners import owned, users_of
+from features.partitions import partitions_for
 from features.raw import RawFile, checked, files_up_to
 from features.records import one_split_a_task, records
 from features.sequences import SEQUENCES, sequences, updated
@@ -100,7 +101,8 @@ def update_sequences(conf: Config, lake: Lake, upto: Standing, changes_since: Fe
     facts = {"job": "sequence", "ds": conf.ds, **upto.facts()}
     if since is None:
         rows = sequences(sessions, passive, known, None, settings.max_length, settings.user_buckets)
-        lake.replace_where(SEQUENCES, rows, "true", facts)
+        with partitions_for(lake.spark, sessions.agg(f.sum("event_count")).first()[0] or 0):  # type: ignore[index]
+            lake.replace_where(SEQUENCES, rows, "true", facts)
         return lake.rows_written(SEQUENCES)
     changes = changes_since(since)
     batches, table = Batches(since.batch, upto.batch), lake.read(SEQUENCES)

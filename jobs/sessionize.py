@@ -17,6 +17,7 @@ from features.batches import Batches, events_of, events_upto, pending
 from features.identities import IDENTITIES
 from features.lake import Lake
 from features.owners import handed_over, owned, users_of
+from features.partitions import partitions_for
 from features.sessions import (
     FIELDS,
     SESSIONS,
@@ -57,8 +58,10 @@ def sessionize(conf: Config, lake: Lake) -> dict[str, Any]:
         kept = without_events(every, people.capped.select("event_id", "event_date"))
     else:
         kept = without(every, bots) if has_bots else every
-    new = settled(to_sessions(mark_sessions(kept, gap)))
-    old, made = totals(redone), totals(new)
+    old = totals(redone)
+    with partitions_for(lake.spark, active + old.events):
+        new = settled(to_sessions(mark_sessions(kept, gap)))
+    made = totals(new)
     capped = every.count() - kept.count() if has_bots else 0
     counts = check_conserved(active, capped, old, made)
     facts = {"job": "sessionize", "ds": conf.ds, **batches.facts(), **counts}
