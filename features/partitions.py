@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 PARTITIONS = "spark.sql.shuffle.partitions"
 ROWS = 500_000
-"""Events of a partition: some 200 MB where they are sorted, of which a core with two gigabytes of heap has room for several."""
+"""Events of a partition: some 200 MB where they are sorted; a core with two gigabytes of heap has room for several."""
 
 
 @contextmanager
