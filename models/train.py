@@ -59,7 +59,7 @@ def start(seed: int, device: str = "cpu") -> None:
         mine = [gpus[hvd.local_rank()]]
         tf.config.experimental.set_memory_growth(mine[0], True)  # else it takes all there is, used or not
     tf.config.set_visible_devices(mine, "GPU")
-    cores = sorted(os.sched_getaffinity(0))
+    cores: Sequence[int] = sorted(os.sched_getaffinity(0))
     if device == "cpu":
         cores = cores_of(cores, hvd.local_rank(), hvd.local_size())
         for thread in os.listdir("/proc/self/task"):  # Horovod's are there already
