@@ -159,11 +159,19 @@ class Lake:
                 .execute()
             )
 
-    def replace_where(self, table: Table, rows: DataFrame, predicate: str, facts: Facts) -> None:
-        """One commit in which `rows` take the place of all rows for which `predicate` holds."""
+    def replace_where(
+        self, table: Table, rows: DataFrame, predicate: str, facts: Facts, kept: DataFrame | None = None
+    ) -> None:
+        """One commit in which `rows` take the place of all rows for which `predicate` holds.
+
+        Beside them come those of the table that are `kept`: from the files in which they are, without a shuffle.
+        """
         self._create(table)
+        spread = self._spread(table, rows)
+        if kept is not None:
+            spread = spread.unionByName(table.conform(kept))
         with self._committed(table, facts):
-            writer = self._spread(table, rows).write.format("delta").mode("overwrite")
+            writer = spread.write.format("delta").mode("overwrite")
             writer.option("replaceWhere", predicate).save(self.path(table))
 
     def overwrite(

@@ -212,8 +212,8 @@ def renew(
     too, after it has looked for them.
     """
     users = whose.count()
-    rest = stored.join(whose, "user_id", "left_anti")
-    lake.replace_where(table, rest.unionByName(rows), "true", facts | {"users": users})
+    kept = stored.join(whose, "user_id", "left_anti")
+    lake.replace_where(table, rows, "true", facts | {"users": users}, kept)
     return users
 
 

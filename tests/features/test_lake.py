@@ -212,6 +212,17 @@ def test_only_the_rows_of_the_predicate_are_replaced_and_only_by_such_rows(spark
     assert stored(lake) == [("jug", 1, 7), ("pan", 2, 1)]
 
 
+def test_rows_that_are_kept_are_written_beside_new_ones_as_they_lie_in_their_files(spark, lake):
+    shelves = [("cup", 1, 1), ("pan", 2, 1), ("pot", 1, 1)]
+    lake.replace_where(SHELF, things(spark, *shelves), "true", {})
+    for night in range(6):
+        kept = lake.read(SHELF).where("thing != 'jug'")
+        lake.replace_where(SHELF, things(spark, ("jug", 1, night)), "true", {}, kept)
+        assert stored(lake) == sorted([*shelves, ("jug", 1, night)])
+    files = len(lake.read(SHELF).inputFiles())
+    assert files <= 8, "files do not pile up: a task writes one for each partition of the files that it reads"
+
+
 def test_an_overwritten_table_holds_what_was_written_last_and_says_so(spark, lake):
     lake.overwrite(SHELF, things(spark, ("cup", 1, 1)), {})
     described = Table(**(vars(SHELF) | {"properties": {"footfall.spec": '{"size": 2}'}}))

@@ -227,10 +227,10 @@ class Killed(Lake):
             raise KeyboardInterrupt
         super().insert_new(table, rows, facts)
 
-    def replace_where(self, table, rows, predicate, facts):
+    def replace_where(self, table, rows, predicate, facts, kept=None):
         if table is self.stop_at:
             raise KeyboardInterrupt
-        super().replace_where(table, rows, predicate, facts)
+        super().replace_where(table, rows, predicate, facts, kept)
 
 
 def test_an_ingest_that_was_killed_between_its_commits_and_run_again_was_never_killed(spark, tmp_path):
