@@ -59,7 +59,7 @@ WAYS = (
     Way("any shape", "the number of a batch's rows is not known when the graph is made"),
     Way("one thread", "of two cores, as each of two ranks has it"),
     Way("without oneDNN", "TensorFlow's own kernels", {"TF_ENABLE_ONEDNN_OPTS": "0"}),
-    Way("padded", "padding goes through all layers as what is taken does (models/encoders/packed.py: none)"),
+    Way("padded", "padding goes through all layers as what is taken does"),
     Way(
         "fused by XLA",
         "of attention the scores, their softmax, its dropout and the means, compiled to one kernel",

@@ -18,6 +18,7 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 from conf.schema import Records
 from features.formats import ALONE, fields_of, quoted, separators, with_fields
 from features.raw import literal
+from features.settings import settings
 
 PARTS = "source_file string, ingest_seq bigint, text string"
 ANY_ENCODING = {
@@ -54,7 +55,7 @@ def as_read(spark: SparkSession, paths: list[str], source: Records) -> DataFrame
     """Every record of files as it stands there: `source_file`, `ingest_seq` and `text`; of Parquet, `fields`."""
     if source.format == "parquet":
         return _rows(spark, paths, source)
-    with _set(spark, ANY_ENCODING):
+    with settings(spark, ANY_ENCODING):
         if source.format == "json" or source.multi_line:
             return _parts(spark, paths, source)
         return _lines(spark, paths, source)
@@ -111,9 +112,9 @@ def _rows(spark: SparkSession, paths: list[str], source: Records) -> DataFrame:
 def header_of(spark: SparkSession, path: str, source: Records) -> tuple[str, ...]:
     """The names of the columns in the first line of a file; none of an empty one."""
     hadoop, java = spark._jvm.org.apache.hadoop, spark._jvm.java.io  # type: ignore[union-attr]
-    settings, place = spark._jsc.hadoopConfiguration(), hadoop.fs.Path(path)
-    codec = hadoop.io.compress.CompressionCodecFactory(settings).getCodec(place)
-    stream = place.getFileSystem(settings).open(place)
+    configuration, place = spark._jsc.hadoopConfiguration(), hadoop.fs.Path(path)
+    codec = hadoop.io.compress.CompressionCodecFactory(configuration).getCodec(place)
+    stream = place.getFileSystem(configuration).open(place)
     try:
         plain = codec.createInputStream(stream) if codec else stream
         line = java.BufferedReader(java.InputStreamReader(plain, _in_java(source))).readLine()
@@ -131,22 +132,9 @@ def one_split_a_task(spark: SparkSession) -> Iterator[None]:
     And it gives times in nanoseconds of Parquet, which pandas writes, as numbers: it has no type for them.
     """
     full = spark.conf.get("spark.sql.files.maxPartitionBytes") or "128MB"
-    with _set(
-        spark, {"spark.sql.files.openCostInBytes": full, "spark.sql.legacy.parquet.nanosAsLong": "true"}
-    ):
+    costs = {"spark.sql.files.openCostInBytes": full, "spark.sql.legacy.parquet.nanosAsLong": "true"}
+    with settings(spark, costs):
         yield
-
-
-@contextmanager
-def _set(spark: SparkSession, settings: dict[str, str]) -> Iterator[None]:
-    before = {key: spark.conf.get(key) for key in settings}
-    for key, value in settings.items():
-        spark.conf.set(key, value)
-    try:
-        yield
-    finally:
-        for key, earlier in before.items():
-            spark.conf.set(key, earlier or settings[key])
 
 
 def _file() -> Expression:

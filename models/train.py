@@ -59,13 +59,12 @@ def start(seed: int, device: str = "cpu") -> None:
         mine = [gpus[hvd.local_rank()]]
         tf.config.experimental.set_memory_growth(mine[0], True)  # else it takes all there is, used or not
     tf.config.set_visible_devices(mine, "GPU")
-    cores: Sequence[int] = sorted(os.sched_getaffinity(0))
+    cores = cores_of(sorted(os.sched_getaffinity(0)), hvd.local_rank(), hvd.local_size())
     if device == "cpu":
-        cores = cores_of(cores, hvd.local_rank(), hvd.local_size())
         for thread in os.listdir("/proc/self/task"):  # Horovod's are there already
             with suppress(ProcessLookupError):
                 os.sched_setaffinity(int(thread), cores)
-    tf.config.threading.set_intra_op_parallelism_threads(max(1, len(cores)))
+    tf.config.threading.set_intra_op_parallelism_threads(len(cores))
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.keras.utils.set_random_seed(seed)
 
