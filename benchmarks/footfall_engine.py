@@ -6,10 +6,9 @@ python -m benchmarks.footfall_engine CLICKS OUT CORES MEMORY_GB
 import sys
 from datetime import timedelta
 
-from pyspark import SparkContext
 from pyspark.sql import functions as f
 
-from benchmarks.measured import ready
+from benchmarks.measured import ready, take_heap
 from conf.load import load
 from features.items import ITEMS, hand_out_indices
 from features.sequences import SEQUENCES, sequences
@@ -18,7 +17,7 @@ from jobs.job import open_lake, settled
 
 
 def main(clicks: str, out: str, cores: int, memory: int) -> None:
-    SparkContext.setSystemProperty("spark.driver.memory", f"{memory}g")
+    take_heap(memory)
     conf = load([f"lake={out}", f"spark.master='local[{cores}]'", *sys.argv[5:]])
     lake = open_lake(conf, "benchmark")
     lake.spark.range(1000).groupBy((f.col("id") % 7).alias("a")).count().collect()  # Spark is up

@@ -1,5 +1,6 @@
 """How long a program works, on how much CPU, and in how much memory: its processes watched from outside."""
 
+import os
 import subprocess
 import sys
 import time
@@ -23,6 +24,11 @@ class Measured:
     seconds: float
     cpu_seconds: float
     peak_gb: float
+
+
+def take_heap(gigabytes: int) -> None:
+    """Spark's memory in this process, before it starts: its own setting would come after spark-defaults.conf."""
+    os.environ["PYSPARK_SUBMIT_ARGS"] = f"--driver-memory {gigabytes}g pyspark-shell"
 
 
 @contextmanager

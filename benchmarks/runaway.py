@@ -20,13 +20,13 @@ from pyspark.sql import functions as f
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measured import measure, ready
+from benchmarks.measured import measure, ready, take_heap
 from features.events import EVENTS
 from features.ingested_files import INGESTED_FILES
 from features.lake import Lake
 
 FOLDER = Path("var/bench/runaway")
-HEAP = "1g"
+HEAP_GB = 1
 DAY = date(2026, 1, 2)
 MIDNIGHT = datetime(2026, 1, 2)
 ROBOT, MAILED, ITEMS, USERS, EVENTS_EACH = "robot", "mailed", 1000, 1000, 60
@@ -54,14 +54,12 @@ def main(millions: float) -> None:
             f"{events:,}", f"{took.seconds:.1f}", f"{took.cpu_seconds:.1f}", f"{took.peak_gb:.2f}", *counts
         )
     console.print(page)
-    (FOLDER.parent / "runaway.json").write_text(json.dumps({"heap": HEAP, "runs": found}, indent=1) + "\n")
+    (FOLDER.parent / "runaway.json").write_text(json.dumps({"heap_gb": HEAP_GB, "runs": found}, indent=1) + "\n")
     console.print(f"written to {FOLDER.parent / 'runaway.json'}")
 
 
 def in_a_lake(events: int) -> None:
     """Makes the lake, runs the two steps, and says what became of the two users."""
-    from pyspark import SparkContext
-
     from conf.load import load
     from features.sequences import SEQUENCES
     from features.sessions import SESSIONS
@@ -69,7 +67,7 @@ def in_a_lake(events: int) -> None:
     from jobs.sequence import sequence
     from jobs.sessionize import sessionize
 
-    SparkContext.setSystemProperty("spark.driver.memory", HEAP)
+    take_heap(HEAP_GB)
     (FOLDER / "raw").mkdir(parents=True)
     lines = [
         f"ds={DAY}",
