@@ -112,7 +112,7 @@ def update_sequences(conf: Config, lake: Lake, upto: Standing, changes_since: Fe
     days = settled((touched.union(moves.days) if moves else touched).distinct())
     dates = [row.event_date for row in days.select("event_date").distinct().collect()]
     whose = days.select("user_id")
-    whose = (whose.union(moves.cut) if moves else whose).distinct()
+    whose = settled((whose.union(moves.cut) if moves else whose).distinct())
     stored = table.join(whose, "user_id", "left_semi")
     rows = updated(
         stored,
