@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from conf import expectations, hosts, pretraining, search_space, simulation, sources, tasks
+from conf.contexts import PARTS
 from conf.schema import CLASSICAL, ENCODERS, Config, Source
 
 CHOICES = {
@@ -51,6 +52,7 @@ ABOVE_ZERO = (
     "features.user_buckets",
     "spark.shuffle_partitions",
     "model.width",
+    "model.members",
     "model.blocks",
     "model.heads",
     "model.negatives",
@@ -144,10 +146,12 @@ SHARES = (
     "finetune.share",
     "rerank.share",
 )
+INPUTS = ("category", "price", *PARTS)
 EXCLUDABLE = ("bought", "out_of_stock", "embargoed")
 BELOW_ONE = (
     "model.dropout",
     "model.dropout_attention",
+    "model.stochastic_depth",
     "model.filter_share",
     "model.mask_share",
     "model.label_smoothing",
@@ -165,6 +169,7 @@ AT_LEAST = {
     "search.startup": 0,
     "search.least_epochs": 0,
     "model.consistency": 0,
+    "train.weight_decay": 0,
     "model.repeat": 0,
     "model.by_session": 0,
     "model.by_gap": 0,
@@ -237,9 +242,20 @@ def check(config: Config) -> None:
             "train.warm_start must be none, champion, pretrained, the number of a version, or MODEL/NUMBER of another "
             f"registered model, got {warm_start!r}"
         )
-    if config.model.width % config.model.heads:
+    if config.model.width % (config.model.members * config.model.heads):
         raise ConfigurationError(
-            f"model.width must be a multiple of model.heads, got {config.model.width} and {config.model.heads}"
+            "model.width must be a multiple of model.members times model.heads, got "
+            f"{config.model.width}, {config.model.members} and {config.model.heads}"
+        )
+    if config.model.members > 1 and (config.model.repeat or config.model.temperature):
+        raise ConfigurationError(
+            f"model.members wants model.repeat=0 and no model.temperature, got {config.model.repeat} and "
+            f"{config.model.temperature}: set these, or model.members=1"
+        )
+    if config.model.stochastic_depth and config.model.name in ("gru", "lstm", "repeat"):
+        raise ConfigurationError(
+            f"model.stochastic_depth wants an encoder of blocks that add to what they are given, got model={config.model.name}: "
+            "set model.stochastic_depth=0"
         )
     for key in ("model.label_smoothing", "model.consistency"):
         if _get(config, key) and config.model.loss != "softmax":
@@ -264,6 +280,24 @@ def check(config: Config) -> None:
         raise ConfigurationError(
             "model.content is of tasks that rank, in jobs/train.py, and wants products of vectors: model.repeat=0; got "
             f"task={config.task.name}, step {config.step}, model.repeat={config.model.repeat}: set model.content='' or these"
+        )
+    for name in config.model.inputs:
+        if name not in INPUTS:
+            raise ConfigurationError(
+                f"model.inputs must be among {', '.join(INPUTS)}, got {name!r}: set model.inputs=[category,hour]"
+            )
+    if config.model.inputs and (config.task.label or config.step != "train"):
+        raise ConfigurationError(
+            f"model.inputs is of tasks that rank, in jobs/train.py, got task={config.task.name} and step {config.step}: set "
+            "model.inputs=[]"
+        )
+    if config.task.contexts and config.task.label:
+        raise ConfigurationError(
+            f"task.contexts is of tasks that rank, got task={config.task.name}: set task.contexts=false"
+        )
+    if len(config.task.event_types) >= PARTS["type"].values:
+        raise ConfigurationError(
+            f"task.event_types must be fewer than {PARTS['type'].values}, got {len(config.task.event_types)}"
         )
     if config.model.repeat and config.model.name == "bert4rec":
         raise ConfigurationError(

@@ -112,10 +112,12 @@ class Model:
     name: str = MISSING  # a baseline of jobs/baselines.py, or an encoder: docs/models.md
     half_life_days: float | None = None  # decay of a past session's weight; none: no decay
     width: int = 64  # of item vectors and hidden states
+    members: int = 1  # encoders side by side, each with its part of the width; the mean of their scores counts
     blocks: int = 2  # Transformer blocks or recurrent layers
     heads: int = 2  # attention heads
     dropout: float = 0.2  # on inputs and between layers
     dropout_attention: float | None = None  # on the weights of attention; none: as `dropout`
+    stochastic_depth: float = 0.0  # chance that a step leaves what a block adds out of a row: of the last block
     norm: str = "pre"  # normalisation in a Transformer block: `pre`, of what is looked at, or `post`, of sums
     forward: int = 2  # width of a Transformer block's forward layer, in widths
     places: str = "back"  # how attention tells them: vectors counted `back`, or biases by `relative` distance
@@ -124,6 +126,7 @@ class Model:
     content_share: float = 0.2  # of items with such a vector, those that a step knows by it alone
     filter_share: float = 0.0  # of a frequency filter beside attention, in a Transformer block; 0: none
     filter_frequencies: int = 3  # lowest frequencies, that of the mean included, which the filter keeps whole
+    inputs: list[str] = field(default_factory=list)  # beside items: category, price, type, hour, weekday
     gaps: bool = False  # a basket's vector tells how long it came after the one before it
     targets: str = "all"  # positions with a loss: `all` that have one before them, or the `last` of a row
     mask_share: float = 0.2  # of bert4rec: positions that a step hides, and has predicted
@@ -187,7 +190,7 @@ class Task:
     positions: int = 64  # sessions in an example: a position is a basket, the bag of one session's items
     validation_days: int = 30  # the last days before the cut, by which epochs and models are chosen
     k: int = 20  # predictions a user
-    types: bool = False  # examples tell the type of each event, for `pretrain.objectives.next_type`
+    contexts: bool = False  # of each event type, hour and weekday are told, of items prices: for `model.inputs`
     seed: int = 7  # of the shuffle of an example set's rows
     label: Label | None = None
     together: list[str] = field(
@@ -213,6 +216,7 @@ class Train:
     epochs: int = 5  # at most
     patience: int = 2  # stop after this many epochs without a better validation metric
     learning_rate: float = 5e-3  # of Adam, once warm
+    weight_decay: float = 0.0  # of matrices, in a step by this share times the learning rate (AdamW)
     warmup_steps: int = 50  # the learning rate rises linearly over these
     rate_by_ranks: str = "none"  # how it grows with the ranks, as their batch does: none, sqrt or linear
     clip_norm: float = 1.0  # of the gradient over all weights
@@ -252,9 +256,10 @@ class Objectives:
 
     next_item: float = 1.0  # the items of the next basket; encoders that look back only
     next_gap: float = 0.1  # how long it is until then; likewise
-    next_type: float = 0.0  # the types of its events; likewise, of examples with `task.types`
+    next_type: float = 0.0  # the types of its events; likewise, of examples with `task.contexts`
     next_category: float = 0.0  # the categories of its items; likewise
     masked_item: float = 0.0  # the items of baskets that are hidden, `model.mask_share` of them
+    replaced_item: float = 0.0  # which baskets are another item's: `model.mask_share` of them are replaced
     contrast: float = 0.1  # which of all rows' views is another one of the same row
 
 

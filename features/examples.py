@@ -24,8 +24,8 @@ from features.table import Column, Table
 FILE_BYTES = 64 << 20  # of packed columns: half of Parquet's block, so that a file is one row group
 FILE_ROWS = 25_000
 PACKED = {"items": "int32", "sessions": "int32", "ages": "float32", "targets": "int32"}
-TYPES = {"types": "int32"}
-"""One more where `task.types` asks for it."""
+CONTEXTS = {"contexts": "int32"}
+"""One more where `task.contexts` asks for it."""
 
 LABELLED = {
     "items": "int32",
@@ -78,8 +78,8 @@ def end_of(ds: str) -> datetime:
 def configuration_of(conf: Config) -> dict[str, Any]:
     """What of the configuration decides the rows of an example set."""
     source = {"name": conf.source.name, "event_types": dict(conf.source.event_types)}
-    # Sets are named as before there were types or several tasks, where there are none.
-    unused = [name for name in ("types", "together") if not getattr(conf.task, name)]
+    # Sets are named as before there were contexts or several tasks, where there are none.
+    unused = [name for name in ("contexts", "together") if not getattr(conf.task, name)]
     task = {name: value for name, value in asdict(conf.task).items() if name not in ("k", "label", *unused)}
     if conf.task.label:
         of_rows = {name: value for name, value in asdict(conf.task.label).items() if name not in MODEL_ALONE}
@@ -104,7 +104,7 @@ PACKED_COLUMNS = {
             "ages", "binary", "from the session's start to the question; little-endian float32", unit="days"
         ),
         Column(
-            "types", "binary", "of each event, its place in task.event_types, from 1; little-endian int32"
+            "contexts", "binary", "type, hour and weekday of each, see conf/contexts.py; little-endian int32"
         ),
         Column("targets", "binary", "validation: item_index of what came next; little-endian int32"),
         Column("features", "binary", "of the user as of the question, scaled; little-endian float32"),
@@ -151,6 +151,13 @@ def vocabulary_table(set_id: str) -> Table:
                 unit="sessions",
             ),
             Column("category", "string", "as in items when the set was made", nullable=True),
+            Column(
+                "price",
+                "double",
+                "mean of a piece before validation_from, of sets with contexts",
+                nullable=True,
+                unit="the shop's currency",
+            ),
         ),
         key=("item_index",),
         statistics=("item_index",),
@@ -163,7 +170,7 @@ def spec_of(
     """What an example set says of itself."""
     cut, length = Cut.of(conf), conf.task.length
     lengths = {"targets": target_length}
-    packed = PACKED | (TYPES if conf.task.types else {})
+    packed = PACKED | (CONTEXTS if conf.task.contexts else {})
     return {
         "set_id": set_id_of(conf),
         "task": conf.task.name,
@@ -193,8 +200,8 @@ def packed(histories: DataFrame, spec: dict[str, Any]) -> DataFrame:
                                             validation  5 3 0  2 3 0     6 7
 
     A train row has whole sessions of one user, as many as fit; consecutive rows share one, so that every session but a
-    user's first is a target once. `histories` has `user_id`, `items`, `sessions`, `ages`, where the spec has them `types`,
-    and `targets` or null.
+    user's first is a target once. `histories` has `user_id`, `items`, `sessions`, `ages`, where the spec has them
+    `contexts`, and `targets` or null.
     """
     lengths = {name: column["length"] for name, column in spec["columns"].items()}
     positions = spec["positions"]
@@ -263,7 +270,7 @@ def tail(sessions: np.ndarray, length: int, positions: int) -> tuple[int, int]:
 def pack_batch(batch: pa.RecordBatch, lengths: dict[str, int], positions: int) -> pa.RecordBatch:
     """The examples of a batch of histories, as `packed_schema`; `lengths` of each of its columns."""
     columns: dict[str, list[Any]] = {name: [] for name in ("split", "example", *lengths)}
-    arrays = {name: Lists(batch.column(name), (PACKED | TYPES)[name]) for name in lengths}
+    arrays = {name: Lists(batch.column(name), (PACKED | CONTEXTS)[name]) for name in lengths}
     for row, user in enumerate(batch.column("user_id").to_pylist()):
         history = {name: values[row] for name, values in arrays.items() if name != "targets"}
         targets = arrays["targets"][row]

@@ -9,6 +9,7 @@ from pyspark.sql import functions as f
 from features.changes import difference
 from features.events import ARRIVAL_ORDER, happened_before
 from features.kernels import PLACES_SCHEMA, item_places
+from features.parts import parts
 from features.table import Column, Table
 
 COUNTED = ("event_count", "session_count")
@@ -90,6 +91,21 @@ def places(sessions: DataFrame, event_types: list[str] | None = None) -> DataFra
     """
     arrays = sessions.select("events.item_id", "events.event_ts", "events.event_type")
     return arrays.mapInArrow(partial(item_places, event_types=event_types), PLACES_SCHEMA)
+
+
+def prices(sessions: DataFrame, event_types: list[str], before: datetime) -> DataFrame:
+    """What a piece of each item cost in the mean, in sessions before a moment: `item_id`, `price`. Free ones have none.
+
+    before                                  after
+    10:00 milk, 2 for 3.00, 10:05 milk 1.20 milk   1.40
+    """
+    names = ("item_id", "event_ts", "event_type", "quantity", "amount")
+    arrays = sessions.select(*(f.col("events")[name].alias(name) for name in names))
+    events = arrays.select(f.inline(f.arrays_zip(*names)))
+    paid = events.where(happened_before(before) & f.col("event_type").isin(event_types))
+    # Whole numbers of parts add up alike in any order.
+    cost = paid.where("amount > 0 and quantity > 0").groupBy("item_id")
+    return cost.agg((f.sum(parts(f.col("amount"))) / f.sum(parts(f.col("quantity")))).alias("price"))
 
 
 def changes_of_items(changes: DataFrame) -> DataFrame:

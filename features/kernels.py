@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.contexts import contexts_of
+
 BLOCK_ROWS = 65_536  # rows that a kernel over sorted rows looks at together
 MICROS_A_DAY = 86_400_000_000.0
 UTC_MICROS = pa.timestamp("us", "UTC")
@@ -31,8 +33,6 @@ STEPS = {
 """Array of a sequence -> the column of steps that it is made of, its type, and what stands for null."""
 
 MODEL_INPUT_SCHEMA = "user_id string, items array<int>, sessions array<int>, ages array<float>"
-SCORED_SCHEMA = f"{MODEL_INPUT_SCHEMA}, excluded array<int>"
-TYPED_SCHEMA = f"{MODEL_INPUT_SCHEMA}, types array<int>"
 INPUTS_AT_SCHEMA = f"{MODEL_INPUT_SCHEMA}, until bigint"
 PLACES_SCHEMA = "item_id string, event_ts timestamp, is_first boolean"
 
@@ -225,20 +225,26 @@ def _names(schema: str) -> list[str]:
     return [column.split()[0] for column in schema.split(", ")]
 
 
+def input_schema(with_contexts: bool = False, with_excluded: bool = False) -> str:
+    """What `model_input` makes."""
+    more = ["contexts array<int>"] * with_contexts + ["excluded array<int>"] * with_excluded
+    return ", ".join([MODEL_INPUT_SCHEMA, *more])
+
+
 def model_input(
     batches: Iterable[pa.RecordBatch],
     event_types: list[str],
     excluded_types: list[str] | None = None,
-    with_types: bool = False,
+    zone: str | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Of each sequence the active behaviours of some types before a moment (`until`, microseconds): MODEL_INPUT_SCHEMA.
+    """Of each sequence the active behaviours of some types before a moment (`until`, microseconds): `input_schema`.
 
     in   user_id, until, and items, event_types, sessions, session_starts, timestamps: parallel arrays
     out  user_id, items, sessions, ages: days from the session's start to the moment; users without any are left out
 
     With `excluded_types`: every user with an active behaviour before the moment, and beside it `excluded`, the items of
-    these types (SCORED_SCHEMA). Of a row that is broken all arrays are null.
-    `with_types`: beside it `types`, of each behaviour the place of its type in `event_types`, from 1 (TYPED_SCHEMA).
+    these types. Of a row that is broken all arrays are null.
+    With a `zone`: beside it `contexts`, by its clock and by the places of types in `event_types` (features/contexts.py).
     """
     types = pa.array(event_types, pa.string())
     for every in batches:
@@ -246,7 +252,8 @@ def model_input(
         batch = every if is_whole is None else every.filter(is_whole)
         items, sessions = (batch.column(name).flatten().to_numpy() for name in ("items", "sessions"))
         until = np.repeat(batch.column("until").to_numpy(), batch.column("items").value_lengths().to_numpy())
-        active = (sessions > 0) & (_micros(batch.column("timestamps").flatten()) < until)
+        times = _micros(batch.column("timestamps").flatten())
+        active = (sessions > 0) & (times < until)
         kinds = batch.column("event_types").flatten()
         wanted = active & (items > 0) & pc.is_in(kinds, types).to_numpy(zero_copy_only=False)
         kept = counts_of(batch.column("items"), wanted)
@@ -254,10 +261,10 @@ def model_input(
         ages = ((until[wanted] - starts) / MICROS_A_DAY).astype(np.float32)
         arrays = [lists(values, kept) for values in (items[wanted], sessions[wanted], ages)]
         names = ["user_id", "items", "sessions", "ages"]
-        if with_types:
-            places = pc.fill_null(pc.index_in(kinds, types), -1).to_numpy(zero_copy_only=False)
-            arrays.append(lists((places[wanted] + 1).astype(np.int32), kept))
-            names.append("types")
+        if zone is not None:
+            places = pc.index_in(kinds.filter(pa.array(wanted)), types).to_numpy(zero_copy_only=False)
+            arrays.append(lists(contexts_of(places + 1, times[wanted], zone), kept))
+            names.append("contexts")
         if excluded_types is None:
             some = kept > 0
         else:

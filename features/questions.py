@@ -8,7 +8,7 @@ from pyspark.sql import functions as f
 
 from conf.schema import Config
 from features.events import happened_before
-from features.items import places
+from features.items import places, prices
 from features.sequences import as_model_input, model_inputs_as_of, next_sessions, sequences
 
 
@@ -17,15 +17,19 @@ def histories(
     known: DataFrame,
     as_of: datetime,
     conf: Config,
-    with_types: bool = False,
 ) -> DataFrame:
     """What a model may see of each user with a history before `as_of`: `user_id`, `items`, `sessions`, `ages`.
 
-    `known` has `item_id` and `item_index`; `with_types`: and `types`, the place of each in `task.event_types`, from 1.
+    `known` has `item_id` and `item_index`; with `task.contexts` there are `contexts`, too.
     Passive events stay out: no task looks at them yet.
     """
     seen = active_sequences(sessions, known, as_of, conf)
-    return as_model_input(seen, conf.task.event_types, as_of, with_types=with_types)
+    return as_model_input(seen, conf.task.event_types, as_of, zone=zone_of(conf))
+
+
+def zone_of(conf: Config) -> str | None:
+    """By whose clock contexts are told; none: the task has none."""
+    return conf.source.shop_timezone if conf.task.contexts else None
 
 
 def histories_at(
@@ -48,11 +52,10 @@ def ask(
     as_of: datetime,
     until: datetime,
     conf: Config,
-    with_types: bool = False,
 ) -> DataFrame:
     """`histories` and beside them `targets`: the distinct items of the first session in `[as_of, until)`, null for none."""
     answers = next_sessions(sessions, known, conf.task.event_types, as_of, until)
-    seen = histories(sessions, known, as_of, conf, with_types)
+    seen = histories(sessions, known, as_of, conf)
     return seen.join(answers, "user_id", "left")
 
 
@@ -61,11 +64,15 @@ def candidates(
 ) -> DataFrame:
     """What is ranked: the items seen before `as_of`, with `item_index`, `item_id`, `category` and `sessions` that had them.
 
-    `validation_sessions` are those before the `earlier` moment; 0: the item was no candidate then.
+    `validation_sessions` are those before the `earlier` moment; 0: the item was no candidate then. With `task.contexts` there
+    is their `price` until then, which is null else.
     """
     seen = places(sessions, conf.task.event_types).where(happened_before(as_of))
     counts = seen.groupBy("item_id").agg(
         f.count_if("is_first").alias("sessions"),
         f.count_if(f.col("is_first") & happened_before(earlier)).alias("validation_sessions"),
     )
-    return known.select("item_index", "item_id", "category").join(counts, "item_id")
+    found = known.select("item_index", "item_id", "category").join(counts, "item_id")
+    if not conf.task.contexts:
+        return found.withColumn("price", f.lit(None).cast("double"))
+    return found.join(prices(sessions, conf.task.event_types, earlier), "item_id", "left")

@@ -11,11 +11,9 @@ from pyspark.sql import functions as f
 from features.events import EVENTS, USER_ORDER, happened_before
 from features.kernels import (
     INPUTS_AT_SCHEMA,
-    MODEL_INPUT_SCHEMA,
-    SCORED_SCHEMA,
     SEQUENCE_SCHEMA,
     STEPS,
-    TYPED_SCHEMA,
+    input_schema,
     model_input,
     model_inputs_at,
     newest_steps,
@@ -204,7 +202,7 @@ def as_model_input(
     event_types: list[str],
     as_of: datetime | Expression,
     excluded_types: list[str] | None = None,
-    with_types: bool = False,
+    zone: str | None = None,
 ) -> DataFrame:
     """What models take, of the active behaviours of some types before a moment: `user_id`, `items`, `sessions`, `ages`.
 
@@ -217,7 +215,7 @@ def as_model_input(
 
     With `excluded_types` everyone is there who was active before the moment, with or without behaviours of `event_types`,
     and `excluded` are the items of the `excluded_types`. A row that is broken has null for all arrays.
-    `with_types` instead: `types` has the place of each behaviour's type in `event_types`, from 1.
+    With a `zone`, `contexts` tells the type of each behaviour and when it was by that zone's clock (features/contexts.py).
     """
     until = f.lit(_micros(as_of)) if isinstance(as_of, datetime) else f.unix_micros(as_of)
     arrays = ("items", "event_types", "sessions", "session_starts", "timestamps")
@@ -226,10 +224,9 @@ def as_model_input(
         model_input,
         event_types=list(event_types),
         excluded_types=excluded_types,
-        with_types=with_types,
+        zone=zone,
     )
-    plain = TYPED_SCHEMA if with_types else MODEL_INPUT_SCHEMA
-    return columns.mapInArrow(made, plain if excluded_types is None else SCORED_SCHEMA)
+    return columns.mapInArrow(made, input_schema(zone is not None, excluded_types is not None))
 
 
 def _micros(moment: datetime) -> int:

@@ -55,7 +55,7 @@ def examples(conf: Config, lake: Lake, people: People | None = None) -> dict[str
         raise InputError(
             f"no sessions before {cut.as_of:%Y-%m-%d}: ingest more, or set promote.holdout_days lower"
         )
-    histories = ask(sessions, known, cut.validation_from, cut.as_of, conf, conf.task.types).persist()
+    histories = ask(sessions, known, cut.validation_from, cut.as_of, conf).persist()
     longest = histories.agg(f.coalesce(f.max(f.size("targets")), f.lit(0))).first()[0]  # type: ignore[index]
     tables = {source.name: lake.version(source) for source in (SESSIONS, ITEMS)}
     spec = spec_of(conf, size + 1, max(1, longest), tables)

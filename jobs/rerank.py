@@ -53,9 +53,15 @@ def rerank(conf: Config) -> dict[str, Any]:
     # As it was before the validation days, where it is a baseline; an encoder has not seen them anyway.
     then = registry.run_artifact_path(first, "as_of_validation") or registry.saved_model_path(first)
     conf = replace(conf, model=replace(conf.model, name=first.tags["model"]))
+    asked = opened(then, threads=0)
+    if "contexts" in asked.signatures["scores"].structured_input_signature[1]:
+        raise InputError(
+            f"{first.task} v{first.version} is told of events beside their items (model.inputs), which a second stage does not "
+            "hand on, expected a first stage that is not: set rerank.first"
+        )
     with tempfile.TemporaryDirectory() as folder, recorded(registry, conf, examples) as run:
         model = Reranker(
-            opened(then, threads=0),
+            asked,
             vectors_of(conf, registry, first, examples),
             examples.counts("validation_sessions"),
             examples.category_of(),

@@ -35,7 +35,7 @@ from features.predictions import (
     to_predictions,
 )
 from features.quality import QUALITY
-from features.questions import active_sequences
+from features.questions import active_sequences, zone_of
 from features.rules import RULES, shown
 from features.sequences import SEQUENCES, as_model_input
 from features.sessions import SESSIONS
@@ -98,7 +98,7 @@ class Scored(NamedTuple):
 def ranked(conf: Config, lake: Lake, sequences: DataFrame, champion: Version, path: str) -> Scored:
     """The best items of each user."""
     bought = bought_types(conf) if "bought" in conf.score.exclude else []
-    users = settled(as_model_input(sequences, conf.task.event_types, end_of(conf.ds), bought))
+    users = settled(as_model_input(sequences, conf.task.event_types, end_of(conf.ds), bought, zone_of(conf)))
     shelf, versions = shelf_as_of(conf, lake, with_ids="content" in champion.tags)
     answer = partial(top_k, model_path=path, k=conf.task.k, shelf=shelf)
     told = explained(conf, users, partial(explained_lists, model_path=path, shelf=shelf))

@@ -96,6 +96,7 @@ def service_of(conf: Config, tasks: dict[str, Task]) -> Service:
         keys=keys_of(conf),
         is_active=dict(conf.source.event_types),
         gap=conf.features.session_gap_minutes * 60_000_000,
+        zone=conf.source.shop_timezone,
         max_events=settings.max_events,
         explained=settings.explained,
         exclude_bought="bought" in exclude,

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from models.histories import of_events
+
 Inputs = dict[str, np.ndarray]
 """Of one user `items`, `sessions`, `ages`, (events,) each, oldest first, and whatever else a model is given of a user."""
 
@@ -22,4 +24,4 @@ def leave_one_out(
 
 def without(inputs: Inputs, place: int) -> Inputs:
     """A user's inputs without one event. All else stays, what is excluded too: the question is about the score alone."""
-    return inputs | {name: np.delete(inputs[name], place) for name in ("items", "sessions", "ages")}
+    return inputs | {name: np.delete(inputs[name], place) for name in of_events(inputs)}

@@ -59,6 +59,21 @@ class Dropout(tf.Module):
         return mixed(tf.bitwise.bitwise_xor(key[:, None], within))
 
 
+class StochasticDepth(Dropout):
+    """Sets all of a row to 0, for a share `rate` of the rows, and divides the others (Huang et al., 2016).
+
+    With it a block's addition is left out of some rows: what is told apart by rows is so at each of their positions.
+    """
+
+    def __call__(self, x: tf.Tensor, noise: Noise | None) -> tf.Tensor:
+        """(rows, …), or (positions, …) with the row of each in `noise.rows` -> alike."""
+        if noise is None or not self.rate:
+            return x
+        bits = self.bits(noise._replace(parts=None), 1)  # (rows, 1)
+        kept = tf.cast(bits >= tf.constant(round(self.rate * 2**32), tf.uint32), x.dtype)
+        return x * tf.reshape(kept, [-1, *[1] * (x.shape.rank - 1)]) / (1 - self.rate)
+
+
 def mixed(numbers: tf.Tensor) -> tf.Tensor:
     """Each number hashed: uint32, or int32 of which the bits count, -> uint32."""
     numbers = tf.bitcast(numbers, tf.uint32)

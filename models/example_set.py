@@ -32,6 +32,7 @@ VOCABULARY = pa.schema(
         "sessions": pa.int64(),
         "validation_sessions": pa.int64(),
         "category": pa.string(),  # null where it is unknown, as in all of a set of an earlier release
+        "price": pa.float64(),  # likewise, and in all of a set without contexts
     }
 )
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.attributions import Inputs, leave_one_out
-from models.histories import SEQUENCE, together, unusable
+from models.histories import CONTEXTS, SEQUENCE, of_events, together, unusable
 from models.label_scoring import INPUTS, is_told, loaded
 from models.metrics.answers import of_all, spearman
 from models.scoring import Scorer, best_items, load, on_shelf, read, scores_of
@@ -89,7 +89,7 @@ def attributed(scorer: Scorer, inputs: Inputs, indices: np.ndarray, steps: int) 
     if scorer.model.explain is None:
         return None
     items = read(scorer.reads_as, inputs["items"])
-    histories = {name: inputs[name] for name in SEQUENCE} | {"items": items}
+    histories = of_events(inputs) | {"items": items}
     target = read(scorer.reads_as, indices)
     return scorer.model.explain(**histories, target=target, steps=np.int32(steps))
 
@@ -138,10 +138,11 @@ def explained_answers(
 def _explained(
     batches: Iterator[pa.RecordBatch], ask: Callable[[Inputs, dict[str, Any]], Asked | None], events: int
 ) -> Iterator[pa.RecordBatch]:
+    kinds = SEQUENCE | CONTEXTS
     for batch in batches:
         rows = []
         for reason, row in zip(unusable(batch), batch.to_pylist(), strict=True):
-            inputs = {n: np.array(row[n], kind) for n, kind in SEQUENCE.items()} if reason is None else None
+            inputs = {n: np.array(row[n], kind) for n, kind in kinds.items() if n in row} if reason is None else None
             asked = inputs and ask(inputs, row)
             if asked:
                 rows.append({"user_id": str(row["user_id"])} | explanation(asked, events))

@@ -16,6 +16,7 @@ ITEMS = tf.TensorSpec([None, None], tf.int32, "items")
 ITEM_IDS = tf.TensorSpec([None, None], tf.string, "item_ids")
 SESSIONS = tf.TensorSpec([None, None], tf.int32, "sessions")
 AGES = tf.TensorSpec([None, None], tf.float32, "ages")
+CONTEXTS = tf.TensorSpec([None, None], tf.int32, "contexts")
 TARGET = tf.TensorSpec([None], tf.int32, "target")
 STEPS = tf.TensorSpec([], tf.int32, "steps")
 
@@ -35,8 +36,19 @@ class Ranker(Protocol):
     def score(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
         """(batch, length) int32, int32, float32 -> (batch, vocabulary_size) float32.
 
-        Higher is better; -inf is never recommended.
+        Higher is better; -inf is never recommended. One that `takes_contexts`, where it has an attribute of that name that is
+        true, has these behind the ages: (batch, length) int32, see conf/contexts.py.
         """
+
+
+def given_to(ranker: Ranker) -> list[str]:
+    """What a ranker is given of events, by name and in its order."""
+    return [spec.name for spec in (ITEMS, *_beside(ranker))]
+
+
+def _beside(ranker: Ranker) -> tuple[tf.TensorSpec, ...]:
+    """What it is given beside items."""
+    return (SESSIONS, AGES, CONTEXTS) if getattr(ranker, "takes_contexts", False) else (SESSIONS, AGES)
 
 
 class NewItems(NamedTuple):
@@ -64,9 +76,14 @@ class VectorRanker(Ranker, Protocol):
     new_items: NewItems | None
 
     def query(
-        self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, presence: tf.Tensor | None = None
+        self,
+        items: tf.Tensor,
+        sessions: tf.Tensor,
+        ages: tf.Tensor,
+        contexts: tf.Tensor | None = None,
+        presence: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """(batch, length) int32, int32, float32 -> (batch, width) float32.
+        """(batch, length) int32, int32, float32, int32 of one that takes them -> (batch, width) float32.
 
         presence  (batch, length) float32: what the vector of each event is multiplied by; none: 1
         """
@@ -96,6 +113,7 @@ def export(ranker: Ranker, vocabulary: Any, directory: str | Path, k: int) -> No
     `by_index`  items int32 (batch, length), sessions, ages
                 -> indices int32 (batch, k), scores float32 (batch, k)
     `scores`    items, sessions, ages -> scores float32 (batch, vocabulary_size)
+    Of a ranker that takes them each has `contexts` int32 (batch, length), too.
     Of a `VectorRanker` also
     `queries`   items, sessions, ages -> queries float32 (batch, width)
     `explain`   items, sessions, ages, target int32 (batch,): an item each, steps int32 () -> attributions float32
@@ -203,7 +221,7 @@ def _with_signatures(
     The functions close over the ranker. As an attribute of the module it would be saved whole: Keras adds a
     trace of every layer, and its optimizer.
     """
-    size, score = ranker.vocabulary_size, ranker.score
+    size, score, beside = ranker.vocabulary_size, ranker.score, _beside(ranker)
     id_of = np.full(size, "", object)
     id_of[indices] = ids
     module = tf.Module()
@@ -226,30 +244,28 @@ def _with_signatures(
         read = tf.gather(module.reads_as, tf.where(inside, items, UNKNOWN))  # (batch, length)
         return tf.where(is_further, items, read)
 
-    def scored(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
-        scores = score(read(items), sessions, ages)  # (batch, V)
+    def scored(items: tf.Tensor, *told: tf.Tensor) -> tf.Tensor:
+        scores = score(read(items), *told)  # (batch, V)
         return tf.where(module.candidate, tf.ensure_shape(scores, [None, size]), -np.inf)
 
-    def best(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        scores = tf.pad(
-            scored(items, sessions, ages), [[0, 0], [0, max(0, k - size)]], constant_values=-np.inf
-        )
+    def best(items: tf.Tensor, *told: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        scores = tf.pad(scored(items, *told), [[0, 0], [0, max(0, k - size)]], constant_values=-np.inf)
         scores, indices = tf.math.top_k(scores, k)  # (batch, k) x 2
         return tf.where(scores > -np.inf, indices, PADDING), scores
 
-    @tf.function(autograph=False, input_signature=[ITEMS, SESSIONS, AGES])
-    def scores(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"scores": scored(items, sessions, ages)}
+    @tf.function(autograph=False, input_signature=[ITEMS, *beside])
+    def scores(items: tf.Tensor, *told: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"scores": scored(items, *told)}
 
-    @tf.function(autograph=False, input_signature=[ITEMS, SESSIONS, AGES])
-    def by_index(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> dict[str, tf.Tensor]:
-        indices, scores = best(items, sessions, ages)
+    @tf.function(autograph=False, input_signature=[ITEMS, *beside])
+    def by_index(items: tf.Tensor, *told: tf.Tensor) -> dict[str, tf.Tensor]:
+        indices, scores = best(items, *told)
         return {"indices": indices, "scores": scores}
 
-    @tf.function(autograph=False, input_signature=[ITEM_IDS, SESSIONS, AGES])
-    def by_id(item_ids: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> dict[str, tf.Tensor]:
+    @tf.function(autograph=False, input_signature=[ITEM_IDS, *beside])
+    def by_id(item_ids: tf.Tensor, *told: tf.Tensor) -> dict[str, tf.Tensor]:
         items = tf.where(item_ids == "", PADDING, tf.cast(module.index_of.lookup(item_ids), tf.int32))
-        indices, scores = best(items, sessions, ages)
+        indices, scores = best(items, *told)
         return {"ids": tf.gather(module.item_ids, indices), "scores": scores}
 
     module.scores, module.by_index, module.by_id = scores, by_index, by_id
@@ -267,13 +283,12 @@ def _with_signatures(
             tf.constant(categories, tf.string, (len(categories),)), trainable=False
         )
 
-        @tf.function(autograph=False, input_signature=[ITEMS, SESSIONS, AGES])
-        def queries(items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"queries": query(read(items), sessions, ages)}
+        @tf.function(autograph=False, input_signature=[ITEMS, *beside])
+        def queries(items: tf.Tensor, *told: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"queries": query(read(items), *told)}
 
-        def of_target(
-            items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, target: tf.Tensor, presence: tf.Tensor
-        ) -> tf.Tensor:
+        def of_target(items: tf.Tensor, *told: tf.Tensor) -> tf.Tensor:
+            *told, target, presence = told  # type: ignore[assignment]
             place = tf.maximum(target, UNKNOWN)
             place = tf.where(tf.gather(module.is_known, place), place, UNKNOWN)
             vectors, bias = (tf.gather(x, place) for x in (module.item_vectors, module.item_bias))
@@ -284,13 +299,12 @@ def _with_signatures(
                 nth = tf.where(is_new, nth, 0)
                 vectors = tf.where(is_new[:, None], tf.gather(module.new_vectors, nth), vectors)
                 bias = tf.where(is_new, tf.gather(module.new_bias, nth), bias)
-            return tf.reduce_sum(query(items, sessions, ages, presence) * vectors, axis=1) + bias  # (batch,)
+            return tf.reduce_sum(query(items, *told, presence=presence) * vectors, axis=1) + bias  # (batch,)
 
-        @tf.function(autograph=False, input_signature=[ITEMS, SESSIONS, AGES, TARGET, STEPS])
-        def explain(
-            items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, target: tf.Tensor, steps: tf.Tensor
-        ) -> dict[str, tf.Tensor]:
-            return integrated_gradients(of_target, (read(items), sessions, ages, target), steps)._asdict()
+        @tf.function(autograph=False, input_signature=[ITEMS, *beside, TARGET, STEPS])
+        def explain(items: tf.Tensor, *told: tf.Tensor) -> dict[str, tf.Tensor]:
+            *told, steps = told  # type: ignore[assignment]
+            return integrated_gradients(of_target, (read(items), *told), steps)._asdict()
 
         module.queries, module.explain = queries, explain
     return module

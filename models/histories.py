@@ -12,6 +12,7 @@ from models.top_k import USERS
 BROKEN = "the arrays of its row are broken"
 NO_HISTORY = "no history: what is best for everyone"
 SEQUENCE = {"items": np.int32, "sessions": np.int32, "ages": np.float32}
+CONTEXTS = {"contexts": np.int32}  # of models that are told of events beside their items
 SHORTEST = 32  # histories are padded to this length, or the next power of two that holds them
 COPIES = 3  # arrays of the scores' size that exist at one time
 EVENT_BYTES = 200  # of a model's working memory an event
@@ -21,7 +22,7 @@ class Rows(NamedTuple):
     """Some users of a batch whose histories have a similar length."""
 
     places: np.ndarray  # (rows,) their places in the batch
-    inputs: dict[str, np.ndarray]  # items, sessions, ages: (rows, length); maybe excluded: (rows, any)
+    inputs: dict[str, np.ndarray]  # items, sessions, ages, maybe contexts: (rows, length); maybe excluded: (rows, any)
 
 
 def unusable(batch: pa.RecordBatch, targets: bool = False) -> list[str | None]:
@@ -35,13 +36,14 @@ def unusable(batch: pa.RecordBatch, targets: bool = False) -> list[str | None]:
         raise ValueError(
             f"the batch has no column {', '.join(sorted(missing))}: expected user_id, {', '.join(columns)}"
         )
-    lengths = np.stack([lengths_of(batch.column(name)) for name in SEQUENCE])  # (3, users)
+    arrays = [name for name in (*SEQUENCE, *CONTEXTS) if name in batch.schema.names]
+    lengths = np.stack([lengths_of(batch.column(name)) for name in arrays])  # (arrays, users)
     reasons = np.full(len(batch), None, object)
     if targets:
         reasons[lengths_of(batch.column("targets")) == 0] = "no targets"
     reasons[lengths.min(axis=0) == 0] = NO_HISTORY
     reasons[lengths.min(axis=0) < lengths.max(axis=0)] = "items, sessions and ages have different lengths"
-    for name in [*columns, *({"excluded"} & set(batch.schema.names))]:
+    for name in [*columns, *({"excluded", *CONTEXTS} & set(batch.schema.names))]:
         values = batch.column(name).flatten()
         broken = pc.is_null(values, nan_is_null=pa.types.is_floating(values.type))
         users = np.repeat(np.arange(len(batch)), lengths_of(batch.column(name)))
@@ -69,11 +71,20 @@ def chunks(
         for start in range(0, len(places), most):
             chosen = places[start : start + most]
             rows = batch.take(pa.array(chosen))
-            inputs = {name: padded(rows.column(name), length, dtype) for name, dtype in SEQUENCE.items()}
+            inputs = {
+                name: padded(rows.column(name), length, dtype)
+                for name, dtype in (SEQUENCE | CONTEXTS).items()
+                if name in rows.schema.names
+            }
             if "excluded" in rows.schema.names:
                 excluded = rows.column("excluded")
                 inputs["excluded"] = padded(excluded, lengths_of(excluded).max(), np.int32)
             yield Rows(chosen, inputs)
+
+
+def of_events(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What is told of events: without what is `excluded`, and what else is there."""
+    return {name: inputs[name] for name in (*SEQUENCE, *CONTEXTS) if name in inputs}
 
 
 def lengths_of(lists: pa.ListArray) -> np.ndarray:
@@ -91,11 +102,11 @@ def padded(lists: pa.ListArray, length: int, dtype: type) -> np.ndarray:
 def together(users: Sequence[Mapping[str, np.ndarray]], sizes: Sequence[int]) -> dict[str, np.ndarray]:
     """Some users' histories as one batch: filled up with rows of zeros to a size, and with columns to a power of two.
 
-    users  `items`, `sessions`, `ages`, (events,) each, and maybe `excluded`, (any,) int32
+    users  `items`, `sessions`, `ages` and maybe `contexts`, (events,) each, and maybe `excluded`, (any,) int32
     """
     size = next(each for each in sizes if each >= len(users))
     batch = {}
-    for name, dtype in (SEQUENCE | {"excluded": np.int32}).items():
+    for name, dtype in (SEQUENCE | CONTEXTS | {"excluded": np.int32}).items():
         if name not in users[0]:
             continue
         length = max(len(user[name]) for user in users)

@@ -24,7 +24,7 @@ Packed = dict[
 ]  # row_id int64 (rows,), and of each packed column an object array of bytes (rows,)
 Batch = dict[str, np.ndarray]  # row_ids int64 (batch,), weights float32 (batch,), and columns (batch, length)
 Layout = Mapping[str, tuple[str, int]]  # of each packed column its dtype and its number of values a row
-OF_EVENTS = ("items", "sessions", "ages", "types")  # columns with a value an event
+OF_EVENTS = ("items", "sessions", "ages", "contexts")  # columns with a value an event
 
 
 def dataset(stretches: Sequence[Stretch], layout: Layout, batch_size: int, steps: int) -> tf.data.Dataset:

@@ -197,7 +197,8 @@ def _write_vocabulary(path: Path, ids: Sequence[str], counts: Counter) -> None:
     """Every item counts once more than the training saw it: the whole catalogue is ranked, and is told from targets."""
     index = np.arange(FIRST_ITEM, FIRST_ITEM + len(ids))
     seen = np.array([counts[each] for each in index.tolist()]) + 1
-    columns = [index, np.array(ids, object), seen, seen, np.full(len(ids), None, object)]
+    none = np.full(len(ids), None, object)
+    columns = [index, np.array(ids, object), seen, seen, none, none]
     arrays = [pa.array(values, kind.type) for values, kind in zip(columns, VOCABULARY, strict=True)]
     write_deltalake(path, pa.Table.from_arrays(arrays, schema=VOCABULARY))
 

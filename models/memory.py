@@ -99,7 +99,7 @@ def memory_plan(
     else:
         gradients = 3 * weights
     attends = model.name not in ("gru", "lstm", "repeat")
-    attention = task.positions**2 * model.heads * COPIES["attention"] * attends
+    attention = task.positions**2 * model.members * model.heads * COPIES["attention"] * attends
     encoded = model.blocks * (task.positions * model.width * COPIES["encoder"] + attention)
     is_full = model.loss == "softmax"
     dimensions = dimensions_of(model.content) if model.content else 0
@@ -111,7 +111,7 @@ def memory_plan(
         "optimizer": 2 * weights + 2 * items * is_lazy,
         "gradients": gradients,
         "activations": rows * (task.length * model.width * COPIES["events"] + encoded),
-        "logits of all items" if is_full else "logits": rows * task.positions * sampled * COPIES["logits"],
+        "logits of all items" if is_full else "logits": rows * task.positions * sampled * model.members * COPIES["logits"],
         "histories": rows * task.positions * task.length * COPIES["history"] * 2 * bool(model.repeat),
         "scores of validation": items * validation_batch(items) * COPIES["scores"],
     }

@@ -21,6 +21,7 @@ from models.heads.repeat import Repeat
 from models.heads.slots import session_ages
 from models.heads.weights import of_events
 from models.indices import MASK
+from models.side_inputs import SideInputs
 
 
 class NextItemModel(tf.Module):
@@ -29,6 +30,7 @@ class NextItemModel(tf.Module):
     counts       (vocabulary_size,) int: sessions with each item that the training sees; 0: reads as unknown
     category_of  (vocabulary_size,) int32: of each item, from 1; 0: none
     content      of the items, beside their own vectors; none: there is none
+    side         what it is told of events beside their items; none: nothing
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class NextItemModel(tf.Module):
         seed: int,
         category_of: np.ndarray | None = None,
         content: Content | None = None,
+        side: SideInputs | None = None,
     ):
         super().__init__()
         tf.keras.utils.set_random_seed(seed)
@@ -48,12 +51,13 @@ class NextItemModel(tf.Module):
         self.is_masked, self.last_only = model.name == "bert4rec", model.targets == "last"
         self.is_timed = model.name == "hstu"
         self.by_session, self.by_gap = model.by_session, model.by_gap
+        self.side = side
         self.gaps = GapVectors(model.width) if model.gaps else None
         # What is predicted takes a place of its own, which a prediction has no basket for.
         self.context = task.positions - (self.is_masked or self.last_only)
         self.mask = Masking(model.mask_share)
         gated = content and GatedContent(content, model.width, model.content_share, seed)
-        deviation = 0.02 if model.start == "normal" else None
+        deviation = 0.02 if model.start == "normal" else (model.width // model.members) ** -0.5
         self.vectors = ItemVectors(counts, model.width, seed, deviation, gated)
         self.encoder = make_encoder(model, task.positions)
         self.head = NextItem(self.vectors, counts, model)
@@ -79,7 +83,8 @@ class NextItemModel(tf.Module):
 
     def batch_loss(self, batch: Mapping[str, tf.Tensor], sample: Sample | None, noise: Noise | None) -> Loss:
         """`loss` of the rows of an example set."""
-        return self.loss(batch["items"], batch["sessions"], batch["weights"], sample, noise, batch["ages"])
+        of_events = batch["ages"], batch.get("contexts")
+        return self.loss(batch["items"], batch["sessions"], batch["weights"], sample, noise, *of_events)
 
     def loss(
         self,
@@ -89,17 +94,18 @@ class NextItemModel(tf.Module):
         sample: Sample | None,
         noise: Noise | None,
         ages: tf.Tensor | None = None,
+        contexts: tf.Tensor | None = None,
     ) -> Loss:
-        """(batch, length) int32 x 2, weights (batch,), ages (batch, length) float32 -> sums over targets."""
+        """(batch, length) int32 x 2, weights (batch,), ages (batch, length) float32, contexts int32 -> sums over targets."""
         with self.vectors.some_by_content(noise):
             if self.head.consistency and noise is not None:
                 items, sessions, weights = (tf.concat([x, x], axis=0) for x in (items, sessions, weights / 2))
-                ages = None if ages is None else tf.concat([ages, ages], axis=0)
+                ages, contexts = (x if x is None else tf.concat([x, x], axis=0) for x in (ages, contexts))
                 noise = Noise(noise.seed, tf.concat([noise.rows, ~noise.rows], axis=0))
             positions = min(self.positions, items.shape[1])
             events = number_positions(self.vectors.read(items), sessions, positions)
             vectors = self.vectors(events.items)  # (batch, length, width): as inputs and as targets
-            baskets, aged = self._baskets(vectors, events, positions, ages)
+            baskets, aged = self._baskets(self._told(vectors, items, contexts), events, positions, ages)
             count = events.count
             if self.is_masked:
                 hidden_ones = self.mask(count, positions, noise, self.last_only)  # (batch, positions) bool
@@ -117,9 +123,16 @@ class NextItemModel(tf.Module):
                 return self.repeat.sampled_softmax(hidden, events, since, vectors, weights, sample, noise)
             return self.head.sampled_softmax(hidden, events, vectors, weights, sample)
 
-    def score(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
-        """The Ranker's scores: (batch, any length) x 3 -> (batch, vocabulary); ages matter to `hstu`, `gaps`, `repeat`."""
-        hidden, last, events = self._encoded(items, sessions, ages)
+    @property
+    def takes_contexts(self) -> bool:
+        """See `models.export.Ranker`."""
+        return self.side is not None and self.side.take_contexts
+
+    def score(
+        self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, contexts: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """The Ranker's scores: (batch, any length) x 4 -> (batch, vocabulary); ages matter to `hstu`, `gaps`, `repeat`."""
+        hidden, last, events = self._encoded(items, sessions, ages, contexts)
         scores = self.head.scores(last)
         if self.repeat is None or hidden is None:
             return scores
@@ -130,24 +143,36 @@ class NextItemModel(tf.Module):
         return self.repeat.scores(scores, hidden, events._replace(items=whose), ages)
 
     def query(
-        self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, presence: tf.Tensor | None = None
+        self,
+        items: tf.Tensor,
+        sessions: tf.Tensor,
+        ages: tf.Tensor,
+        contexts: tf.Tensor | None = None,
+        presence: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """What item vectors are multiplied with: (batch, any length) x 3 -> (batch, width).
+        """What item vectors are multiplied with: (batch, any length) x 4 -> (batch, width).
 
         presence  (batch, any length) float32: what the vector of each event is multiplied by; none: 1
         """
-        return self.head.asking(self._encoded(items, sessions, ages, presence)[1])
+        return self.head.query(self._encoded(items, sessions, ages, contexts, presence)[1])
 
     def _encoded(
-        self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, presence: tf.Tensor | None = None
+        self,
+        items: tf.Tensor,
+        sessions: tf.Tensor,
+        ages: tf.Tensor,
+        contexts: tf.Tensor | None,
+        presence: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor | None, tf.Tensor, Events]:
         """The encoder's output, (batch, positions, width), for `repeat` alone; its last, (batch, width); and the events."""
         if presence is not None:
             *_, presence = last_events(items, sessions, presence, self.length)
+        if contexts is not None:
+            *_, contexts = last_events(items, sessions, contexts, self.length)
         items, sessions, ages = last_events(items, sessions, ages, self.length)
         events = number_positions(self.vectors.read(items), sessions, self.context)
         positions, count = self.positions if self.is_masked else self.context, events.count
-        vectors = self.vectors(events.items)  # (batch, length, width)
+        vectors = self._told(self.vectors(events.items), items, contexts)  # (batch, length, width)
         if presence is not None:
             vectors *= presence[:, :, None]
         baskets, aged = self._baskets(vectors, events, positions, ages)
@@ -213,6 +238,10 @@ class NextItemModel(tf.Module):
             return None
         vectors = self.head.asked(tf.constant(content.added_to_new())).numpy()
         return NewItems(content.new_ids, vectors, np.full(len(vectors), self._mean_bias, np.float32))
+
+    def _told(self, vectors: tf.Tensor, items: tf.Tensor, contexts: tf.Tensor | None) -> tf.Tensor:
+        """The vectors of events as inputs, with what is told beside their items: (batch, length, width), (batch, length) x 2."""
+        return vectors if self.side is None else vectors + self.side(items, contexts)
 
     def _baskets(
         self, vectors: tf.Tensor, events: Events, positions: int, ages: tf.Tensor | None

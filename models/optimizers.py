@@ -33,17 +33,29 @@ class RowAdam(tf.keras.optimizers.legacy.Adam):
     its rows cost. Keras's own decays the moments of all rows, and moves them, at each step.
 
     tables  whose gradients come as `tf.IndexedSlices`, each index once
+    decay   share of a weight that a step takes away, times the learning rate and apart from the gradient (Loshchilov and
+            Hutter, 2019, "AdamW"): of matrices, of rows where they have a gradient; biases and normalisation keep theirs
     """
 
-    def __init__(self, learning_rate: Any, tables: Sequence[tf.Variable] = (), **settings: Any):
+    def __init__(
+        self, learning_rate: Any, tables: Sequence[tf.Variable] = (), decay: float = 0.0, **settings: Any
+    ):
         super().__init__(learning_rate, **settings)
-        self._tables = {table.ref() for table in tables}
+        self._tables, self._decay_share = {table.ref() for table in tables}, decay
 
     def _create_slots(self, var_list: Sequence[tf.Variable]) -> None:
         super()._create_slots(var_list)
         for table in var_list:
             if table.ref() in self._tables:
                 self.add_slot(table, "steps", shape=table.shape[:1])  # (rows,) float32
+
+    def _resource_apply_dense(
+        self, grad: tf.Tensor, var: tf.Variable, apply_state: Any = None
+    ) -> tf.Operation:
+        if not self._decay_share or var.shape.rank < 2:
+            return super()._resource_apply_dense(grad, var, apply_state)
+        with tf.control_dependencies([var.assign_sub(self._decay_share * self._decayed_lr(var.dtype) * var)]):
+            return super()._resource_apply_dense(grad, var, apply_state)
 
     def _resource_apply_sparse_duplicate_indices(
         self, grad: tf.Tensor, handle: tf.Variable, indices: tf.Tensor, **_: Any
@@ -58,6 +70,8 @@ class RowAdam(tf.keras.optimizers.legacy.Adam):
         rate = self._decayed_lr(grad.dtype) * tf.sqrt(1 - two**steps) / (1 - one**steps)  # (rows,)
         rate = tf.reshape(rate, [-1, *[1] * (len(grad.shape) - 1)])
         change = rate * first / (tf.sqrt(second) + self.epsilon)
+        if self._decay_share and handle.shape.rank > 1:
+            change += self._decay_share * self._decayed_lr(grad.dtype) * tf.gather(handle, indices)
         return tf.group(
             handle.scatter_sub(tf.IndexedSlices(change, indices)),
             *(
@@ -77,9 +91,9 @@ def lazy_tables(model: Trainable, settings: Train) -> tuple[tf.Variable, ...]:
 
 
 def make_optimizer(model: Trainable, settings: Train) -> RowAdam:
-    """Adam with a linear warm-up to `peak_rate`."""
-    rate = peak_rate(settings, hvd.size())
-    return RowAdam(WarmUp(rate, settings.warmup_steps), lazy_tables(model, settings))
+    """Adam with a linear warm-up to `peak_rate`, and with `train.weight_decay`."""
+    rate = WarmUp(peak_rate(settings, hvd.size()), settings.warmup_steps)
+    return RowAdam(rate, lazy_tables(model, settings), settings.weight_decay)
 
 
 def peak_rate(settings: Train, ranks: int) -> float:

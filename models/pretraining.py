@@ -20,7 +20,7 @@ from models.objectives import OBJECTIVES
 from models.objectives.given import Facts, Given
 from models.trainable import Batch
 
-PASSES = {"masked_item": 1, "contrast": 2}
+PASSES = {"masked_item": 1, "replaced_item": 1, "contrast": 2}
 """How many times an objective encodes the rows once more."""
 
 
@@ -87,9 +87,9 @@ def facts_of(examples: ExampleSet, settings: Pretrain) -> Facts:
     wanted, category_of = asked(settings), examples.category_of() - 1
     categories = int(category_of.max()) + 1
     types = examples.spec.get("configuration", {}).get("task", {}).get("event_types", [])
-    if "next_type" in wanted and not ("types" in examples.spec["columns"] and len(types) > 1):
+    if "next_type" in wanted and not ("contexts" in examples.spec["columns"] and len(types) > 1):
         raise ExampleSetError(
-            f"{examples.path} tells of no types of events, expected two at least: make examples with task.types=true and "
+            f"{examples.path} tells of no types of events, expected two at least: make examples with task.contexts=true and "
             "task.event_types of several, or set pretrain.objectives.next_type=0"
         )
     if "next_category" in wanted and categories < 2:

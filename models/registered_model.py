@@ -6,7 +6,8 @@ one row a user                                                  one row a user
 item_ids         sessions   ages                                ids              scores
 [p7, p9, p7]     [1, 1, 2]  [30.5, 30.5, 2.0]            ->     [p7, p9, p3, …]  [1.9, 0.9, …]
 
-oldest event first; `sessions` numbers the sessions from 1; `ages`: days since the session began.
+oldest event first; `sessions` numbers the sessions from 1; `ages`: days since the session began. A model that is told of events
+beside their items wants `contexts`, too.
 """
 
 import numpy as np
@@ -25,10 +26,20 @@ class NextItem(PythonModel):
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict | None = None
     ) -> pd.DataFrame:
-        best = self.model.signatures["by_id"](
+        by_id = self.model.signatures["by_id"]
+        contexts = {}
+        if "contexts" in by_id.structured_input_signature[1]:
+            if "contexts" not in model_input:
+                raise ValueError(
+                    "this model is told of events beside their items, and there is no column contexts: of each event a number, "
+                    "type | (hour + 1) << 8 | weekday << 13, the type's place in task.event_types and weekdays from 1 (Monday)"
+                )
+            contexts = {"contexts": tf.constant(_padded(model_input["contexts"], 0, np.int32))}
+        best = by_id(
             item_ids=tf.constant(_padded(model_input["item_ids"], "", object), tf.string),
             sessions=tf.constant(_padded(model_input["sessions"], 0, np.int32)),
             ages=tf.constant(_padded(model_input["ages"], 0.0, np.float32)),
+            **contexts,
         )
         rows = [
             (

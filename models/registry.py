@@ -45,20 +45,19 @@ ANSWERS_WITHIN = 30  # seconds
 PAGE = 1000  # versions, models or runs asked for at a time
 PARAMS_AT_ONCE = 100  # the most that MLflow takes
 TENSORFLOW = packages_distributions()["tensorflow"][0]  # tensorflow or tensorflow-cpu
+HISTORY = [
+    ColSpec(Array(DataType.string), "item_ids"),
+    ColSpec(Array(DataType.long), "sessions"),
+    ColSpec(Array(DataType.double), "ages"),
+]
 SIGNATURE = ModelSignature(
-    inputs=Schema(
-        [
-            ColSpec(Array(DataType.string), "item_ids"),
-            ColSpec(Array(DataType.long), "sessions"),
-            ColSpec(Array(DataType.double), "ages"),
-        ]
-    ),
+    inputs=Schema([*HISTORY, ColSpec(Array(DataType.long), "contexts", required=False)]),
     outputs=Schema([ColSpec(Array(DataType.string), "ids"), ColSpec(Array(DataType.double), "scores")]),
 )
 LABELLED_SIGNATURE = ModelSignature(
     inputs=Schema(
         [
-            *SIGNATURE.inputs.inputs,
+            *HISTORY,
             ColSpec(Array(DataType.double), "features"),
             ColSpec(Array(DataType.double), "naive"),
         ]

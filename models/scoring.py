@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from models import metrics
-from models.histories import NO_HISTORY, SEQUENCE, chunks, lengths_of, padded, unusable
+from models.histories import NO_HISTORY, chunks, lengths_of, of_events, padded, unusable
 from models.indices import FIRST_ITEM, UNKNOWN
 from models.shelf import EMPTY, Shelf
 from models.top_k import best_by_scores, best_by_vectors
@@ -85,8 +85,8 @@ def best_items(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k best items of some users: what bulk scoring (`top_k`) and the service answer with, and the only place of it.
 
-    inputs   items int32, sessions int32, ages float32: (users, length), oldest first, zeros on the right; items are
-             item_index, of any age. A row of zeros is a user without a history, who gets what is best for everyone.
+    inputs   items int32, sessions int32, ages float32, of some models contexts int32: (users, length), oldest first, zeros
+             on the right; items are item_index, of any age. A row of zeros is a user without a history, who gets what is best for everyone.
              Further `excluded` int32 (users, any), or none: items that a user is not shown; zeros name nothing.
     threads  that users are divided among, where there are more than 256
     -> indices int32 (users, k), scores float32 (users, k)
@@ -96,7 +96,7 @@ def best_items(
     A user whose scores are not numbers has NaN for all of them.
     """
     model, excluded = scorer.model, inputs.get("excluded")
-    histories = {name: inputs[name] for name in SEQUENCE} | {"items": read(scorer.reads_as, inputs["items"])}
+    histories = of_events(inputs) | {"items": read(scorer.reads_as, inputs["items"])}
     if model.queries is not None:
         queries = model.queries(histories)  # (users, width)
         is_number = np.isfinite(queries).all(axis=1)
@@ -117,7 +117,7 @@ def scores_of(scorer: Scorer, inputs: dict[str, np.ndarray], indices: np.ndarray
     inputs as there; indices (items,) int
     """
     model = scorer.model
-    histories = {name: inputs[name] for name in SEQUENCE} | {"items": read(scorer.reads_as, inputs["items"])}
+    histories = of_events(inputs) | {"items": read(scorer.reads_as, inputs["items"])}
     if model.queries is None:
         return model.scores(histories)[:, indices] + scorer.bias[indices]
     assert scorer.vectors is not None, "a model with queries has vectors"
@@ -259,7 +259,7 @@ def _rank_facts(
     ranked[: len(candidates)][candidates[: len(ranked)]] = 0
     for rows in chunks(batch, reasons, len(model.ids), max_bytes):
         began = time.perf_counter()
-        scores = model.scores({name: rows.inputs[name] for name in SEQUENCE})  # (rows, V)
+        scores = model.scores(of_events(rows.inputs))  # (rows, V)
         took = (time.perf_counter() - began) / len(rows.places)
         indices, _ = best_by_scores(scores, ranked, FIRST)
         for place, shown in zip(rows.places, indices, strict=True):
@@ -310,16 +310,21 @@ def load(path: str, threads: int = 1) -> Model:
     model = opened(path, threads)
     import tensorflow as tf
 
-    def call(signature: str) -> Callable[[dict[str, np.ndarray]], np.ndarray]:
-        def run(inputs: dict[str, np.ndarray]) -> np.ndarray:
-            tensors = {name: tf.constant(values) for name, values in inputs.items()}
-            return model.signatures[signature](**tensors)[signature].numpy()
+    def called(signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        taken = model.signatures[signature].structured_input_signature[1]
+        if lacking := sorted(taken.keys() - inputs.keys()):
+            raise ValueError(
+                f"the model in {path} wants {', '.join(lacking)} beside {', '.join(inputs)}: its model.inputs tell of events, "
+                "set task.contexts=true as when it was trained"
+            )
+        told = model.signatures[signature](**{name: tf.constant(inputs[name]) for name in taken})
+        return {name: each.numpy() for name, each in told.items()}
 
-        return run
+    def call(signature: str) -> Callable[[dict[str, np.ndarray]], np.ndarray]:
+        return lambda inputs: called(signature, inputs)[signature]
 
     def explain(**inputs: np.ndarray) -> dict[str, np.ndarray]:
-        tensors = {name: tf.constant(values) for name, values in inputs.items()}
-        return {name: each.numpy() for name, each in model.signatures["explain"](**tensors).items()}
+        return called("explain", inputs)
 
     ids = np.array([item_id.decode() for item_id in model.item_ids.numpy()], object)
     if "queries" not in model.signatures:

@@ -7,7 +7,7 @@ was stopped goes on from its checkpoint as if it never had been.
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,8 +20,9 @@ from conf.schema import Train
 from models.checkpoints import Checkpoints
 from models.course import Course, Epoch
 from models.example_set import TRAIN, VALIDATION, DataFile, ExampleSet
-from models.export import Ranker
+from models.export import Ranker, given_to
 from models.guard import guard, guard_gpus
+from models.histories import SEQUENCE
 from models.inputs import cut, dataset
 from models.listening import Listener, Step
 from models.memory import validation_batch
@@ -154,8 +155,8 @@ def _swap(averages: Sequence[tf.Variable], variables: Sequence[tf.Variable]) -> 
 
 def ranking(model: Ranker, examples: ExampleSet, by_length: bool = False) -> Judge:
     """The judge of a model that ranks items."""
-    score = tf.function(model.score, autograph=False)
-    return lambda report: validate(score, examples, report, by_length=by_length)
+    score, given = tf.function(model.score, autograph=False), given_to(model)
+    return lambda report: validate(score, examples, report, by_length=by_length, given=given)
 
 
 def validate(
@@ -164,12 +165,14 @@ def validate(
     report: Callable[[], None] = lambda: None,
     split: str = VALIDATION,
     by_length: bool = False,
+    given: Iterable[str] = SEQUENCE,
 ) -> dict[str, float]:
     """Means over the rows of `split` of all ranks; candidates are the items that the training saw.
 
     Where the examples have a column `seen`, what is in it is no candidate of the row, the target apart.
 
-    score: a Ranker's, as a `tf.function`; report: called for each batch; by_length: batches are cut to their rows' length
+    score: a Ranker's, as a `tf.function`; report: called for each batch; by_length: batches are cut to their rows' length;
+    given: the columns that it takes
     """
     files = examples.files(split)
     pieces = plan(files, hvd.rank(), hvd.size(), may_be_empty=True)
@@ -182,7 +185,7 @@ def validate(
         report()
         batch = cut(batch) if by_length else batch
         real = batch["weights"].numpy() > 0
-        scores = score(batch["items"], batch["sessions"], batch["ages"]).numpy()[real]
+        scores = score(*(batch[name] for name in given)).numpy()[real]
         targets = batch["targets"].numpy()[real]
         if "seen" in batch:
             scores = without_seen(scores, batch["seen"].numpy()[real], targets)

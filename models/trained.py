@@ -18,6 +18,7 @@ from models.label_metrics import LEAST_IS_BEST, choosing
 from models.labelled import NOTHING_BESIDE, Alone, Asked, Beside, LabelledModel
 from models.next_item import NextItemModel
 from models.pretraining import PretrainingModel, facts_of
+from models.side_inputs import side_inputs
 from models.train import ranking
 
 FURTHER = {"bg_nbd": bg_nbd.fit}
@@ -34,7 +35,9 @@ class Ranking:
         content = (
             read_content(conf.model.content, examples.vocabulary, counts) if conf.model.content else None
         )
-        self.model = NextItemModel(conf.model, task, counts, conf.train.seed, examples.category_of(), content)
+        side = side_inputs(conf.model.inputs, conf.model.width, examples)
+        categories = examples.category_of()
+        self.model = NextItemModel(conf.model, task, counts, conf.train.seed, categories, content, side)
         self.judged: dict[str, Any] = {}
         """Of `models.train.train`: how epochs are judged."""
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
-from models.histories import SEQUENCE, chunks, unusable
+from models.histories import chunks, of_events, unusable
 from models.scoring import load
 
 VECTORS_SCHEMA = "user_id string, vector array<float>"
@@ -28,7 +28,7 @@ def user_vectors(batches: Iterator[pa.RecordBatch], model_path: str) -> Iterator
     assert model.queries is not None, "the model has no vectors"
     for batch in batches:
         for rows in chunks(batch, unusable(batch), 0, MAX_BYTES):
-            queries = model.queries({name: rows.inputs[name] for name in SEQUENCE})
+            queries = model.queries(of_events(rows.inputs))
             whose = batch.column("user_id").take(pa.array(rows.places)).cast(pa.string())
             vectors = pa.array(list(_directions(queries)), VECTORS.field("vector").type)
             yield pa.RecordBatch.from_arrays([whose, vectors], schema=VECTORS)

@@ -21,6 +21,7 @@ class Rules:
     keys: Keys  # of ids; none: they are plain
     is_active: Mapping[str, bool]  # event type -> whether it makes sessions
     gap: int  # microseconds; a longer one starts a new session
+    zone: str  # of the shop's clock, by which contexts of events are told
     max_events: int  # in a question
     explained: int  # events of the past that an explanation looks at
     exclude_bought: bool

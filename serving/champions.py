@@ -32,12 +32,13 @@ class Champion:
     def warm(self) -> None:
         """TensorFlow prepares each shape once."""
         for size in self.sizes:
-            self.best([Asked(nobody(), self.task.k)] * size)
+            self.best([Asked(nobody(self.task.contexts), self.task.k)] * size)
 
     async def inputs_of(self, whom: Whom, rules: Rules) -> tuple[Inputs, np.ndarray]:
         """The history until now, and where rules say so as `excluded` what the user has bought."""
+        zone = rules.zone if self.task.contexts else None
         inputs, places = model_input(
-            whom.history, self.index_of, frozenset(self.task.event_types), whom.until
+            whom.history, self.index_of, self.task.event_types, whom.until, zone
         )
         bought = np.zeros(0, np.int32)
         if rules.exclude_bought:
@@ -97,9 +98,10 @@ class Champion:
         return Best(self.scorer.ids[indices[real]].tolist(), scores[real].tolist(), reason)
 
 
-def nobody() -> Inputs:
+def nobody(with_contexts: bool = False) -> Inputs:
     """The input of a user without a history."""
-    return {
+    contexts = {"contexts": np.zeros(0, np.int32)} if with_contexts else {}
+    return contexts | {
         "items": np.zeros(0, np.int32),
         "sessions": np.zeros(0, np.int32),
         "ages": np.zeros(0, np.float32),

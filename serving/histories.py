@@ -3,11 +3,13 @@
 Plain twins of `features.sessions`, `features.sequences.sequences` and `as_model_input` for one user at a time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+
+from features.contexts import contexts_of
 
 MICROS_A_DAY = 86_400_000_000.0
 NO_ITEM, UNKNOWN = 0, 1
@@ -103,15 +105,25 @@ def in_sessions(
 
 
 def model_input(
-    history: History, index_of: Mapping[str, int], event_types: frozenset[str], until: int
+    history: History,
+    index_of: Mapping[str, int],
+    event_types: Collection[str],
+    until: int,
+    zone: str | None = None,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """What a model is shown, `items`, `sessions`, `ages` of (shown,) each, and the places of these events.
 
-    Active behaviours of some types before a moment (`until`, microseconds); ages are days since the session began.
+    Active behaviours of some types before a moment (`until`, microseconds); ages are days since the session began. With a
+    `zone` there are `contexts`, by its clock and by the places of the types among `event_types`.
     """
     items = history.indices(index_of)
     wanted = (items > NO_ITEM) & (history.sessions > 0) & (history.timestamps < until)
     wanted &= np.fromiter((kind in event_types for kind in history.types), bool, len(history.types))
     places = np.flatnonzero(wanted)
     ages = ((until - history.starts[places]) / MICROS_A_DAY).astype(np.float32)
-    return {"items": items[places], "sessions": history.sessions[places], "ages": ages}, places
+    shown = {"items": items[places], "sessions": history.sessions[places], "ages": ages}
+    if zone is not None:
+        place_of = {kind: place for place, kind in enumerate(event_types, 1)}
+        types = np.array([place_of[history.types[place]] for place in places], np.int32)
+        shown["contexts"] = contexts_of(types, history.timestamps[places], zone)
+    return shown, places

@@ -56,9 +56,7 @@ class LabelChampion:
 
     async def inputs_of(self, whom: Whom, rules: Rules) -> tuple[Inputs, np.ndarray]:
         """The history until now, and the numbers of last night, where it knew the user."""
-        inputs, places = model_input(
-            whom.history, self.index_of, frozenset(self.task.event_types), whom.until
-        )
+        inputs, places = model_input(whom.history, self.index_of, self.task.event_types, whom.until)
         numbers = await self.told.inputs.found_or_read(whom.entity) if whom.entity is not None else None
         return with_numbers(inputs, numbers) if numbers else inputs, places
 

@@ -95,7 +95,9 @@ def by_model(data: str, results: Iterable[Mapping[str, Any]]) -> list[tuple[str,
 def named(result: Mapping[str, Any]) -> str:
     """The model, and what of it another recipe has otherwise."""
     model = result.get("configuration", {}).get("model", {})
+    members = model.get("members", 1)
     recipe = (
+        f"{members} members" if members > 1 else "",
         "prefixes as rows" if model.get("targets") == "last" else "",
         f"temperature {model['temperature']}" if model.get("temperature") else "",
         "what validated learned too" if result.get("refit") else "",

@@ -6,6 +6,7 @@ Positions are right-padded, at most `positions` of them. The output at a positio
 only, but for `bert4rec`, which looks both ways.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import tensorflow as tf
@@ -15,11 +16,15 @@ from models.dropout import Noise
 from models.encoders.gru import Gru
 from models.encoders.hstu import Hstu
 from models.encoders.lstm import Lstm
+from models.encoders.members import Members
 from models.encoders.transformer import Transformer
 
 
 def make_encoder(model: Model, positions: int) -> tf.keras.layers.Layer:
-    """The encoder that `model.name` names."""
+    """The encoder that `model.name` names, or several of it."""
+    if model.members > 1:
+        part = replace(model, members=1, width=model.width // model.members)
+        return Members([make_encoder(part, positions) for _ in range(model.members)])
     match model.name:
         case "gru" | "repeat":
             return Gru(model.width, model.blocks, model.dropout)
@@ -43,6 +48,6 @@ def encoded_at(
     **beside: Any,
 ) -> tf.Tensor:
     """An encoder's output at one position of each row, (batch,) int32: (batch, width), without what that can do without."""
-    if isinstance(encoder, Transformer):
+    if encoder.can_do_one:
         return encoder(x, taken, noise=noise, at=at, **beside)
     return tf.gather(encoder(x, taken, noise=noise, **beside), at, batch_dims=1)

@@ -15,6 +15,7 @@ class Gru(tf.keras.layers.Layer):
     """
 
     kind = tf.keras.layers.GRU
+    can_do_one = False
 
     def __init__(self, width: int, layers: int, dropout: float):
         super().__init__(name=type(self).__name__.lower())

@@ -7,19 +7,21 @@ Recommendations".
 import tensorflow as tf
 
 from conf.schema import Model
-from models.dropout import Dropout, Noise
+from models.dropout import Dropout, Noise, StochasticDepth
 from models.encoders.packed import Packed
-from models.encoders.transformer import by_distance, small
+from models.encoders.transformer import by_distance, depth_rate, small
 from models.gaps import KINDS, kinds_of
 
 
 class Hstu(tf.keras.layers.Layer):
     """Units of pointwise attention over positions that look back only."""
 
+    can_do_one = False
+
     def __init__(self, model: Model, positions: int):
         super().__init__(name="hstu")
         self.drop = Dropout(model.dropout, "hstu")
-        self.units = [Unit(model, positions, name=f"unit_{i}") for i in range(model.blocks)]
+        self.units = [Unit(model, positions, f"unit_{i}", depth_rate(model, i)) for i in range(model.blocks)]
         self.norm = tf.keras.layers.LayerNormalization(epsilon=1e-6)
 
     def call(
@@ -46,7 +48,7 @@ class Unit(tf.keras.layers.Layer):
     of its like a position has seen, which a softmax hides.
     """
 
-    def __init__(self, model: Model, positions: int, name: str):
+    def __init__(self, model: Model, positions: int, name: str, depth: float = 0.0):
         super().__init__(name=name)
         self.width, self.heads, self.positions = model.width, model.heads, positions
         self.norm_in = tf.keras.layers.LayerNormalization(epsilon=1e-6)
@@ -56,6 +58,7 @@ class Unit(tf.keras.layers.Layer):
         )
         self.out = tf.keras.layers.Dense(model.width)
         self.drop = Dropout(model.dropout, f"{name}/attended")
+        self.leave = StochasticDepth(depth, f"{name}/depth")
 
     def build(self, shape: tf.TensorShape) -> None:
         self.bias = self.add_weight("bias", (self.positions, self.heads), initializer=small())
@@ -79,7 +82,8 @@ class Unit(tf.keras.layers.Layer):
         weights = tf.nn.silu(scores) * seen[:, None] / self.positions
         mixed = tf.transpose(tf.matmul(weights, value), (0, 2, 1, 3))  # (batch, length, heads, head_width)
         mixed = packed.pack(tf.reshape(mixed, (-1, packed.length, self.width)))
-        return x + self.out(self.drop(self.norm_attended(mixed) * gate, packed.noise(noise)))
+        alike = packed.noise(noise)
+        return x + self.leave(self.out(self.drop(self.norm_attended(mixed) * gate, alike)), alike)
 
     def split(self, x: tf.Tensor) -> tf.Tensor:
         """(batch, length, width) -> (batch, heads, length, head_width)."""

@@ -9,7 +9,7 @@ from functools import partial
 import tensorflow as tf
 
 from conf.schema import Model
-from models.dropout import Dropout, Noise
+from models.dropout import Dropout, Noise, StochasticDepth
 from models.encoders.filter import FrequencyFilter
 from models.encoders.packed import Packed
 
@@ -37,12 +37,16 @@ class Transformer(tf.keras.layers.Layer):
     basket has the same in every row, or by biases of attention that go by distance (Shaw et al., 2018; Raffel et al., 2020).
     """
 
+    can_do_one = True  # a position of each row, without what that can do without
+
     def __init__(self, model: Model, positions: int, causal: bool = True):
         super().__init__(name=model.name)
         self.positions, self.causal = positions, causal
         self.post, self.counts_back = model.norm == "post", model.places == "back"
         self.drop = Dropout(model.dropout, model.name)
-        self.blocks = [Block(model, positions, causal, name=f"block_{i}") for i in range(model.blocks)]
+        self.blocks = [
+            Block(model, positions, causal, f"block_{i}", depth_rate(model, i)) for i in range(model.blocks)
+        ]
         self.norm = tf.keras.layers.LayerNormalization(
             epsilon=1e-6
         )  # of what comes out, or with `post` of what goes in
@@ -85,7 +89,7 @@ class Block(tf.keras.layers.Layer):
     Each is given its input normalised (`pre`), or what it added is normalised (`post`).
     """
 
-    def __init__(self, model: Model, positions: int, causal: bool, name: str):
+    def __init__(self, model: Model, positions: int, causal: bool, name: str, depth: float = 0.0):
         super().__init__(name=name)
         width, self.heads, self.head_width = model.width, model.heads, model.width // model.heads
         self.positions, self.causal = positions, causal
@@ -109,6 +113,9 @@ class Block(tf.keras.layers.Layer):
         self.drop_weights = Dropout(on_weights, f"{name}/weights")
         self.drop_attended, self.drop_fed, self.drop_filtered = (
             Dropout(model.dropout, f"{name}/{each}") for each in ("attended", "fed", "filtered")
+        )
+        self.leave_seen, self.leave_fed = (
+            StochasticDepth(depth, f"{name}/depth/{each}") for each in ("seen", "fed")
         )
         if self.share:
             self.filter = FrequencyFilter(positions, model.filter_frequencies, causal)
@@ -134,16 +141,18 @@ class Block(tf.keras.layers.Layer):
             if self.share:
                 filtered = self.drop_filtered(self.filtered(self.norm_filter(x), packed, at), alike)
                 added = self.share * filtered + (1 - self.share) * added
-            x = own + added
+            x = own + self.leave_seen(added, alike)
             return x + self.feed(self.norm_forward(x), alike)
-        y = self.norm_attention(own + self.drop_attended(self.attend(x, packed, seen, noise, at), alike))
+        attended = self.drop_attended(self.attend(x, packed, seen, noise, at), alike)
+        y = self.norm_attention(own + self.leave_seen(attended, alike))
         if self.share:
-            filtered = self.norm_filter(own + self.drop_filtered(self.filtered(x, packed, at), alike))
+            filtered = self.drop_filtered(self.filtered(x, packed, at), alike)
+            filtered = self.norm_filter(own + self.leave_seen(filtered, alike))
             y = self.share * filtered + (1 - self.share) * y
         return self.norm_forward(y + self.feed(y, alike))
 
     def feed(self, x: tf.Tensor, noise: Noise | None) -> tf.Tensor:
-        return self.drop_fed(self.narrow(self.widen(x)), noise)
+        return self.leave_fed(self.drop_fed(self.narrow(self.widen(x)), noise), noise)
 
     def filtered(self, x: tf.Tensor, packed: Packed, at: tf.Tensor | None) -> tf.Tensor:
         filtered = self.filter(packed.spread(x), at)
@@ -186,6 +195,11 @@ class Block(tf.keras.layers.Layer):
         """(batch, length, width) -> (batch, heads, length, head_width)."""
         parts = tf.reshape(x, (-1, x.shape[1], self.heads, self.head_width))
         return tf.transpose(parts, (0, 2, 1, 3))
+
+
+def depth_rate(model: Model, block: int) -> float:
+    """The chance that a step leaves out what a block adds: it rises from the first one to `model.stochastic_depth`."""
+    return model.stochastic_depth * (block + 1) / model.blocks
 
 
 def by_distance(bias: tf.Tensor, length: int, causal: bool) -> tf.Tensor:

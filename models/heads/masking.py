@@ -11,11 +11,14 @@ from models.dropout import Dropout, Noise
 
 
 class Masking(tf.Module):
-    """Draws the positions that a step hides: a share of each row's, and the last where that is none."""
+    """Draws the positions that a step hides: a share of each row's, and the last where that is none.
 
-    def __init__(self, share: float):
+    place  what it is drawn for: two that hide for different ends hide different positions
+    """
+
+    def __init__(self, share: float, place: str = "mask"):
         super().__init__()
-        self.lot = Dropout(share, "mask")
+        self.lot = Dropout(share, place)
 
     def __call__(self, count: tf.Tensor, positions: int, noise: Noise | None, last_only: bool) -> tf.Tensor:
         """(batch,) int32 -> (batch, positions) bool; `last_only`, or without noise: the last."""

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from conf.schema import Model
 from models.baskets import Events, ItemVectors
+from models.encoders.members import parts
 from models.heads.negatives import Sample
 from models.indices import FIRST_ITEM, UNKNOWN
 
@@ -40,13 +41,14 @@ class NextItem(tf.Module):
                `consistency`: the weight of how far two dropouts of a row disagree (Liang et al., 2021, "R-Drop"); both in
                `softmax` alone;
                `temperature`: in place of products, cosines over this (Gupta et al., 2019, "NISER": an item's norm would
-               carry how popular it is)
+               carry how popular it is);
+               `members`: so many parts of the vectors learn apart, each by the loss of its own products; scores are their mean
     """
 
     def __init__(self, vectors: ItemVectors, counts: np.ndarray, model: Model):
         super().__init__()
         self.vectors, self.smoothing, self.consistency = vectors, model.label_smoothing, model.consistency
-        self.temperature = model.temperature
+        self.temperature, self.members = model.temperature, model.members
         share = np.maximum(counts, 0.5) / max(counts.sum(), 1)
         self.bias = tf.Variable(
             np.log(share) * (model.start == "mean"), dtype=tf.float32, name="item_bias"
@@ -71,7 +73,23 @@ class NextItem(tf.Module):
                        dropped
         """
         told = is_told(events, hidden.shape[1])
-        hidden, event_vectors, table = self.asking(hidden), self.asked(event_vectors), self.item_vectors()
+        given = self.asking(hidden), self.asked(event_vectors), self.item_vectors()
+        losses = [
+            self._softmax(*part, events, told, is_twice)
+            for part in zip(*(parts(each, self.members) for each in given), strict=True)
+        ]
+        return summed(tf.add_n(losses) / self.members, events, rows)
+
+    def _softmax(
+        self,
+        hidden: tf.Tensor,
+        event_vectors: tf.Tensor,
+        table: tf.Tensor,
+        events: Events,
+        told: tf.Tensor,
+        is_twice: bool,
+    ) -> tf.Tensor:
+        """The loss of each event, (batch, length), by one member's part of all vectors."""
         asking = tf.boolean_mask(
             hidden, told
         )  # (asking, width): most positions are padding, and each costs all items
@@ -84,7 +102,7 @@ class NextItem(tf.Module):
         target = self.targets(hidden, events, event_vectors)  # (batch, length)
         if self.smoothing:
             target += self.smoothing * (at_previous(self._mean_scores(hidden, table), events) - target)
-        return summed(at_previous(everything, events) - target, events, rows)
+        return at_previous(everything, events) - target
 
     def sampled_softmax(
         self,
@@ -96,18 +114,23 @@ class NextItem(tf.Module):
     ) -> Loss:
         """The same, estimated by a sample of the items."""
         told = is_told(events, hidden.shape[1])
-        hidden, event_vectors = self.asking(hidden), self.asked(event_vectors)
-        asking = tf.boolean_mask(hidden, told)  # (asking, width)
-        vectors = self.asked(self.vectors(sample.items))
         bias = tf.gather(self.bias, sample.items) - sample.log_probability  # (sampled,)
-        logits = without(products(asking, vectors, bias), targets_in(events, sample.items, told))
-        others = at_told(logsumexp(logits), told)
-        target = self.targets(hidden, events, event_vectors)  # (batch, length)
-        return summed(tf.nn.softplus(at_previous(others, events) - target), events, rows)
+        targets = targets_in(events, sample.items, told)
+
+        def losses(hidden: tf.Tensor, event_vectors: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
+            """Of each event, (batch, length), by one member's part of all vectors."""
+            logits = without(products(tf.boolean_mask(hidden, told), vectors, bias), targets)
+            others = at_told(logsumexp(logits), told)
+            target = self.targets(hidden, events, event_vectors)
+            return tf.nn.softplus(at_previous(others, events) - target)
+
+        given = self.asking(hidden), self.asked(event_vectors), self.asked(self.vectors(sample.items))
+        each = [losses(*part) for part in zip(*(parts(each, self.members) for each in given), strict=True)]
+        return summed(tf.add_n(each) / self.members, events, rows)
 
     def scores(self, last: tf.Tensor) -> tf.Tensor:
         """(batch, width) -> (batch, vocabulary_size); -inf for padding, unknown and mask."""
-        scores = tf.matmul(self.asking(last), self.item_vectors(), transpose_b=True) + self.bias
+        scores = tf.matmul(self.query(last), self.item_vectors(), transpose_b=True) + self.bias
         # All items are read as themselves or as unknown: a choice between two scores, not a table of other vectors.
         scores = tf.where(self.vectors.is_known, scores, scores[:, UNKNOWN : UNKNOWN + 1])
         return tf.concat([tf.fill((tf.shape(last)[0], FIRST_ITEM), -np.inf), scores[:, FIRST_ITEM:]], axis=1)
@@ -116,8 +139,12 @@ class NextItem(tf.Module):
         """What `asking` is multiplied with: (vocabulary_size, width)."""
         return self.asked(self.vectors.matrix())
 
+    def query(self, last: tf.Tensor) -> tf.Tensor:
+        """What item vectors are multiplied with, so that the products are the mean of the members': (batch, width), twice."""
+        return self.asking(last) / self.members if self.members > 1 else self.asking(last)
+
     def asking(self, hidden: tf.Tensor) -> tf.Tensor:
-        """(…, width) -> of the same shape: what is multiplied with item vectors."""
+        """(…, width) -> of the same shape: what each member multiplies with its part of item vectors."""
         return tf.math.l2_normalize(hidden, axis=-1) / self.temperature if self.temperature else hidden
 
     def asked(self, vectors: tf.Tensor) -> tf.Tensor:

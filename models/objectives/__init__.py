@@ -14,6 +14,7 @@ from models.objectives.next_category import NextCategory
 from models.objectives.next_gap import NextGap
 from models.objectives.next_item import NextItems
 from models.objectives.next_type import NextType
+from models.objectives.replaced_item import ReplacedItem
 
 OBJECTIVES: dict[str, Callable[[NextItemModel, Facts], Objective]] = {
     "next_item": NextItems,
@@ -21,5 +22,6 @@ OBJECTIVES: dict[str, Callable[[NextItemModel, Facts], Objective]] = {
     "next_type": NextType,
     "next_category": NextCategory,
     "masked_item": MaskedItem,
+    "replaced_item": ReplacedItem,
     "contrast": Contrast,
 }

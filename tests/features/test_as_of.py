@@ -9,7 +9,7 @@ from conf.load import load
 from features.catalogue import catalogue, no_catalogue
 from features.changes import applied
 from features.formats import with_fields
-from features.items import COUNTED, ITEMS, described, hand_out_indices, items, unseen
+from features.items import COUNTED, ITEMS, described, hand_out_indices, items, prices, unseen
 from features.questions import ask, candidates, histories
 from features.sequences import SEQUENCES, as_model_input, gathered, next_sessions, sequences, updated
 from features.sessions import mark_sessions, on_days, to_sessions
@@ -224,6 +224,23 @@ def test_a_question_is_what_was_before_and_its_answer_what_came_next(spark, shop
     ranked = candidates(shop, described, at("11:20:00"), at("10:30:00"), conf)
     columns = ("item_id", "item_index", "category", "sessions", "validation_sessions")
     assert rows_of(ranked, *columns) == [("milk", 3, "dairy", 2, 1)]
+    assert [row.price for row in ranked.collect()] == [None]
+    told = load(["source=plain", "task.contexts=true"])
+    assert [row.price for row in candidates(shop, described, at("11:20:00"), at("10:30:00"), told).collect()] == [0.7]
+
+
+def test_a_price_is_that_of_a_piece_in_the_mean_before_the_moment(spark):
+    made = sessions_of(
+        spark,
+        bought("ann", "10:00:00", "milk", quantity=2.0, amount=3.0),
+        bought("ann", "10:05:00", "milk", quantity=1.0, amount=1.2),
+        bought("ann", "10:06:00", "milk", amount=9.0, event_type="view"),
+        bought("ann", "10:07:00", "sample", amount=0.0),
+        bought("ann", "10:08:00", "jam", quantity=None, amount=2.0),
+        bought("ann", "11:00:00", "milk", amount=9.0),
+    )
+    found = {row.item_id: row.price for row in prices(made, ["purchase"], at("11:00:00")).collect()}
+    assert found == {"milk": 1.4}
 
 
 def test_of_several_lines_of_an_item_the_last_of_the_newest_file_holds(spark):

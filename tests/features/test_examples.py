@@ -99,9 +99,9 @@ def test_values_are_packed_little_endian_on_every_machine():
     )
     lengths = {"items": 3, "sessions": 3, "ages": 3, "targets": 2}
     kinds = pa.array([[2, 1], [1]], pa.list_(pa.int32()))
-    with_types = pa.RecordBatch.from_arrays([*batch.columns, kinds], [*batch.schema.names, "types"])
-    typed = pack_batch(with_types, lengths | {"types": 3}, positions=4).to_pylist()
-    assert [row["types"] for row in typed] == [b"\2\0\0\0\1" + bytes(7), b"\1" + bytes(11)]
+    told = pa.RecordBatch.from_arrays([*batch.columns, kinds], [*batch.schema.names, "contexts"])
+    with_contexts = pack_batch(told, lengths | {"contexts": 3}, positions=4).to_pylist()
+    assert [row["contexts"] for row in with_contexts] == [b"\2\0\0\0\1" + bytes(7), b"\1" + bytes(11)]
     rows = pack_batch(batch, lengths, positions=4).to_pylist()
     assert [(row["split"], row["items"], row["ages"], row["targets"]) for row in rows] == [
         ("train", b"\3\0\0\0\2\1\0\0\0\0\0\0", b"\0\0\xc0\x3f" + bytes(8), bytes(8)),

@@ -168,11 +168,12 @@ def test_a_model_sees_what_is_wanted_and_no_user_without():
         "before it"
     )
     assert seen(day, day, day) == []
-    (typed,) = model_input([asked(*[3 * day] * 3)], ["view", "buy"], with_types=True)
-    assert [(row["user_id"], row["items"], row["types"]) for row in typed.to_pylist()] == [
-        ("ann", [3, 5], [2, 2]),
-        ("bob", [3], [1]),
-    ]
+    (told,) = model_input([asked(*[3 * day] * 3)], ["view", "buy"], zone="UTC")
+    assert [
+        (row["user_id"], row["items"], [each & 0xFF for each in row["contexts"]]) for row in told.to_pylist()
+    ] == [("ann", [3, 5], [2, 2]), ("bob", [3], [1])]
+    (scored,) = model_input([asked(*[3 * day] * 3)], ["buy"], ["view"], "UTC")
+    assert ", ".join(scored.schema.names) == "user_id, items, sessions, ages, contexts, excluded"
 
 
 @pytest.mark.parametrize("seed", range(20))

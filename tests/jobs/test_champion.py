@@ -6,8 +6,11 @@ from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
+import mlflow
 import numpy as np
+import pandas as pd
 import pytest
+from pyspark.errors import PythonException
 from pyspark.sql import functions as f
 
 from conf.schema import Config
@@ -18,9 +21,10 @@ from features.promotions import PROMOTIONS, newest
 from features.sequences import SEQUENCES
 from jobs.examples import examples
 from jobs.job import InputError
-from jobs.judging import judge, vocabulary
+from jobs.judging import by_index, judge, vocabulary
 from jobs.promote import promote
-from jobs.score import score
+from jobs.rerank import rerank
+from jobs.score import ranked, score
 from jobs.train import train
 from models.example_set import open_example_set
 from models.registry import CHALLENGER, CHAMPION, connect
@@ -127,7 +131,7 @@ def test_a_set_of_a_release_that_knew_no_categories_is_read_by_training_and_by_p
     conf, lake, newer = season.friday, season.lake, set_id_of(season.friday)
     folder = Path(conf.lake) / "examples"
     shutil.copytree(folder / newer / "rows", folder / "older" / "rows")
-    words = lake.read(vocabulary_table(newer)).drop("category").repartition(1)
+    words = lake.read(vocabulary_table(newer)).drop("category", "price").repartition(1)
     words.write.format("delta").save(str(folder / "older" / "vocabulary"))
     older, same = (open_example_set(str(folder / name)).vocabulary for name in ("older", newer))
     assert older.equals(same)
@@ -230,6 +234,36 @@ def test_a_challenger_that_does_not_beat_the_champion_is_written_down_and_not_pr
     }
     card = registry.client.get_model_version("next_item", str(row.challenger_version)).description
     assert "## Judged on held-out days" in card and "| ndcg@10, half: first |" in card
+
+
+def test_a_model_that_is_told_of_events_beside_their_items_is_judged_and_scores(season, tmp_path):
+    lake = season.lake
+    told = ["task.contexts=true", "model=sasrec", "model.inputs=[type,hour,weekday]", "model.width=8"]
+    settings = [*SETTINGS, *told, "model.blocks=1", "train.ranks=1", "train.epochs=1"]
+    apart = [f"registry=sqlite:///{tmp_path / 'mlflow.db'}", f"artifacts={tmp_path / 'artifacts'}"]
+    conf = shop(season.folder, FRIDAY, *settings, *apart)
+    assert "note" not in examples(conf, lake)
+    train(conf)
+    registry = connect(conf.registry, conf.artifacts)
+    (version,) = registry.versions("next_item")
+    path = registry.saved_model_path(version)
+    words = vocabulary(replace(conf, set_id=version.tags["set_id"]), lake)
+    days = at("00:00:00", date(2026, 11, 12)), at("00:00:00", date(2026, 11, 14))
+    judged = judge(conf, lake, "test", {"ours": path}, by_index(words, "sessions"), *days)
+    assert len(judged.users) == USERS and judged.metrics["ours"]["ndcg@10"].value > 0
+    sequences = lake.read(SEQUENCES)
+    scored = ranked(conf, lake, sequences, version, path).rows.collect()
+    assert {row.reason for row in scored} == {None} and all(len(row.ids) > 5 for row in scored)
+    with pytest.raises(PythonException, match=r"wants contexts .* set task\.contexts=true"):
+        ranked(season.friday, lake, sequences, version, path).rows.collect()
+    saved = mlflow.pyfunc.load_model(registry.client.get_model_version("next_item", "1").source)
+    asked = pd.DataFrame({"item_ids": [["milk"]], "sessions": [[1]], "ages": [[2.0]]})
+    (ids,) = saved.predict(asked.assign(contexts=[[1 | 11 << 8 | 5 << 13]]))["ids"]
+    assert "milk" in ids or len(ids) > 5
+    with pytest.raises(ValueError, match="there is no column contexts"):
+        saved.predict(asked)
+    with pytest.raises(InputError, match=r"told of events beside their items \(model\.inputs\)"):
+        rerank(replace(conf, rerank=replace(conf.rerank, first="1")))
 
 
 def test_where_nobody_came_back_there_is_nothing_to_judge_on(season):

@@ -71,7 +71,7 @@ def test_older_versions_go_when_they_are_old_enough_and_when_what_follows_them_h
 def test_an_example_set_stays_while_a_run_or_a_version_names_it_or_it_is_young(spark, tmp_path):
     lake, conf = Lake(spark, str(tmp_path / "lake")), shop(tmp_path, MONDAY)
     for name in ("named", "unnamed"):
-        words = spark.createDataFrame([(3, "milk", 1, 1, None)], vocabulary_table(name).schema)
+        words = spark.createDataFrame([(3, "milk", 1, 1, None, None)], vocabulary_table(name).schema)
         lake.overwrite(vocabulary_table(name), words, {})
         lake.overwrite(rows_table(name), spark.createDataFrame([], rows_table(name).schema), {})
     now = shop(tmp_path, MONDAY, "privacy.retention_hours=0")

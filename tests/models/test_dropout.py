@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.dropout import Dropout, Noise
+from models.dropout import Dropout, Noise, Parts, StochasticDepth
 
 SHAPE = (40, 50)
 
@@ -45,6 +45,18 @@ def test_the_share_that_is_dropped_is_the_rate_and_the_mean_stays(rate):
     spread = np.sqrt(rate * (1 - rate) / y.size)
     assert abs((y == 0).mean() - rate) < 4 * spread
     np.testing.assert_allclose(y[y != 0], 1 / (1 - rate), rtol=1e-6)
+
+
+def test_depth_takes_rows_whole_and_where_positions_are_packed_each_row_at_all_of_its_positions():
+    whole = StochasticDepth(0.3, "here")(tf.ones((64, 3, 2)), noise()).numpy().reshape(64, -1)
+    assert set(np.ptp(whole, axis=1)) == {0.0}
+    np.testing.assert_allclose(sorted(set(whole[:, 0])), [0, 1 / 0.7], rtol=1e-6)
+    assert 8 <= (whole[:, 0] == 0).sum() <= 30
+    rows = np.repeat(np.arange(64), 2)
+    packed = noise(rows=rows)._replace(parts=Parts(tf.constant([0, 1] * 64), 2))
+    at_positions = StochasticDepth(0.3, "here")(tf.ones((128, 2)), packed).numpy()
+    np.testing.assert_array_equal(at_positions, np.repeat(whole[:, :2], 2, axis=0))
+    assert StochasticDepth(0.3, "here")(whole, None) is whole
 
 
 def test_rows_steps_places_and_seeds_have_nothing_to_do_with_each_other():

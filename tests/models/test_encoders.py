@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,7 +13,8 @@ from models.encoders.transformer import Transformer
 
 WIDTH, POSITIONS = 8, 5
 FILTERED = {"norm": "post", "start": "normal", "places": "relative", "filter_share": 0.7, "forward": 4}
-CHOICES = {"bsarec": FILTERED, "bert4rec": FILTERED, "sasrec relative": {"places": "relative"}}
+MEMBERS = {name: {"members": 2} for name in ("sasrec members", "gru members")}
+CHOICES = {"bsarec": FILTERED, "bert4rec": FILTERED, "sasrec relative": {"places": "relative"}, **MEMBERS}
 CAUSAL = ["gru", "lstm", "sasrec", "bsarec", "hstu"]
 ENCODERS = [*CAUSAL, "bert4rec"]
 
@@ -42,7 +45,7 @@ def test_the_output_has_the_shape_of_the_input_and_zeros_where_no_position_is(na
     assert np.any(y != 0, axis=2).tolist() == taken.numpy().tolist()
 
 
-@pytest.mark.parametrize("name", [*ENCODERS, "sasrec relative"])
+@pytest.mark.parametrize("name", [*ENCODERS, "sasrec relative", "sasrec members", "gru members"])
 def test_one_position_of_each_row_alone_is_that_of_all(name):
     x, taken = vectors(5, 3, 1, 0)
     at = tf.constant([4, 2, 0, 0])
@@ -145,6 +148,31 @@ def test_a_new_sasrec_block_adds_the_mean_of_what_a_position_sees():
     expected = [x[0, place] + normed[: place + 1].mean(axis=0) for place in range(4)]
     packed = Packed(taken)
     np.testing.assert_allclose(block(packed.pack(x), packed, seen), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sasrec", "hstu"])
+def test_what_a_block_adds_is_left_out_of_some_rows_and_never_in_a_prediction(name):
+    tf.keras.utils.set_random_seed(1)
+    described = Model(name=name, width=WIDTH, blocks=1, heads=2, dropout=0.0, start="normal")
+    plain = make_encoder(described, POSITIONS)
+    deep = make_encoder(replace(described, stochastic_depth=0.5), POSITIONS)
+    x, taken = vectors(*[4] * 24)
+    for made in (plain, deep):
+        made(x, taken)
+    for weight in plain.weights:
+        weight.assign_add(tf.random.stateless_normal(weight.shape, (1, weight.shape.num_elements()), stddev=0.3))
+    deep.set_weights(plain.get_weights())
+    np.testing.assert_array_equal(deep(x, taken), plain(x, taken))
+    given = x
+    if name == "sasrec":  # with the vectors of places, which count back
+        given = x + tf.pad(tf.gather(plain.back, [3, 2, 1, 0]), [[0, 1], [0, 0]])
+    normed = plain.norm(tf.reshape(given, (-1, WIDTH))).numpy().reshape(given.shape)
+    nothing = normed * taken.numpy()[:, :, None]
+    left = deep(x, taken, noise=Noise(tf.constant([1, 2]), tf.range(24, dtype=tf.int64))).numpy()
+    is_left = np.isclose(left, nothing, atol=1e-5).all(axis=(1, 2))
+    assert (2 <= is_left.sum() <= 12) if name == "sasrec" else (5 <= is_left.sum() <= 19)  # of two additions, or of one
+    others = ~is_left
+    assert (np.abs(left - nothing)[others].max(axis=2)[:, :4] > 1e-4).all(), "at each position of a row"
 
 
 def test_an_encoder_that_is_none_is_named():

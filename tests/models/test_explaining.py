@@ -81,7 +81,7 @@ def test_attributions_add_up_to_the_score_less_that_of_unknown_items(choice):
     vectors = tf.gather(model.item_vectors, [3, 8, 5])
 
     def score(items, sessions, ages, vectors, presence):
-        return tf.reduce_sum(model.query(items, sessions, ages, presence) * vectors, axis=1)
+        return tf.reduce_sum(model.query(items, sessions, ages, presence=presence) * vectors, axis=1)
 
     found = integrated_gradients(score, (items, sessions, ages, vectors), tf.constant(STEPS))
     unknown = tf.where(items > 0, 1, 0)

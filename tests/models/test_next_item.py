@@ -7,6 +7,7 @@ import tensorflow as tf
 from conf.schema import Model, Task
 from models.baskets import ABSENT, number_positions
 from models.dropout import Noise
+from models.encoders.members import APART
 from models.heads.masking import Masking, told_at_last, told_at_own
 from models.heads.next_item import disagreement
 from models.next_item import NextItemModel
@@ -119,6 +120,33 @@ def test_consistency_adds_how_far_two_dropouts_of_a_row_disagree():
     assert float(weight) == 2 and float(total) > 1.01 * float(mean)
 
 
+@pytest.mark.parametrize("name", ["bsarec", "gru", "hstu"])
+@pytest.mark.parametrize("kind", ["softmax", "sampled_softmax"])
+def test_members_learn_apart_and_the_mean_of_their_scores_answers(name, kind):
+    choice = {"name": name, "loss": kind, "targets": "last", "dropout": 0.3, "negatives": 4}
+    together, seed = made(**choice, members=2, width=16), tf.constant([3, 4])
+    alone = [made(**choice) for _ in range(2)]
+    tables = tf.split(together.vectors.table, 2, axis=1)
+    for model, table, encoder in zip(alone, tables, together.encoder.members, strict=True):
+        model.vectors.table.assign(table)
+        model.head.bias.assign(together.head.bias)
+        for weight, own in zip(model.encoder.weights, encoder.weights, strict=True):
+            weight.assign(own)
+    asked = (*rows(4, 6), tf.constant([AGES, AGES]))
+    scores = [model.score(*asked)[:, 3:] for model in alone]
+    np.testing.assert_allclose(together.score(*asked)[:, 3:], (scores[0] + scores[1]) / 2, atol=1e-5)
+    assert np.abs(scores[0] - scores[1]).max() > 0.1
+
+    def lost(model: NextItemModel, seed: tf.Tensor) -> float:
+        noise = Noise(seed, tf.constant([5, 9], tf.int64))
+        sample = model.sample(asked[0], tf.constant([1, 1]))
+        return float(model.loss(*asked[:2], tf.ones(2), sample, noise, asked[2]).total)
+
+    first, second = lost(alone[0], seed), lost(alone[1], seed + tf.constant([APART, 0]))
+    np.testing.assert_allclose(lost(together, seed), (first + second) / 2, rtol=1e-5)
+    assert lost(alone[1], seed) != pytest.approx(second, rel=1e-3)  # each drops what the other one keeps
+
+
 def test_a_share_of_positions_is_masked_and_at_least_the_last():
     masking, rows = Masking(0.3), 4000
     noise = Noise(tf.constant([1, 2]), tf.range(rows, dtype=tf.int64))
@@ -137,10 +165,10 @@ def test_events_are_told_at_the_position_before_their_own_or_at_it():
     assert told_at_own(events, masked).positions.numpy().tolist() == [[1, 1, ABSENT, 3, ABSENT, ABSENT]]
 
 
-@pytest.mark.parametrize("temperature", [None, 0.2])
-def test_scores_are_products_of_what_is_exported(temperature):
-    model, history = made(name="sasrec", temperature=temperature), (*rows(4), tf.constant([AGES]))
+@pytest.mark.parametrize("choice", [{}, {"temperature": 0.2}, {"members": 2, "heads": 1}])
+def test_scores_are_products_of_what_is_exported(choice):
+    model, history = made(name="sasrec", **choice), (*rows(4), tf.constant([AGES]))
     products = tf.matmul(model.query(*history), model.item_vectors, transpose_b=True) + model.item_bias
     np.testing.assert_allclose(products[:, 3:], model.score(*history)[:, 3:], rtol=1e-5)
     norms = np.linalg.norm(model.item_vectors.numpy()[3:], axis=1)
-    assert np.allclose(norms, 1) == (temperature is not None)
+    assert np.allclose(norms, 1) == ("temperature" in choice)

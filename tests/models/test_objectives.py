@@ -43,7 +43,7 @@ BATCH = {
     "items": padded(ITEMS, tf.int32),
     "sessions": padded(SESSIONS, tf.int32),
     "ages": padded(AGES, tf.float32),
-    "types": padded(TYPES, tf.int32),
+    "contexts": padded(TYPES, tf.int32),
     "weights": tf.constant(WEIGHTS),
 }
 NOISE = Noise(tf.constant([7, 3]), BATCH["row_ids"])
@@ -142,6 +142,33 @@ def test_masked_baskets_are_told_where_the_encoder_saw_a_mask(name):
             said = log_softmax((hidden[row, position] @ table.T + bias)[3:9])
             losses += [-said[ITEMS[row][event] - 3] for event in events if masked[row, position]]
         return np.mean(losses)
+
+    assert told(made, NOISE)[0] == pytest.approx(2 * expected(loss_of_row), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sasrec", "bert4rec"])
+def test_what_was_replaced_is_told_from_what_the_encoder_saw_in_its_place(name):
+    made = model(replace(SASREC, name=name, mask_share=0.6, dropout=0.0), replaced_item=2.0)
+    (objective,) = made.objectives
+    given = made.given(BATCH, None, NOISE)
+    shown, replaced = (each.numpy() for each in objective.replaced(given))
+    table, own = made.ranker.vectors.table.numpy(), given.baskets.numpy()
+    learnt = np.flatnonzero(made.ranker.vectors.is_learnt)
+    assert replaced[:3].any() and not replaced[:3].all()
+    for row in range(3):
+        for position, events in enumerate(baskets_of(row)):
+            if not replaced[row, position]:
+                np.testing.assert_array_equal(shown[row, position], own[row, position])
+                continue
+            (drawn,) = [item for item in learnt if np.array_equal(table[item], shown[row, position])]
+            assert drawn not in [ITEMS[row][event] for event in events]
+    hidden = given.encode(tf.constant(shown), given.events.count, None).numpy()
+    kernel, bias = (variable.numpy() for variable in objective.last.weights)
+
+    def loss_of_row(row: int) -> float:
+        places = range(len(baskets_of(row)))
+        odds = [float(hidden[row, place] @ kernel[:, 0] + bias[0]) for place in places]
+        return np.mean([np.log1p(np.exp(-x if replaced[row, p] else x)) for p, x in zip(places, odds, strict=True)])
 
     assert told(made, NOISE)[0] == pytest.approx(2 * expected(loss_of_row), rel=1e-5)
 

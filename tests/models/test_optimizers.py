@@ -46,6 +46,24 @@ def test_a_row_ends_where_adam_takes_it_that_sees_its_gradients_alone(shape):
     assert optimizer.get_slot(table, "steps").numpy().tolist() == [2, 2, 0, 3, 0]
 
 
+def test_weights_decay_apart_from_their_gradients_and_vectors_not_at_all():
+    matrix, bias = np.array([[1.0, -2.0], [3.0, 4.0]], np.float32), np.array([1.0, 2.0], np.float32)
+    gradients = [[0.3, -0.1], [0.2, 0.0]], [0.5, 0.5]
+    found, plain = ([tf.Variable(matrix), tf.Variable(bias)] for _ in range(2))
+    for optimizer, variables in (RowAdam(0.1, decay=0.02), found), (RowAdam(0.1), plain):
+        optimizer.apply_gradients(list(zip(map(tf.constant, gradients), variables, strict=True)))
+    np.testing.assert_allclose(found[0], plain[0] - 0.02 * 0.1 * matrix, rtol=1e-6)
+    np.testing.assert_array_equal(found[1], plain[1])
+
+    table, alone = tf.Variable(START), tf.Variable(START)
+    rows = tf.IndexedSlices(tf.constant([[1.0, 1.0]]), tf.constant([3]), tf.constant((5, 2)))
+    RowAdam(0.1, [table], decay=0.02).apply_gradients([(rows, table)])
+    RowAdam(0.1, [alone]).apply_gradients([(rows, alone)])
+    expected = alone.numpy()
+    expected[3] -= 0.02 * 0.1 * START[3]
+    np.testing.assert_allclose(table, expected, rtol=1e-6)
+
+
 def test_what_is_no_table_is_taken_by_adam_itself():
     ours, keras = tf.Variable([1.0, 2.0]), tf.Variable([1.0, 2.0])
     optimizers = (RowAdam(0.1), ours), (LEGACY.Adam(0.1), keras)

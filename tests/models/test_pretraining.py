@@ -22,11 +22,11 @@ def test_objectives_that_ask_for_more_than_the_examples_tell_are_refused(tmp_pat
     facts = facts_of(examples, Pretrain())
     assert (facts.category_of == -1).all()
     assert len(facts.category_of) == examples.vocabulary_size
-    with pytest.raises(ExampleSetError, match=r"tells of no types of events, .* with task.types=true"):
+    with pytest.raises(ExampleSetError, match=r"tells of no types of events, .* with task.contexts=true"):
         facts_of(examples, Pretrain(objectives=Objectives(next_type=1.0)))
     with pytest.raises(ExampleSetError, match="items of 0 categories, expected two at least"):
         facts_of(examples, Pretrain(objectives=Objectives(next_category=1.0)))
-    columns = examples.spec["columns"] | {"types": {"dtype": "int32", "length": LENGTH}}
+    columns = examples.spec["columns"] | {"contexts": {"dtype": "int32", "length": LENGTH}}
     asked = {"task": {"event_types": ["view", "purchase"]}}
     typed = replace(examples, spec={**examples.spec, "columns": columns, "configuration": asked})
     assert facts_of(typed, Pretrain(objectives=Objectives(next_type=1.0))).types == 2

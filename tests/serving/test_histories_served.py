@@ -65,14 +65,15 @@ def test_known_events_and_what_came_since_are_the_nights_own_input(seed):
     }
     every = as_sequences(users)
     nightly = every.append_column("until", pa.array([MIDNIGHT] * len(every), pa.int64()))
-    expected = pa.Table.from_batches(nightly_input(nightly.to_batches(), ["purchase"])).to_pylist()
+    types, zone = ["purchase", "view"], "Europe/Berlin"
+    expected = pa.Table.from_batches(nightly_input(nightly.to_batches(), types, zone=zone)).to_pylist()
     assert len(expected) > 90 and len(known) > 60
     for row in expected:
         user = row["user_id"]
         since = [event(each) for each in users[user][cuts[user] :]]
         history = continued(known.get(user, EMPTY), since, ACTIVE, GAP)
-        inputs, _ = model_input(history, INDEX, PURCHASES, MIDNIGHT)
-        for name in ("items", "sessions", "ages"):
+        inputs, _ = model_input(history, INDEX, types, MIDNIGHT, zone)
+        for name in ("items", "sessions", "ages", "contexts"):
             np.testing.assert_array_equal(
                 inputs[name], np.array(row[name], inputs[name].dtype), err_msg=f"{user} {name}"
             )

@@ -1,0 +1,25 @@
+"""What is told of an event beside its item, as one number: parts of it by name, each some bits.
+
+type     place of the event's type in `task.event_types`, from 1
+hour     of the day by the shop's clock, from 1: midnight to one
+weekday  by the same clock, from 1: Monday
+
+A part that is 0 is not told.
+"""
+
+from typing import NamedTuple
+
+
+class Part(NamedTuple):
+    """Where it is in the number."""
+
+    first: int  # bit
+    bits: int
+
+    @property
+    def values(self) -> int:
+        """How many there are, 0 among them."""
+        return 1 << self.bits
+
+
+PARTS = {"type": Part(0, 8), "hour": Part(8, 5), "weekday": Part(13, 3)}
