@@ -101,7 +101,7 @@ def sequences(
 
 def updated(
     stored: DataFrame,
-    changes: DataFrame,
+    counts: DataFrame,
     sessions: DataFrame,
     passive: DataFrame,
     days: DataFrame,
@@ -120,7 +120,7 @@ def updated(
     a behaviour left has no row.
 
     stored    rows of SEQUENCES of the users in `days`
-    changes   `user_id` and `_is_in` of each session that was put in or taken out since
+    counts    how many sessions each user has now, see `session_counts`
     sessions  those that lie on the days, as SESSIONS; passive: the events that do, as EVENTS
     days      `user_id`, `event_date`, distinct
     """
@@ -144,7 +144,7 @@ def updated(
     anew = _indexed(anew.join(days, ["user_id", "event_date"], "left_semi"), items)
     steps = kept.unionByName(anew.select(*kept.columns)).drop("event_date")
     # Of a user's newest behaviours every later session is known: their numbers count down from the newest.
-    counted = steps.join(_session_counts(stored, changes), "user_id", "left")
+    counted = steps.join(counts, "user_id", "left")
     return gathered(counted, USER_ORDER, max_length, buckets)
 
 
@@ -159,8 +159,12 @@ def _steps(sessions: DataFrame, order: tuple[str, ...]) -> DataFrame:
     return exploded.select("user_id", f.lit(True).alias("is_active"), "start_ts", "place", "event.*")
 
 
-def _session_counts(stored: DataFrame, changes: DataFrame) -> DataFrame:
-    """How many sessions each user has now: `user_id`, `session_count`."""
+def session_counts(stored: DataFrame, changes: DataFrame) -> DataFrame:
+    """How many sessions each user has now: `user_id`, `session_count`.
+
+    stored    rows of SEQUENCES
+    changes   `user_id` and `_is_in` of each session that was put in or taken out since
+    """
     before = stored.select("user_id", "session_count")
     since = changes.select("user_id", f.when(f.col("_is_in"), 1).otherwise(-1).alias("session_count"))
     total = f.sum("session_count").cast("int").alias("session_count")

@@ -13,24 +13,14 @@ from pyspark.sql import functions as f
 
 from conf.schema import Config
 from conf.together import parts_of
-from features.examples import (
-    Cut,
-    counts_of,
-    packed,
-    partitions_of,
-    rows_per_file,
-    rows_table,
-    set_id_of,
-    shuffled,
-    spec_of,
-    vocabulary_table,
-)
+from features.examples import Cut, packed, rows_table, set_id_of, spec_of
 from features.grouping import groups_in_memory
 from features.items import FIRST_INDEX, ITEMS
 from features.lake import Lake
 from features.quality import QUALITY
 from features.questions import ask, candidates
 from features.sessions import SESSIONS
+from jobs.example_sets import write_set
 from jobs.job import InputError, run
 from jobs.labelled import People, labelled_examples
 from jobs.people import sessions_as_of
@@ -60,12 +50,7 @@ def examples(conf: Config, lake: Lake, people: People | None = None) -> dict[str
     tables = {source.name: lake.version(source) for source in (SESSIONS, ITEMS)}
     spec = spec_of(conf, size + 1, max(1, longest), tables)
     made = packed(histories, spec).persist()
-    counts = counts_of(made)
-    partitions = partitions_of(sum(counts.values()), spec, conf.spark.shuffle_partitions)
-    rows = shuffled(made, conf.task.seed, partitions, spec["columns"])
-    facts = {"job": "examples", "ds": conf.ds, "counts": counts, **in_spite}
-    lake.overwrite(vocabulary_table(set_id), words.repartition(1).sortWithinPartitions("item_index"), facts)
-    lake.overwrite(rows_table(set_id, spec), rows, facts, rows_per_file(spec))
+    counts = write_set(conf, lake, spec, words, made, in_spite)
     for frame in (words, histories, made):
         frame.unpersist()
     return {"set_id": set_id, "items": size + 1 - FIRST_INDEX} | counts

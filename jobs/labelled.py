@@ -12,17 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from conf.schema import Config, Label
-from features.examples import (
-    LABELLED,
-    Cut,
-    counts_of,
-    partitions_of,
-    rows_per_file,
-    rows_table,
-    set_id_of,
-    shuffled,
-    vocabulary_table,
-)
+from features.examples import Cut, rows_table, set_id_of
 from features.feature import Numeric, UnknownFeature
 from features.history import history
 from features.identities import IDENTITIES
@@ -46,6 +36,7 @@ from features.normalise import columns_of, fit, inputs, normalised, of_record
 from features.questions import candidates, histories, histories_at
 from features.sessions import SESSIONS
 from features.user_features import ACTIVITY, USER_FEATURES, activity_features, user_features
+from jobs.example_sets import write_set
 from jobs.job import InputError
 from jobs.people import passive_as_of, sessions_as_of
 
@@ -91,12 +82,7 @@ def labelled_examples(
     asked = beside(everyone.histories, scaled(everyone.features, spec), *told)
     rows_by_split = numbered(in_splits(asked, moments), questions, numbers)
     made = packed(rows_by_split, spec).persist(StorageLevel.DISK_ONLY)
-    counts = counts_of(made)
-    partitions = partitions_of(sum(counts.values()), spec, conf.spark.shuffle_partitions)
-    rows = shuffled(made, conf.task.seed, partitions, LABELLED)
-    facts = {"job": "examples", "ds": conf.ds, "counts": counts, **in_spite}
-    lake.overwrite(vocabulary_table(set_id), words.repartition(1).sortWithinPartitions("item_index"), facts)
-    lake.overwrite(rows_table(set_id, spec), rows, facts, rows_per_file(spec))
+    counts = write_set(conf, lake, spec, words, made, in_spite)
     for frame in (made, *(each.answers for each in told)):
         frame.unpersist()
     if people is None:

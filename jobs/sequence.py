@@ -28,7 +28,7 @@ from features.owners import owned, users_of
 from features.partitions import partitions_for
 from features.raw import RawFile, checked, files_up_to
 from features.records import one_split_a_task, records
-from features.sequences import SEQUENCES, sequences, updated
+from features.sequences import SEQUENCES, sequences, session_counts, updated
 from features.sessions import SESSIONS, days_of, on_days
 from features.table import Table
 from features.users import USERS, changes_of_users, users
@@ -116,7 +116,7 @@ def update_sequences(conf: Config, lake: Lake, upto: Standing, changes_since: Fe
     stored = table.join(whose, "user_id", "left_semi")
     rows = updated(
         stored,
-        changes,
+        settled(session_counts(stored, changes)),
         on_days(sessions, dates).join(whose, "user_id", "left_semi"),
         passive.where(f.col("event_date").isin(dates)),
         days,

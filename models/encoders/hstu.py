@@ -9,7 +9,7 @@ import tensorflow as tf
 from conf.schema import Model
 from models.dropout import Dropout, Noise, StochasticDepth
 from models.encoders.packed import Packed
-from models.encoders.transformer import by_distance, depth_rate, small
+from models.encoders.transformer import by_distance, depth_rate, in_heads, small
 from models.gaps import KINDS, kinds_of
 
 
@@ -74,7 +74,7 @@ class Unit(tf.keras.layers.Layer):
     ) -> tf.Tensor:
         """(packed, width), (batch, from, to) of 0 and 1, (batch, from, to) int32 -> (packed, width)."""
         gate, value, query, key = tf.split(self.project(self.norm_in(x)), 4, axis=-1)  # (packed, width) x 4
-        query, key, value = (self.split(packed.spread(each)) for each in (query, key, value))
+        query, key, value = (in_heads(packed.spread(each), self.heads) for each in (query, key, value))
         scores = tf.matmul(query, key, transpose_b=True)  # (batch, heads, from, to)
         scores += by_distance(self.bias, packed.length, causal=True)
         if gaps is not None:
@@ -84,8 +84,3 @@ class Unit(tf.keras.layers.Layer):
         mixed = packed.pack(tf.reshape(mixed, (-1, packed.length, self.width)))
         alike = packed.noise(noise)
         return x + self.leave(self.out(self.drop(self.norm_attended(mixed) * gate, alike)), alike)
-
-    def split(self, x: tf.Tensor) -> tf.Tensor:
-        """(batch, length, width) -> (batch, heads, length, head_width)."""
-        parts = tf.reshape(x, (-1, x.shape[1], self.heads, self.width // self.heads))
-        return tf.transpose(parts, (0, 2, 1, 3))

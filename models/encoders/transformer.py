@@ -162,10 +162,9 @@ class Block(tf.keras.layers.Layer):
         self, x: tf.Tensor, packed: Packed, seen: tf.Tensor, noise: Noise | None, at: tf.Tensor | None
     ) -> tf.Tensor:
         query = self.query(x if at is None else packed.at(x, at))
-        query = self.split(
-            packed.spread(query) if at is None else query[:, None]
-        )  # (batch, heads, from, head_width)
-        key, value = (self.split(packed.spread(each(x))) for each in (self.key, self.value))
+        query = packed.spread(query) if at is None else query[:, None]  # (batch, from, width)
+        key, value = (packed.spread(each(x)) for each in (self.key, self.value))
+        query, key, value = (in_heads(each, self.heads) for each in (query, key, value))
         bias = by_distance(self.bias, packed.length, self.causal)[None] if self.relative else None
         if at is not None:
             seen = tf.gather(seen, at, batch_dims=1)[:, None] if self.causal else seen
@@ -191,10 +190,11 @@ class Block(tf.keras.layers.Layer):
         scores = tf.where(seen[:, None], scores if bias is None else scores + bias, HIDDEN)
         return tf.matmul(self.drop_weights(tf.nn.softmax(scores), noise), value)
 
-    def split(self, x: tf.Tensor) -> tf.Tensor:
-        """(batch, length, width) -> (batch, heads, length, head_width)."""
-        parts = tf.reshape(x, (-1, x.shape[1], self.heads, self.head_width))
-        return tf.transpose(parts, (0, 2, 1, 3))
+
+def in_heads(x: tf.Tensor, heads: int) -> tf.Tensor:
+    """(batch, length, width) -> (batch, heads, length, width / heads)."""
+    parts = tf.reshape(x, (-1, x.shape[1], heads, x.shape[2] // heads))
+    return tf.transpose(parts, (0, 2, 1, 3))
 
 
 def depth_rate(model: Model, block: int) -> float:

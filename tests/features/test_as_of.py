@@ -11,7 +11,15 @@ from features.changes import applied
 from features.formats import with_fields
 from features.items import COUNTED, ITEMS, described, hand_out_indices, items, prices, unseen
 from features.questions import ask, candidates, histories
-from features.sequences import SEQUENCES, as_model_input, gathered, next_sessions, sequences, updated
+from features.sequences import (
+    SEQUENCES,
+    as_model_input,
+    gathered,
+    next_sessions,
+    sequences,
+    session_counts,
+    updated,
+)
 from features.sessions import mark_sessions, on_days, to_sessions
 from features.users import USERS, users
 from tests.shop import DAY, at, event, events, rows_of
@@ -193,7 +201,7 @@ def test_a_night_of_letters_alone_makes_a_sequence_of_who_had_none_and_grows_tha
     stored = sequences(shop.where("user_id = 'ann'"), None, known(spark), None, 4, 8)
     changes = nothing.withColumn("_is_in", f.lit(True))
     ours = on_days(shop, [DAY]).where("user_id = 'ann'")
-    rows = updated(stored, changes, ours, letters, days, known(spark), 4, 8)
+    rows = updated(stored, session_counts(stored, changes), ours, letters, days, known(spark), 4, 8)
     columns = ("user_id", "items", "sessions", "session_count")
     assert rows_of(rows, *columns) == [("ann", [0, 5, 4, 4], [0, 3, 3, 3], 3), ("dora", [0], [0], 0)]
 
