@@ -54,7 +54,9 @@ def main(millions: float) -> None:
             f"{events:,}", f"{took.seconds:.1f}", f"{took.cpu_seconds:.1f}", f"{took.peak_gb:.2f}", *counts
         )
     console.print(page)
-    (FOLDER.parent / "runaway.json").write_text(json.dumps({"heap_gb": HEAP_GB, "runs": found}, indent=1) + "\n")
+    (FOLDER.parent / "runaway.json").write_text(
+        json.dumps({"heap_gb": HEAP_GB, "runs": found}, indent=1) + "\n"
+    )
     console.print(f"written to {FOLDER.parent / 'runaway.json'}")
 
 

@@ -254,8 +254,8 @@ def check(config: Config) -> None:
         )
     if config.model.stochastic_depth and config.model.name in ("gru", "lstm", "repeat"):
         raise ConfigurationError(
-            f"model.stochastic_depth wants an encoder of blocks that add to what they are given, got model={config.model.name}: "
-            "set model.stochastic_depth=0"
+            "model.stochastic_depth wants an encoder of blocks that add to what they are given, got "
+            f"model={config.model.name}: set model.stochastic_depth=0"
         )
     for key in ("model.label_smoothing", "model.consistency"):
         if _get(config, key) and config.model.loss != "softmax":

@@ -112,12 +112,12 @@ class Model:
     name: str = MISSING  # a baseline of jobs/baselines.py, or an encoder: docs/models.md
     half_life_days: float | None = None  # decay of a past session's weight; none: no decay
     width: int = 64  # of item vectors and hidden states
-    members: int = 1  # encoders side by side, each with its part of the width; the mean of their scores counts
+    members: int = 1  # encoders side by side, each with its part of the width, whose mean score counts
     blocks: int = 2  # Transformer blocks or recurrent layers
     heads: int = 2  # attention heads
     dropout: float = 0.2  # on inputs and between layers
     dropout_attention: float | None = None  # on the weights of attention; none: as `dropout`
-    stochastic_depth: float = 0.0  # chance that a step leaves what a block adds out of a row: of the last block
+    stochastic_depth: float = 0.0  # chance that a step leaves what the last block adds out of a row
     norm: str = "pre"  # normalisation in a Transformer block: `pre`, of what is looked at, or `post`, of sums
     forward: int = 2  # width of a Transformer block's forward layer, in widths
     places: str = "back"  # how attention tells them: vectors counted `back`, or biases by `relative` distance
@@ -190,7 +190,7 @@ class Task:
     positions: int = 64  # sessions in an example: a position is a basket, the bag of one session's items
     validation_days: int = 30  # the last days before the cut, by which epochs and models are chosen
     k: int = 20  # predictions a user
-    contexts: bool = False  # of each event type, hour and weekday are told, of items prices: for `model.inputs`
+    contexts: bool = False  # type, hour and weekday of events, prices of items are told: for `model.inputs`
     seed: int = 7  # of the shuffle of an example set's rows
     label: Label | None = None
     together: list[str] = field(

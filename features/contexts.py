@@ -16,8 +16,12 @@ def contexts_of(types: np.ndarray, times: np.ndarray, zone: str) -> np.ndarray:
     1     1970-01-01 23:30 Z   Europe/Berlin   1 | 1 << 8 | 5 << 13      half past midnight of a Friday
     """
     local = pa.array(times).cast(MICROS).cast(pa.timestamp("us", zone))
-    told = {"type": types, "hour": pc.hour(local).to_numpy() + 1, "weekday": pc.day_of_week(local).to_numpy() + 1}
+    told = {
+        "type": types,
+        "hour": pc.hour(local).to_numpy() + 1,
+        "weekday": pc.day_of_week(local).to_numpy() + 1,
+    }
     contexts = np.zeros(len(types), np.int32)
     for name, part in PARTS.items():
-        contexts |= (told[name].astype(np.int32) << part.first)  # type: ignore[attr-defined]
+        contexts |= told[name].astype(np.int32) << part.first
     return contexts

@@ -64,8 +64,8 @@ def candidates(
 ) -> DataFrame:
     """What is ranked: the items seen before `as_of`, with `item_index`, `item_id`, `category` and `sessions` that had them.
 
-    `validation_sessions` are those before the `earlier` moment; 0: the item was no candidate then. With `task.contexts` there
-    is their `price` until then, which is null else.
+    `validation_sessions` are those before the `earlier` moment; 0: the item was no candidate then. With `task.contexts`
+    there is their `price` until then, which is null else.
     """
     seen = places(sessions, conf.task.event_types).where(happened_before(as_of))
     counts = seen.groupBy("item_id").agg(

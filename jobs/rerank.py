@@ -56,8 +56,8 @@ def rerank(conf: Config) -> dict[str, Any]:
     asked = opened(then, threads=0)
     if "contexts" in asked.signatures["scores"].structured_input_signature[1]:
         raise InputError(
-            f"{first.task} v{first.version} is told of events beside their items (model.inputs), which a second stage does not "
-            "hand on, expected a first stage that is not: set rerank.first"
+            f"{first.task} v{first.version} is told of events beside their items (model.inputs), which a second stage does "
+            "not hand on, expected a first stage that is not: set rerank.first"
         )
     with tempfile.TemporaryDirectory() as folder, recorded(registry, conf, examples) as run:
         model = Reranker(

@@ -142,7 +142,11 @@ def _explained(
     for batch in batches:
         rows = []
         for reason, row in zip(unusable(batch), batch.to_pylist(), strict=True):
-            inputs = {n: np.array(row[n], kind) for n, kind in kinds.items() if n in row} if reason is None else None
+            inputs = (
+                {n: np.array(row[n], kind) for n, kind in kinds.items() if n in row}
+                if reason is None
+                else None
+            )
             asked = inputs and ask(inputs, row)
             if asked:
                 rows.append({"user_id": str(row["user_id"])} | explanation(asked, events))

@@ -1,5 +1,6 @@
 """Exports a ranker as a SavedModel that needs nothing of ours."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeGuard
 
@@ -36,8 +37,8 @@ class Ranker(Protocol):
     def score(self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
         """(batch, length) int32, int32, float32 -> (batch, vocabulary_size) float32.
 
-        Higher is better; -inf is never recommended. One that `takes_contexts`, where it has an attribute of that name that is
-        true, has these behind the ages: (batch, length) int32, see conf/contexts.py.
+        Higher is better; -inf is never recommended. One that `takes_contexts`, where it has an attribute of that name that
+        is true, has these behind the ages: (batch, length) int32, see conf/contexts.py.
         """
 
 
@@ -287,8 +288,8 @@ def _with_signatures(
         def queries(items: tf.Tensor, *told: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"queries": query(read(items), *told)}
 
-        def of_target(items: tf.Tensor, *told: tf.Tensor) -> tf.Tensor:
-            *told, target, presence = told  # type: ignore[assignment]
+        def of_target(items: tf.Tensor, *given: tf.Tensor) -> tf.Tensor:
+            *told, target, presence = given
             place = tf.maximum(target, UNKNOWN)
             place = tf.where(tf.gather(module.is_known, place), place, UNKNOWN)
             vectors, bias = (tf.gather(x, place) for x in (module.item_vectors, module.item_bias))
@@ -299,11 +300,12 @@ def _with_signatures(
                 nth = tf.where(is_new, nth, 0)
                 vectors = tf.where(is_new[:, None], tf.gather(module.new_vectors, nth), vectors)
                 bias = tf.where(is_new, tf.gather(module.new_bias, nth), bias)
-            return tf.reduce_sum(query(items, *told, presence=presence) * vectors, axis=1) + bias  # (batch,)
+            queries = partial(query, presence=presence)(items, *told)
+            return tf.reduce_sum(queries * vectors, axis=1) + bias  # (batch,)
 
         @tf.function(autograph=False, input_signature=[ITEMS, *beside, TARGET, STEPS])
-        def explain(items: tf.Tensor, *told: tf.Tensor) -> dict[str, tf.Tensor]:
-            *told, steps = told  # type: ignore[assignment]
+        def explain(items: tf.Tensor, *given: tf.Tensor) -> dict[str, tf.Tensor]:
+            *told, steps = given
             return integrated_gradients(of_target, (read(items), *told), steps)._asdict()
 
         module.queries, module.explain = queries, explain

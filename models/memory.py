@@ -111,7 +111,11 @@ def memory_plan(
         "optimizer": 2 * weights + 2 * items * is_lazy,
         "gradients": gradients,
         "activations": rows * (task.length * model.width * COPIES["events"] + encoded),
-        "logits of all items" if is_full else "logits": rows * task.positions * sampled * model.members * COPIES["logits"],
+        "logits of all items" if is_full else "logits": rows
+        * task.positions
+        * sampled
+        * model.members
+        * COPIES["logits"],
         "histories": rows * task.positions * task.length * COPIES["history"] * 2 * bool(model.repeat),
         "scores of validation": items * validation_batch(items) * COPIES["scores"],
     }

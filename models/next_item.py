@@ -240,7 +240,7 @@ class NextItemModel(tf.Module):
         return NewItems(content.new_ids, vectors, np.full(len(vectors), self._mean_bias, np.float32))
 
     def _told(self, vectors: tf.Tensor, items: tf.Tensor, contexts: tf.Tensor | None) -> tf.Tensor:
-        """The vectors of events as inputs, with what is told beside their items: (batch, length, width), (batch, length) x 2."""
+        """The vectors of events as inputs, with what is told of them: (batch, length, width), (batch, length) int32 x 2."""
         return vectors if self.side is None else vectors + self.side(items, contexts)
 
     def _baskets(

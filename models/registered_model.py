@@ -6,8 +6,8 @@ one row a user                                                  one row a user
 item_ids         sessions   ages                                ids              scores
 [p7, p9, p7]     [1, 1, 2]  [30.5, 30.5, 2.0]            ->     [p7, p9, p3, …]  [1.9, 0.9, …]
 
-oldest event first; `sessions` numbers the sessions from 1; `ages`: days since the session began. A model that is told of events
-beside their items wants `contexts`, too.
+oldest event first; `sessions` numbers the sessions from 1; `ages`: days since the session began. A model that is told of
+events beside their items wants `contexts`, too.
 """
 
 import numpy as np
@@ -31,8 +31,9 @@ class NextItem(PythonModel):
         if "contexts" in by_id.structured_input_signature[1]:
             if "contexts" not in model_input:
                 raise ValueError(
-                    "this model is told of events beside their items, and there is no column contexts: of each event a number, "
-                    "type | (hour + 1) << 8 | weekday << 13, the type's place in task.event_types and weekdays from 1 (Monday)"
+                    "this model is told of events beside their items, and there is no column contexts: of each event a "
+                    "number, type | (hour + 1) << 8 | weekday << 13: its type's place in task.event_types, from 1, and "
+                    "weekdays from 1, Monday"
                 )
             contexts = {"contexts": tf.constant(_padded(model_input["contexts"], 0, np.int32))}
         best = by_id(

@@ -85,9 +85,10 @@ def best_items(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k best items of some users: what bulk scoring (`top_k`) and the service answer with, and the only place of it.
 
-    inputs   items int32, sessions int32, ages float32, of some models contexts int32: (users, length), oldest first, zeros
-             on the right; items are item_index, of any age. A row of zeros is a user without a history, who gets what is best for everyone.
-             Further `excluded` int32 (users, any), or none: items that a user is not shown; zeros name nothing.
+    inputs   items int32, sessions int32, ages float32, of some models contexts int32: (users, length), oldest first,
+             zeros on the right; items are item_index, of any age. A row of zeros is a user without a history, who gets what
+             is best for everyone. Further `excluded` int32 (users, any), or none: items that a user is not shown; zeros name
+             nothing.
     threads  that users are divided among, where there are more than 256
     -> indices int32 (users, k), scores float32 (users, k)
 
@@ -314,8 +315,8 @@ def load(path: str, threads: int = 1) -> Model:
         taken = model.signatures[signature].structured_input_signature[1]
         if lacking := sorted(taken.keys() - inputs.keys()):
             raise ValueError(
-                f"the model in {path} wants {', '.join(lacking)} beside {', '.join(inputs)}: its model.inputs tell of events, "
-                "set task.contexts=true as when it was trained"
+                f"the model in {path} wants {', '.join(lacking)} beside {', '.join(inputs)}: its model.inputs tell of "
+                "events, set task.contexts=true as when it was trained"
             )
         told = model.signatures[signature](**{name: tf.constant(inputs[name]) for name in taken})
         return {name: each.numpy() for name, each in told.items()}

@@ -77,7 +77,10 @@ def side_inputs(names: Sequence[str], width: int, examples: ExampleSet) -> SideI
             f"{examples.path} tells nothing of {', '.join(lacking)}, expected what model.inputs names: make examples with "
             f"task.contexts=true (and a catalogue with categories), or leave it out of model.inputs={list(names)}"
         )
-    values = {"category": hashed(words["category"].to_pylist()), "price": half_octaves(words["price"].to_numpy())}
+    values = {
+        "category": hashed(words["category"].to_pylist()),
+        "price": half_octaves(words["price"].to_numpy()),
+    }
     index, of_items = words["item_index"].to_numpy(), {}
     for name, each in values.items():
         of_items[name] = np.zeros(examples.vocabulary_size, np.int32)
@@ -88,7 +91,9 @@ def side_inputs(names: Sequence[str], width: int, examples: ExampleSet) -> SideI
 def hashed(categories: Sequence[str | None]) -> np.ndarray:
     """The value of each category, int32 from 1; 0: none."""
     most = OF_ITEMS["category"] - 1
-    return np.array([0 if each is None else 1 + zlib.crc32(each.encode()) % most for each in categories], np.int32)
+    return np.array(
+        [0 if each is None else 1 + zlib.crc32(each.encode()) % most for each in categories], np.int32
+    )
 
 
 def half_octaves(prices: np.ndarray) -> np.ndarray:

@@ -37,9 +37,7 @@ class Champion:
     async def inputs_of(self, whom: Whom, rules: Rules) -> tuple[Inputs, np.ndarray]:
         """The history until now, and where rules say so as `excluded` what the user has bought."""
         zone = rules.zone if self.task.contexts else None
-        inputs, places = model_input(
-            whom.history, self.index_of, self.task.event_types, whom.until, zone
-        )
+        inputs, places = model_input(whom.history, self.index_of, self.task.event_types, whom.until, zone)
         bought = np.zeros(0, np.int32)
         if rules.exclude_bought:
             purchases, _ = model_input(whom.history, self.index_of, rules.purchase_types, whom.until)

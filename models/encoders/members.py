@@ -1,7 +1,7 @@
 """Several encoders of one kind side by side, each with its part of the width: it looks at no other part.
 
-After Lakshminarayanan et al., 2017, "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles": networks that
-began from other weights err on other rows, and their mean errs less than each of them.
+After Lakshminarayanan et al., 2017, "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles": networks
+that began from other weights err on other rows, and their mean errs less than each of them.
 """
 
 from collections.abc import Iterable, Sequence

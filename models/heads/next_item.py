@@ -42,7 +42,7 @@ class NextItem(tf.Module):
                `softmax` alone;
                `temperature`: in place of products, cosines over this (Gupta et al., 2019, "NISER": an item's norm would
                carry how popular it is);
-               `members`: so many parts of the vectors learn apart, each by the loss of its own products; scores are their mean
+               `members`: so many parts of the vectors learn apart, each by the loss of its own products; scores are the mean
     """
 
     def __init__(self, vectors: ItemVectors, counts: np.ndarray, model: Model):
@@ -75,8 +75,8 @@ class NextItem(tf.Module):
         told = is_told(events, hidden.shape[1])
         given = self.asking(hidden), self.asked(event_vectors), self.item_vectors()
         losses = [
-            self._softmax(*part, events, told, is_twice)
-            for part in zip(*(parts(each, self.members) for each in given), strict=True)
+            self._softmax(own, vectors, table, events, told, is_twice)
+            for own, vectors, table in zip(*(parts(each, self.members) for each in given), strict=True)
         ]
         return summed(tf.add_n(losses) / self.members, events, rows)
 
@@ -125,8 +125,8 @@ class NextItem(tf.Module):
             return tf.nn.softplus(at_previous(others, events) - target)
 
         given = self.asking(hidden), self.asked(event_vectors), self.asked(self.vectors(sample.items))
-        each = [losses(*part) for part in zip(*(parts(each, self.members) for each in given), strict=True)]
-        return summed(tf.add_n(each) / self.members, events, rows)
+        apart = zip(*(parts(each, self.members) for each in given), strict=True)
+        return summed(tf.add_n([losses(*part) for part in apart]) / self.members, events, rows)
 
     def scores(self, last: tf.Tensor) -> tf.Tensor:
         """(batch, width) -> (batch, vocabulary_size); -inf for padding, unknown and mask."""
@@ -140,7 +140,7 @@ class NextItem(tf.Module):
         return self.asked(self.vectors.matrix())
 
     def query(self, last: tf.Tensor) -> tf.Tensor:
-        """What item vectors are multiplied with, so that the products are the mean of the members': (batch, width), twice."""
+        """What item vectors are multiplied with, so that products are the mean of the members': (batch, width), twice."""
         return self.asking(last) / self.members if self.members > 1 else self.asking(last)
 
     def asking(self, hidden: tf.Tensor) -> tf.Tensor:

@@ -1,8 +1,8 @@
 """Which baskets of a history are its user's own, and which were put in their places.
 
-Clark et al., 2020, "ELECTRA: Pre-training Text Encoders as Discriminators Rather Than Generators"; Babaev et al., 2022, "CoLES:
-Contrastive Learning for Event Sequences with Self-Supervision", where it stands beside contrast. What is put in is drawn from
-all items alike, and not from other rows of a batch: ranks see parts of it.
+Clark et al., 2020, "ELECTRA: Pre-training Text Encoders as Discriminators Rather Than Generators"; Babaev et al., 2022,
+"CoLES: Contrastive Learning for Event Sequences with Self-Supervision", where it stands beside contrast. What is put in is
+drawn from all items alike, and not from other rows of a batch: ranks see parts of it.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from models.objectives.given import Facts, Given, weighed
 
 
 class ReplacedItem(tf.Module):
-    """Of each position whether it was replaced, by a linear layer on the hidden state: `model.mask_share` of each row's are."""
+    """Of each position whether it was replaced, by a linear layer on the hidden state: `model.mask_share` of a row's are."""
 
     def __init__(self, ranker: NextItemModel, facts: Facts):
         super().__init__()
@@ -27,7 +27,9 @@ class ReplacedItem(tf.Module):
 
     def __call__(self, given: Given) -> tf.Tensor:
         shown, replaced = self.replaced(given)
-        logits = self.last(given.encode(shown, given.events.count, given.noise))[:, :, 0]  # (batch, positions)
+        logits = self.last(given.encode(shown, given.events.count, given.noise))[
+            :, :, 0
+        ]  # (batch, positions)
         losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(replaced, logits.dtype), logits)
         taken = tf.sequence_mask(given.events.count, shown.shape[1])
         return weighed(losses, taken, given.targets)

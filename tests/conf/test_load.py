@@ -84,9 +84,18 @@ def test_an_unknown_key_is_named_and_one_like_it_suggested(override, words):
             "train.warm_start=-1",
             ["train.warm_start must be none, champion, pretrained, the number of a version", "got '-1'"],
         ),
-        ("model.heads=3", ["model.width must be a multiple of model.members times model.heads, got 64, 1 and 3"]),
-        ("model.members=3", ["model.width must be a multiple of model.members times model.heads, got 64, 3 and 2"]),
-        ("model.inputs=[colour]", ["model.inputs must be among category, price, type, hour, weekday, got 'colour'"]),
+        (
+            "model.heads=3",
+            ["model.width must be a multiple of model.members times model.heads, got 64, 1 and 3"],
+        ),
+        (
+            "model.members=3",
+            ["model.width must be a multiple of model.members times model.heads, got 64, 3 and 2"],
+        ),
+        (
+            "model.inputs=[colour]",
+            ["model.inputs must be among category, price, type, hour, weekday, got 'colour'"],
+        ),
         ("model.sampling=all", ["model.sampling must be one of popularity, uniform, batch, got 'all'"]),
         ("train.wire=fp8", ["train.wire must be one of none, fp16, got 'fp8'"]),
         ("train.rate_by_ranks=cubic", ["train.rate_by_ranks must be one of none, sqrt, linear, got 'cubic'"]),
@@ -127,11 +136,17 @@ def test_a_training_may_begin_from_the_champion_or_a_version(version):
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["task=churn", "model.inputs=[hour]"], "model.inputs is of tasks that rank, in jobs/train.py, got task=churn"),
+        (
+            ["task=churn", "model.inputs=[hour]"],
+            "model.inputs is of tasks that rank, in jobs/train.py, got task=churn",
+        ),
         (["task=churn", "task.contexts=true"], "task.contexts is of tasks that rank, got task=churn"),
         (["model=gru", "model.stochastic_depth=0.1"], "model.stochastic_depth wants an encoder of blocks"),
         (["model=repeat", "model.members=2"], "model.members wants model.repeat=0"),
-        (["model=sasrec", "model.members=2", "model.temperature=0.1"], "and no model.temperature, got 0 and 0.1"),
+        (
+            ["model=sasrec", "model.members=2", "model.temperature=0.1"],
+            "and no model.temperature, got 0 and 0.1",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused_with_what_to_set(overrides, words):

@@ -234,7 +234,9 @@ def test_a_question_is_what_was_before_and_its_answer_what_came_next(spark, shop
     assert rows_of(ranked, *columns) == [("milk", 3, "dairy", 2, 1)]
     assert [row.price for row in ranked.collect()] == [None]
     told = load(["source=plain", "task.contexts=true"])
-    assert [row.price for row in candidates(shop, described, at("11:20:00"), at("10:30:00"), told).collect()] == [0.7]
+    assert [
+        row.price for row in candidates(shop, described, at("11:20:00"), at("10:30:00"), told).collect()
+    ] == [0.7]
 
 
 def test_a_price_is_that_of_a_piece_in_the_mean_before_the_moment(spark):

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 
 from conf.contexts import PARTS
@@ -22,5 +24,5 @@ def test_a_context_is_the_type_and_the_clock_of_the_shop():
 
 def test_no_part_of_a_context_reaches_into_another():
     ends = [(part.first, part.first + part.bits) for part in PARTS.values()]
-    assert all(end <= first for (_, end), (first, _) in zip(ends, ends[1:], strict=False))
+    assert all(end <= first for (_, end), (first, _) in pairwise(ends))
     assert PARTS["hour"].values > 24 and PARTS["weekday"].values > 7 and ends[-1][1] < 32

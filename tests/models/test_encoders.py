@@ -160,7 +160,9 @@ def test_what_a_block_adds_is_left_out_of_some_rows_and_never_in_a_prediction(na
     for made in (plain, deep):
         made(x, taken)
     for weight in plain.weights:
-        weight.assign_add(tf.random.stateless_normal(weight.shape, (1, weight.shape.num_elements()), stddev=0.3))
+        weight.assign_add(
+            tf.random.stateless_normal(weight.shape, (1, weight.shape.num_elements()), stddev=0.3)
+        )
     deep.set_weights(plain.get_weights())
     np.testing.assert_array_equal(deep(x, taken), plain(x, taken))
     given = x
@@ -170,7 +172,9 @@ def test_what_a_block_adds_is_left_out_of_some_rows_and_never_in_a_prediction(na
     nothing = normed * taken.numpy()[:, :, None]
     left = deep(x, taken, noise=Noise(tf.constant([1, 2]), tf.range(24, dtype=tf.int64))).numpy()
     is_left = np.isclose(left, nothing, atol=1e-5).all(axis=(1, 2))
-    assert (2 <= is_left.sum() <= 12) if name == "sasrec" else (5 <= is_left.sum() <= 19)  # of two additions, or of one
+    assert (
+        (2 <= is_left.sum() <= 12) if name == "sasrec" else (5 <= is_left.sum() <= 19)
+    )  # of two additions, or of one
     others = ~is_left
     assert (np.abs(left - nothing)[others].max(axis=2)[:, :4] > 1e-4).all(), "at each position of a row"
 

@@ -168,7 +168,9 @@ def test_what_was_replaced_is_told_from_what_the_encoder_saw_in_its_place(name):
     def loss_of_row(row: int) -> float:
         places = range(len(baskets_of(row)))
         odds = [float(hidden[row, place] @ kernel[:, 0] + bias[0]) for place in places]
-        return np.mean([np.log1p(np.exp(-x if replaced[row, p] else x)) for p, x in zip(places, odds, strict=True)])
+        return np.mean(
+            [np.log1p(np.exp(-x if replaced[row, p] else x)) for p, x in zip(places, odds, strict=True)]
+        )
 
     assert told(made, NOISE)[0] == pytest.approx(2 * expected(loss_of_row), rel=1e-5)
 

@@ -11,8 +11,8 @@ import tensorflow as tf
 from conf.schema import Model, Task
 from models.dropout import Noise
 from models.example_set import ExampleSetError, open_example_set
-from models.export import export, given_to
 from models.explaining import explained_lists
+from models.export import export, given_to
 from models.next_item import NextItemModel
 from models.scoring import load, top_k
 from models.side_inputs import SIZES, SideInputs, half_octaves, hashed, side_inputs, told
@@ -59,18 +59,29 @@ def test_an_event_has_the_sum_of_the_vectors_of_what_is_told_of_it():
     found = side(tf.constant([[5, 99, -4]]), tf.constant([[CONTEXTS[2], CONTEXTS[3], 0]])).numpy()[0]
     expected = [
         {"category": 1, "price": 25, "type": 1, "hour": 24, "weekday": 7},
-        {"category": 0, "price": 20, "type": 1, "hour": 1, "weekday": 0},  # an item of no vocabulary reads as index 0
+        {
+            "category": 0,
+            "price": 20,
+            "type": 1,
+            "hour": 1,
+            "weekday": 0,
+        },  # an item of no vocabulary reads as index 0
         {"category": 0, "price": 20, "type": 0, "hour": 0, "weekday": 0},
     ]
     for vector, values in zip(found, expected, strict=True):
-        np.testing.assert_allclose(vector, sum(tables[name][value] for name, value in values.items()), rtol=1e-5)
+        np.testing.assert_allclose(
+            vector, sum(tables[name][value] for name, value in values.items()), rtol=1e-5
+        )
 
 
 def test_before_anything_is_learnt_a_model_is_as_without():
     asked = (*rows(6, 3), tf.constant([AGES, AGES]))
     plain, new = made(names=[]), made(learnt=0.0)
     np.testing.assert_allclose(new.score(*asked, contexts(6, 3)), plain.score(*asked), rtol=1e-5)
-    assert (given_to(plain), given_to(new)) == (["items", "sessions", "ages"], ["items", "sessions", "ages", "contexts"])
+    assert (given_to(plain), given_to(new)) == (
+        ["items", "sessions", "ages"],
+        ["items", "sessions", "ages", "contexts"],
+    )
     assert given_to(made(names=["category"])) == given_to(plain), "items tell it themselves"
 
 
@@ -89,10 +100,15 @@ def test_the_loss_of_a_last_item_is_that_of_predicting_it_from_those_before_and_
 
 
 def test_every_vector_that_is_told_of_learns():
-    model, noise = made(learnt=0.0, dropout=0.2, consistency=0.5), Noise(tf.constant([1, 2]), tf.constant([4], tf.int64))
+    model, noise = (
+        made(learnt=0.0, dropout=0.2, consistency=0.5),
+        Noise(tf.constant([1, 2]), tf.constant([4], tf.int64)),
+    )
     with tf.GradientTape() as tape:
         loss = model.loss(*rows(6), tf.ones(1), None, noise, tf.constant([AGES]), contexts(6)).total
-    gradients = dict(zip(model.side.vectors, tape.gradient(loss, list(model.side.vectors.values())), strict=True))
+    gradients = dict(
+        zip(model.side.vectors, tape.gradient(loss, list(model.side.vectors.values())), strict=True)
+    )
     for name, gradient in gradients.items():
         assert tf.convert_to_tensor(gradient).shape == (SIZES[name], 8)
         assert np.abs(tf.convert_to_tensor(gradient)).max() > 0, name
@@ -114,7 +130,9 @@ def test_an_export_takes_contexts_says_where_there_are_none_and_explains_with_th
     best = np.argsort(-expected[3:])[:3] + 3
     assert found.column("ids").to_pylist()[0] == [f"p{each}" for each in best]
     np.testing.assert_allclose(found.column("scores").to_pylist()[0], expected[best], rtol=1e-4)
-    with pytest.raises(ValueError, match=r"wants contexts beside items, sessions, ages: .* set task\.contexts=true"):
+    with pytest.raises(
+        ValueError, match=r"wants contexts beside items, sessions, ages: .* set task\.contexts=true"
+    ):
         next(top_k(iter([pa.RecordBatch.from_pydict(whole)]), path, 3))
     of_other_lengths = pa.array([CONTEXTS[:2], CONTEXTS[:2]], pa.list_(pa.int32()))
     broken = pa.RecordBatch.from_pydict(whole | {"contexts": of_other_lengths})
@@ -139,7 +157,9 @@ def test_prices_and_categories_have_values_that_do_not_depend_on_the_others():
 def test_what_examples_do_not_tell_is_refused_and_what_they_tell_is_taken(tmp_path):
     examples = open_example_set(random_example_set(tmp_path / "set", train=[3], validation=[2]))
     assert side_inputs([], 8, examples) is None
-    with pytest.raises(ExampleSetError, match=r"nothing of category, price, hour, .* with task\.contexts=true"):
+    with pytest.raises(
+        ExampleSetError, match=r"nothing of category, price, hour, .* with task\.contexts=true"
+    ):
         side_inputs(["category", "price", "hour"], 8, examples)
     size = len(examples.vocabulary)
     words = examples.vocabulary.drop_columns(["category", "price"])
