@@ -69,6 +69,7 @@ def test_the_vocabulary_comes_by_index_and_gives_counts_by_index(tmp_path):
         "sessions": [9, 7],
         "validation_sessions": [4, 0],
         "category": [None, None],
+        "price": [None, None],
     }
     assert examples.vocabulary_size == 6
     assert examples.counts("sessions").tolist() == [0, 0, 0, 9, 0, 7]
