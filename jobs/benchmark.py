@@ -104,10 +104,10 @@ def trained(conf: Config, examples: Any, metric: str, judge: Any = None) -> tupl
     from jobs.progress import Progress
     from models.checkpoints import Checkpoints
     from models.example_set import TRAIN
-    from models.next_item import NextItemModel
     from models.train import train
+    from models.trained import Ranking
 
-    model = NextItemModel(conf.model, conf.task, examples.counts("validation_sessions"), conf.train.seed)
+    model = Ranking(conf, conf.task, examples).model
     progress = Progress(conf.train.epochs, sum(file.rows for file in examples.files(TRAIN)), 1)
     place = checkpoints_of(conf).with_suffix(f".{metric.partition('@')[0]}.checkpoints")
     checkpoints = Checkpoints(place, conf.train.checkpoint_steps)

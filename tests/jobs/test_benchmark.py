@@ -105,6 +105,13 @@ def test_a_bad_line_is_refused_in_one_line_with_its_number_and_nothing_is_writte
     assert not (tmp_path / "out.json").exists()
 
 
+def test_inputs_that_a_text_file_does_not_tell_are_refused(data, tmp_path):
+    code, _, errors = told(f"data={data}", "model=gru", "model.inputs=[hour]", f"out={tmp_path / 'out.json'}")
+    assert code == 2, errors
+    assert "tells nothing of hour, expected what model.inputs names" in errors
+    assert not (tmp_path / "out.json").exists()
+
+
 def test_a_result_takes_the_place_of_the_one_before_whole(tmp_path):
     out = tmp_path / "out.json"
     put_json(out, {"test": 1})
