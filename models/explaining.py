@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from models.attributions import Inputs, leave_one_out
-from models.histories import CONTEXTS, SEQUENCE, of_events, together, unusable
+from models.histories import CONTEXTS, SEQUENCE, together, unusable
 from models.label_scoring import INPUTS, is_told, loaded
 from models.metrics.answers import of_all, spearman
-from models.scoring import Scorer, best_items, load, on_shelf, read, scores_of
+from models.scoring import Scorer, as_read, best_items, load, on_shelf, read, scores_of
 from models.shelf import EMPTY, Shelf
 
 EXPLAINED_SCHEMA = (
@@ -88,10 +88,8 @@ def attributed(scorer: Scorer, inputs: Inputs, indices: np.ndarray, steps: int) 
     """Of the score of an item each: inputs (users, length), indices (users,) int."""
     if scorer.model.explain is None:
         return None
-    items = read(scorer.reads_as, inputs["items"])
-    histories = of_events(inputs) | {"items": items}
     target = read(scorer.reads_as, indices)
-    return scorer.model.explain(**histories, target=target, steps=np.int32(steps))
+    return scorer.model.explain(**as_read(scorer, inputs), target=target, steps=np.int32(steps))
 
 
 def explained_answers(

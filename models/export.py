@@ -1,6 +1,5 @@
 """Exports a ranker as a SavedModel that needs nothing of ours."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeGuard
 
@@ -82,6 +81,7 @@ class VectorRanker(Ranker, Protocol):
         sessions: tf.Tensor,
         ages: tf.Tensor,
         contexts: tf.Tensor | None = None,
+        *,
         presence: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """(batch, length) int32, int32, float32, int32 of one that takes them -> (batch, width) float32.
@@ -300,8 +300,7 @@ def _with_signatures(
                 nth = tf.where(is_new, nth, 0)
                 vectors = tf.where(is_new[:, None], tf.gather(module.new_vectors, nth), vectors)
                 bias = tf.where(is_new, tf.gather(module.new_bias, nth), bias)
-            queries = partial(query, presence=presence)(items, *told)
-            return tf.reduce_sum(queries * vectors, axis=1) + bias  # (batch,)
+            return tf.reduce_sum(query(items, *told, presence=presence) * vectors, axis=1) + bias  # (batch,)
 
         @tf.function(autograph=False, input_signature=[ITEMS, *beside, TARGET, STEPS])
         def explain(items: tf.Tensor, *given: tf.Tensor) -> dict[str, tf.Tensor]:

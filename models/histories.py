@@ -22,9 +22,7 @@ class Rows(NamedTuple):
     """Some users of a batch whose histories have a similar length."""
 
     places: np.ndarray  # (rows,) their places in the batch
-    inputs: dict[
-        str, np.ndarray
-    ]  # items, sessions, ages, maybe contexts: (rows, length); maybe excluded: (rows, any)
+    inputs: dict[str, np.ndarray]  # of events: (rows, length), see `of_events`; maybe excluded: (rows, any)
 
 
 def unusable(batch: pa.RecordBatch, targets: bool = False) -> list[str | None]:

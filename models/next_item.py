@@ -148,6 +148,7 @@ class NextItemModel(tf.Module):
         sessions: tf.Tensor,
         ages: tf.Tensor,
         contexts: tf.Tensor | None = None,
+        *,
         presence: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """What item vectors are multiplied with: (batch, any length) x 4 -> (batch, width).

@@ -97,7 +97,7 @@ def best_items(
     A user whose scores are not numbers has NaN for all of them.
     """
     model, excluded = scorer.model, inputs.get("excluded")
-    histories = of_events(inputs) | {"items": read(scorer.reads_as, inputs["items"])}
+    histories = as_read(scorer, inputs)
     if model.queries is not None:
         queries = model.queries(histories)  # (users, width)
         is_number = np.isfinite(queries).all(axis=1)
@@ -118,7 +118,7 @@ def scores_of(scorer: Scorer, inputs: dict[str, np.ndarray], indices: np.ndarray
     inputs as there; indices (items,) int
     """
     model = scorer.model
-    histories = of_events(inputs) | {"items": read(scorer.reads_as, inputs["items"])}
+    histories = as_read(scorer, inputs)
     if model.queries is None:
         return model.scores(histories)[:, indices] + scorer.bias[indices]
     assert scorer.vectors is not None, "a model with queries has vectors"
@@ -164,6 +164,11 @@ def with_new(scorer: Scorer, new: Newer, shelf: Shelf) -> Scorer:
     reads_as = scorer.reads_as.copy()
     reads_as[index] = new.codes[place]
     return Scorer(scorer.model, vectors, bias, ids, reads_as)
+
+
+def as_read(scorer: Scorer, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the model is given of histories, (users, length) each."""
+    return of_events(inputs) | {"items": read(scorer.reads_as, inputs["items"])}
 
 
 def read(reads_as: np.ndarray, items: np.ndarray) -> np.ndarray:
@@ -311,21 +316,24 @@ def load(path: str, threads: int = 1) -> Model:
     model = opened(path, threads)
     import tensorflow as tf
 
-    def called(signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        taken = model.signatures[signature].structured_input_signature[1]
-        if lacking := sorted(taken.keys() - inputs.keys()):
-            raise ValueError(
-                f"the model in {path} wants {', '.join(lacking)} beside {', '.join(inputs)}: its model.inputs tell of "
-                "events, set task.contexts=true as when it was trained"
-            )
-        told = model.signatures[signature](**{name: tf.constant(inputs[name]) for name in taken})
-        return {name: each.numpy() for name, each in told.items()}
+    def caller(signature: str) -> Callable[..., dict[str, np.ndarray]]:
+        function = model.signatures[signature]
+        taken = function.structured_input_signature[1].keys()
+
+        def run(**inputs: np.ndarray) -> dict[str, np.ndarray]:
+            if lacking := sorted(taken - inputs.keys()):
+                raise ValueError(
+                    f"the model in {path} wants {', '.join(lacking)} beside {', '.join(inputs)}: its model.inputs tell of "
+                    "events, set task.contexts=true as when it was trained"
+                )
+            told = function(**{name: tf.constant(inputs[name]) for name in taken})
+            return {name: each.numpy() for name, each in told.items()}
+
+        return run
 
     def call(signature: str) -> Callable[[dict[str, np.ndarray]], np.ndarray]:
-        return lambda inputs: called(signature, inputs)[signature]
-
-    def explain(**inputs: np.ndarray) -> dict[str, np.ndarray]:
-        return called("explain", inputs)
+        run = caller(signature)
+        return lambda inputs: run(**inputs)[signature]
 
     ids = np.array([item_id.decode() for item_id in model.item_ids.numpy()], object)
     if "queries" not in model.signatures:
@@ -352,6 +360,6 @@ def load(path: str, threads: int = 1) -> Model:
         bias,
         ids,
         categories,
-        explain if can_explain else None,
+        caller("explain") if can_explain else None,
         new,
     )
