@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from datetime import date
+from itertools import chain
 from typing import Any, cast, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,8 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from conf import expectations, hosts, pretraining, search_space, simulation, sources, tasks
-from conf.contexts import PARTS
+from conf import expectations, hosts, models, pretraining, search_space, simulation, sources, tasks
 from conf.schema import CLASSICAL, ENCODERS, Config, Source
 
 CHOICES = {
@@ -146,7 +146,6 @@ SHARES = (
     "finetune.share",
     "rerank.share",
 )
-INPUTS = ("category", "price", *PARTS)
 EXCLUDABLE = ("bought", "out_of_stock", "embargoed")
 BELOW_ONE = (
     "model.dropout",
@@ -227,8 +226,6 @@ def check(config: Config) -> None:
     for key, allowed in CHOICES.items():
         if (value := _get(config, key)) not in allowed:
             raise ConfigurationError(f"{key} must be one of {', '.join(allowed)}, got {value!r}: set {key}")
-    if problem := next(sources.problems(config.source), None):
-        raise ConfigurationError(problem)
     if not 0 < config.promote.confidence < 1:
         raise ConfigurationError(
             f"promote.confidence must lie between 0 and 1, got {config.promote.confidence}"
@@ -241,67 +238,6 @@ def check(config: Config) -> None:
         raise ConfigurationError(
             "train.warm_start must be none, champion, pretrained, the number of a version, or MODEL/NUMBER of another "
             f"registered model, got {warm_start!r}"
-        )
-    if config.model.width % (config.model.members * config.model.heads):
-        raise ConfigurationError(
-            "model.width must be a multiple of model.members times model.heads, got "
-            f"{config.model.width}, {config.model.members} and {config.model.heads}"
-        )
-    if config.model.members > 1 and (config.model.repeat or config.model.temperature):
-        raise ConfigurationError(
-            f"model.members wants model.repeat=0 and no model.temperature, got {config.model.repeat} and "
-            f"{config.model.temperature}: set these, or model.members=1"
-        )
-    if config.model.stochastic_depth and config.model.name in ("gru", "lstm", "repeat"):
-        raise ConfigurationError(
-            "model.stochastic_depth wants an encoder of blocks that add to what they are given, got "
-            f"model={config.model.name}: set model.stochastic_depth=0"
-        )
-    for key in ("model.label_smoothing", "model.consistency"):
-        if _get(config, key) and config.model.loss != "softmax":
-            raise ConfigurationError(
-                f"{key} wants model.loss=softmax, got {config.model.loss}: set one of them"
-            )
-    if config.model.repeat and (config.model.loss, config.model.targets) != ("sampled_softmax", "all"):
-        raise ConfigurationError(
-            "model.repeat wants model.loss=sampled_softmax and model.targets=all, "
-            f"got {config.model.loss} and {config.model.targets}: set these, or model.repeat=0"
-        )
-    if (temperature := config.model.temperature) is not None:
-        if temperature <= 0:
-            raise ConfigurationError(
-                f"model.temperature must be > 0, got {temperature}: set model.temperature=0.1"
-            )
-        if config.model.repeat:
-            raise ConfigurationError(
-                f"model.repeat wants products of vectors, got model.temperature={temperature}: set one of them"
-            )
-    if config.model.content and (config.task.label or config.step != "train" or config.model.repeat):
-        raise ConfigurationError(
-            "model.content is of tasks that rank, in jobs/train.py, and wants products of vectors: model.repeat=0; got "
-            f"task={config.task.name}, step {config.step}, model.repeat={config.model.repeat}: set model.content='' or these"
-        )
-    for name in config.model.inputs:
-        if name not in INPUTS:
-            raise ConfigurationError(
-                f"model.inputs must be among {', '.join(INPUTS)}, got {name!r}: set model.inputs=[category,hour]"
-            )
-    if config.model.inputs and (config.task.label or config.step != "train"):
-        raise ConfigurationError(
-            f"model.inputs is of tasks that rank, in jobs/train.py, got task={config.task.name} and step {config.step}: set "
-            "model.inputs=[]"
-        )
-    if config.task.contexts and config.task.label:
-        raise ConfigurationError(
-            f"task.contexts is of tasks that rank, got task={config.task.name}: set task.contexts=false"
-        )
-    if len(config.task.event_types) >= PARTS["type"].values:
-        raise ConfigurationError(
-            f"task.event_types must be fewer than {PARTS['type'].values}, got {len(config.task.event_types)}"
-        )
-    if config.model.repeat and config.model.name == "bert4rec":
-        raise ConfigurationError(
-            "model.repeat wants an encoder that looks back only, got bert4rec: set model.name"
         )
     if config.train.batch_size % config.train.parts:
         raise ConfigurationError(
@@ -320,19 +256,17 @@ def check(config: Config) -> None:
         if not 0 < (value := _get(config, key)) <= 1:
             raise ConfigurationError(f"{key} must lie in (0, 1], got {value}: set {key}")
     check_shop(config.source)
-    if problem := next(hosts.problems(config.train), None):
-        raise ConfigurationError(problem)
-    if problem := next(pretraining.problems(config), None):
-        raise ConfigurationError(problem)
-    if problem := next(simulation.problems(config.simulate), None):
-        raise ConfigurationError(problem)
-    if problem := next(expectations.problems(config.quality), None):
-        raise ConfigurationError(problem)
-    if problem := next(expectations.problems_of_nights(config.monitor), None):
-        raise ConfigurationError(problem)
-    if problem := next(search_space.problems(config.search.space, known_keys()), None):
-        raise ConfigurationError(problem)
-    if problem := next(tasks.problems(config.task), None):
+    for problem in chain(
+        sources.problems(config.source),
+        models.problems(config),
+        hosts.problems(config.train),
+        pretraining.problems(config),
+        simulation.problems(config.simulate),
+        expectations.problems(config.quality),
+        expectations.problems_of_nights(config.monitor),
+        search_space.problems(config.search.space, known_keys()),
+        tasks.problems(config.task),
+    ):
         raise ConfigurationError(problem)
     for key in ("ds", "start", "end"):
         if day := _get(config, key):
