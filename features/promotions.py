@@ -40,6 +40,20 @@ JUDGED = (
     Column("difference_high", "double", "upper end of its interval", nullable=True),
 )
 
+AGAINST = (
+    Column("question", "string", "validation or test"),
+    Column("as_of", "timestamp", "asked as of", unit="UTC"),
+    Column("until", "timestamp", "answered by what came before", unit="UTC"),
+    Column("model", "string", "name of an encoder"),
+    Column("version", "int", "its version in the registry"),
+    Column("baseline", "string", "name of a baseline"),
+    Column("baseline_version", "int", "its version in the registry"),
+    Column("metric", "string", "ndcg@10, ndcg@10/repeated and the like"),
+    Column("difference", "double", "encoder less baseline, paired by user"),
+    Column("low", "double", "lower end of its interval"),
+    Column("high", "double", "upper end of its interval"),
+)
+
 GROUPS = (
     Column("model", "string", "name of the model"),
     Column("version", "int", "its version in the registry"),
@@ -94,6 +108,12 @@ PROMOTIONS = Table(
             "groups",
             GROUPS,
             "the metric by group of users, on the held-out days; null: of an earlier release",
+            nullable=True,
+        ),
+        Column(
+            "against",
+            AGAINST,
+            "every metric of every encoder against each baseline; null: of an earlier release",
             nullable=True,
         ),
     ),

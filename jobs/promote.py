@@ -14,6 +14,7 @@ nothing is promoted after a check (jobs/quality.py) that found what must not be.
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from itertools import product
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,7 @@ def promote(conf: Config, lake: Lake) -> dict[str, Any]:
     judged = {
         "judged": judged_rows(conf, known, validation) + judged_rows(conf, known, test),
         "groups": group_rows(conf, known, test),
+        "against": against_rows(conf, known, validation) + against_rows(conf, known, test),
     }
     entries = []
     champion = registry.by_alias(conf.task.name, CHAMPION)
@@ -236,6 +238,21 @@ def judged_rows(conf: Config, versions: dict[str, Version], judgement: Judgement
     return rows
 
 
+def against_rows(conf: Config, versions: dict[str, Version], judgement: Judgement) -> list[tuple[Any, ...]]:
+    """Every metric of every encoder against each of the question's baselines, paired by user."""
+    confidence, rows = conf.promote.confidence, []
+    head = (judgement.question, judgement.as_of, judgement.until)
+    rivals = [name for name in judgement.metrics if versions[name].tags["kind"] == "baseline"]
+    of_rival = {name: (versions[name].tags["model"], versions[name].version) for name in rivals}
+    for name, of_model in judgement.metrics.items():
+        tags, number = versions[name].tags, versions[name].version
+        if tags["kind"] != "baseline":
+            for rival, (metric, each) in product(rivals, of_model.items()):
+                apart = (each - judgement.metrics[rival][metric]).interval(confidence)
+                rows.append((*head, tags["model"], number, *of_rival[rival], metric, *apart))
+    return rows
+
+
 def group_rows(conf: Config, versions: dict[str, Version], judgement: Judgement) -> list[tuple[Any, ...]]:
     """The metric of the gate of each model by group of users, and the group's gap to everybody else."""
     confidence, rows = conf.promote.confidence, []
@@ -257,7 +274,7 @@ def entry_of(
     champion: Version | None,
     judged: dict[str, list[tuple[Any, ...]]],
 ) -> Entry:
-    """One decision as the ledger has it; `judged`: its columns `judged` and `groups`."""
+    """One decision as the ledger has it; `judged`: its columns `judged`, `groups` and `against`."""
     interval = decision.difference
     return {
         "request_id": request_id,

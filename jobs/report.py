@@ -162,7 +162,7 @@ def training(conf: Config, registry: Registry) -> list[dict[str, Any]]:
 def metrics(conf: Config, lake: Lake) -> list[dict[str, Any]]:
     """What the gate measured of the task, question by question, oldest first."""
     of_task = newest(lake.read(PROMOTIONS)).where(f.col("task") == conf.task.name)
-    ledger = of_task.orderBy("decided_at", "request_id").select("judged").collect()
+    ledger = of_task.orderBy("decided_at", "request_id").select("judged", "against").collect()
     questions: dict[Any, dict[str, Any]] = {}
     for row in (each for entry in ledger for each in entry.judged):
         key = (row.question, row.as_of, row.until)
@@ -183,12 +183,18 @@ def metrics(conf: Config, lake: Lake) -> list[dict[str, Any]]:
             "version": row.version,
             "values": {},
             "against_best_baseline": {},
+            "against": {},
         }
         model = question["models"].setdefault(name, empty)
         model["values"][row.metric] = {"mean": row["mean"], "low": row.low, "high": row.high}
         if row.difference is not None:
             between = {"difference": row.difference, "low": row.difference_low, "high": row.difference_high}
             model["against_best_baseline"][row.metric] = between
+    for row in (each for entry in ledger for each in entry.against or ()):
+        model = questions[row.question, row.as_of, row.until]["models"][f"{row.model} v{row.version}"]
+        between = {"difference": row.difference, "low": row.low, "high": row.high}
+        rival = f"{row.baseline} v{row.baseline_version}"
+        model["against"].setdefault(rival, {})[row.metric] = between
     return [question | {"models": list(question["models"].values())} for question in questions.values()]
 
 

@@ -116,6 +116,7 @@ class JudgedModel(TypedDict, total=False):
     against_best_baseline: dict[
         str, Difference
     ]  # encoders only; the baseline with the best mean of that metric
+    against: dict[str, dict[str, Difference]]  # encoders only; each baseline, such as `tifu_knn v4`
 
 
 class Question(TypedDict, total=False):

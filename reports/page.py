@@ -1,6 +1,6 @@
 """One self-contained page of a run: all inside the file, nothing fetched, readable offline and on paper."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -41,6 +41,8 @@ def render(facts: Mapping[str, Any]) -> str:
         histograms=histograms(facts),
         trainings=trainings(facts),
         questions=[question(row) for row in rows(facts, "metrics")],
+        parts=list(PARTS.values()),
+        plain=PLAIN,
         tasks=compared_tasks(facts),
         users=[user(row) for row in rows(facts, "users")],
         fairness=fairness(facts),
@@ -201,8 +203,23 @@ def question(row: Mapping[str, Any]) -> dict[str, Any]:
         "dots": [charts.whiskers(models, metric) for metric in PLAIN if metric in known],
         "tables": [groups for groups in (of_all, of_parts) if groups],
         "models": models,
+        "pairs": pairs(models),
         "best": {metric: _best_mean(models, metric) for metric in metrics},
     }
+
+
+def pairs(models: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each encoder against each baseline: the differences, of all targets and of parts of them."""
+    wanted = [[metric, *(f"{metric}/{part}" for part in PARTS)] for metric in PLAIN]
+    return [
+        {
+            "model": model,
+            "baseline": baseline,
+            "differences": [[(of.get(each), words.standing(of.get(each))) for each in row] for row in wanted],
+        }
+        for model in models
+        for baseline, of in (model.get("against") or {}).items()
+    ]
 
 
 def user(row: Mapping[str, Any]) -> dict[str, Any]:

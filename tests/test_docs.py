@@ -14,7 +14,7 @@ from features.table import Table
 from tests.reports.sample_facts import FACTS
 from tools.benchmark_table import of_data
 from tools.generate_docs import TABLES, Undocumented, comments_of, key_rows, pages
-from tools.result_table import MARKS, README, between_marks, judged, timed
+from tools.result_table import MARKS, README, apart, between_marks, judged, timed
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -148,6 +148,19 @@ def test_the_result_table_has_a_row_a_model_and_the_best_of_each_metric_in_bold(
     assert lines[4].count("**") == 8  # frequency_decay, in all four
     assert lines[6].split("|")[3:7:3] == [" 0.2210 ", " -0.0050 (-0.0140 to +0.0040) "]
     assert lines[8].startswith("Means over the 2,012 users with a next session in [2017-12-01, 2017-12-28)")
+
+
+def test_the_best_encoder_stands_against_each_baseline_in_all_and_apart_by_whether_an_item_was_bought_before():
+    (table,) = apart(FACTS)
+    head, _, *lines = table.splitlines()
+    assert head.split("|")[1:6:2] == [" `sasrec` less ", " recall@10 ", " recall@10, bought before "]
+    assert [line.split("|")[1] for line in lines] == [
+        " `popularity` ",
+        " `frequency` ",
+        " `frequency_decay` ",
+    ]
+    assert lines[2].split("|")[2] == " -0.0050 (-0.0090 to -0.0010) "
+    assert not list(apart({"metrics": [{"question": "test", "models": [{"model": "gru", "values": {}}]}]}))
 
 
 def test_the_time_is_told_step_by_step_and_in_all():

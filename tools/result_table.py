@@ -6,7 +6,7 @@ python -m tools.result_table --write                       puts it into README.m
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 MARKS = ("<!-- results: python -m tools.result_table --write -->", "<!-- end of results -->")
 METRICS = ("recall@10", "ndcg@10", "hr@10", "mrr@10")
+PARTS = {"": "", "/repeated": ", bought before", "/first": ", first time"}
 NAMES = {"recall": "recall", "ndcg": "NDCG", "hr": "HR", "mrr": "MRR"}
 
 
@@ -23,7 +24,7 @@ def main(arguments: list[str]) -> None:
         "var/demo/summary.json",
     ]
     facts, summary = (json.loads(Path(name).read_text()) for name in files)
-    text = "\n\n".join([judged(facts), timed(facts, summary)])
+    text = "\n\n".join([judged(facts), *apart(facts), timed(facts, summary)])
     if "--write" in arguments:
         README.write_text(between_marks(README.read_text(), text, MARKS))
     else:
@@ -48,6 +49,21 @@ def judged(facts: Mapping[str, Any], decisive: str = "ndcg@10") -> str:
         f"{question['until'][:10]}); in brackets the 95% interval, by a paired bootstrap over users."
     )
     return markdown(lines) + f"\n\n{asked}"
+
+
+def apart(facts: Mapping[str, Any], metrics: Sequence[str] = ("ndcg@10", "recall@10")) -> Iterator[str]:
+    """The best encoder of the first test question less each baseline; nothing of a release that did not keep these."""
+    question = next(each for each in facts["metrics"] if each["question"] == "test")
+    encoders = [model for model in question["models"] if model.get("against")]
+    if not encoders:
+        return
+    best = max(encoders, key=lambda model: model["values"][metrics[0]]["mean"])
+    columns = [(f"{title(metric)}{of}", metric + part) for part, of in PARTS.items() for metric in metrics]
+    lines = [[f"`{best['model']}` less", *(name for name, _ in columns)], ["---", *["--:"] * len(columns)]]
+    for rival, differences in best["against"].items():
+        name = rival.rpartition(" v")[0]
+        lines.append([f"`{name}`", *(between(differences.get(metric)) for _, metric in columns)])
+    yield markdown(lines)
 
 
 def timed(facts: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
@@ -88,7 +104,10 @@ def title(metric: str) -> str:
 
 def against(model: Mapping[str, Any], metric: str) -> str:
     """The paired difference with its interval; of an encoder alone."""
-    found = model.get("against_best_baseline", {}).get(metric)
+    return between(model.get("against_best_baseline", {}).get(metric))
+
+
+def between(found: Mapping[str, float] | None) -> str:
     return f"{found['difference']:+.4f} ({found['low']:+.4f} to {found['high']:+.4f})" if found else ""
 
 

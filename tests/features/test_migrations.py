@@ -41,10 +41,12 @@ OF_FIRST = {
     "promotions": "51c03775",
 }
 OF_SECOND = OF_FIRST | {"rules": "1ab2af6c", "promotions": "fbd26daa", "monitoring": "16db5bc3"}
+OF_THIRD = OF_SECOND | {"predictions": "d7698c94", "promotions": "d7cac7c6"}
 SHAPES = {
     1: OF_FIRST,
     2: OF_SECOND,
-    3: OF_SECOND | {"predictions": "d7698c94", "promotions": "d7cac7c6"},
+    3: OF_THIRD,
+    4: OF_THIRD | {"promotions": "837839fe"},
 }
 """Number of the format -> table that is made from no other -> digest of its columns and its layout."""
 

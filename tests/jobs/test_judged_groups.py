@@ -10,7 +10,7 @@ import pytest
 from conf.load import load
 from jobs.judging import Ranked, by_index
 from jobs.judging_labels import Answered
-from jobs.promote import group_rows
+from jobs.promote import against_rows, group_rows
 from models.fairness import split_answers, split_means
 from models.label_metrics import sampled
 from models.metrics import sampled_means
@@ -85,6 +85,22 @@ def test_each_group_is_a_line_of_the_card_and_a_row_of_the_ledger():
     assert rows["gru"][5:8] == tuple(lines[0][2:])
     assert rows["gru"][8] == pytest.approx(lines[0].mean - lines[1].mean)
     assert rows["gru"][9] <= rows["gru"][8] <= rows["gru"][10]
+
+
+def test_an_encoder_stands_against_each_baseline_in_the_ledger_paired_by_user():
+    conf = conf_of("next_item")
+    test = ranked(conf)
+    kinds = {"gru v2": "encoder", "old v1": "baseline"}
+    versions = {
+        name: SimpleNamespace(tags=VERSIONS[name].tags | {"kind": kind}, version=VERSIONS[name].version)
+        for name, kind in kinds.items()
+    }
+    (row,) = against_rows(conf, versions, test)
+    assert row[:7] == ("test", AS_OF, AS_OF, "gru", 2, "old", 1) and row[7] == "ndcg@10"
+    assert row[8] == pytest.approx(0.1 * FEW.mean())
+    assert row[9] <= row[8] <= row[10], "the ends of its interval"
+    assert row[10] - row[9] < 0.015, "what makes a user easy for both cancels out"
+    assert not against_rows(conf, versions | {"gru v2": versions["old v1"]}, test)
 
 
 @pytest.mark.parametrize(("task", "metric"), [("churn", "roc_auc"), ("spend", "mae")])

@@ -45,6 +45,15 @@ def against(ndcg: float) -> dict[str, dict[str, float]]:
     }
 
 
+def of_parts(gap: float) -> dict[str, dict[str, float]]:
+    """NDCG@10 and recall@10 of all items, of those had before, and of others, of which nothing can be told."""
+    return {
+        f"{name}@10{part}": {"difference": of, "low": of - 0.004, "high": of + 0.004}
+        for name in ("ndcg", "recall")
+        for part, of in (("", gap), ("/repeated", 1.5 * gap), ("/first", gap / 100))
+    }
+
+
 def judged(shift: float) -> list[dict]:
     baselines = {"popularity": 0.098, "frequency": 0.211, "frequency_decay": 0.226}
     encoders = {"gru": 0.144, "sasrec": 0.221}
@@ -58,6 +67,10 @@ def judged(shift: float) -> list[dict]:
             "version": 4 + i,
             "values": values(ndcg + shift),
             "against_best_baseline": against(ndcg),
+            "against": {
+                f"{rival} v{1 + j}": of_parts(ndcg - theirs)
+                for j, (rival, theirs) in enumerate(baselines.items())
+            },
         }
         for i, (name, ndcg) in enumerate(encoders.items())
     ]

@@ -12,6 +12,7 @@ import pytest
 from reports import render
 from reports.causes import causes
 from reports.flow import HAIR, UPRIGHT, WIDE, flow
+from reports.page import pairs
 from reports.svg import ticks
 from tests.reports.sample_facts import FACTS
 
@@ -287,3 +288,17 @@ def test_repeated_and_first_time_items_have_columns_of_their_own_where_they_were
     text = Page(render(facts)).text["metrics"]
     for name in ("NDCG, bought before", "Recall, bought before", "NDCG, first time", "Recall, first time"):
         assert text.count(name) == 1
+
+
+def test_each_encoder_stands_against_each_baseline_in_all_and_apart_by_whether_an_item_was_bought_before():
+    page = read(FACTS)
+    told = page.text["metrics"]
+    assert "Each encoder less each baseline, on the same users" in told
+    row = told.partition("sasrec v5 frequency_decay v3")[2].replace(" ", "")
+    assert row.startswith("−0.0050−0.0090−0.0010−0.0075−0.0115−0.0035−0.0001−0.0040+0.0040")
+    assert pairs(FACTS["metrics"][0]["models"])[-1]["differences"][0][2][1] == "level"
+    before = copy.deepcopy(FACTS)
+    for question in before["metrics"]:
+        for model in question["models"]:
+            model.pop("against", None)
+    assert "Each encoder less each baseline" not in read(before).text["metrics"], "of an earlier release"
