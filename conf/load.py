@@ -150,6 +150,7 @@ EXCLUDABLE = ("bought", "out_of_stock", "embargoed")
 BELOW_ONE = (
     "model.dropout",
     "model.dropout_attention",
+    "model.dropout_events",
     "model.stochastic_depth",
     "model.filter_share",
     "model.mask_share",

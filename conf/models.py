@@ -12,7 +12,7 @@ WITHOUT_BLOCKS = ("gru", "lstm", "repeat")
 def problems(conf: Config) -> Iterator[str]:
     """Each combination that makes no sense, in words that name its keys."""
     yield from _of_encoder(conf.model)
-    yield from _of_loss(conf.model)
+    yield from _of_loss(conf)
     yield from _of_inputs(conf)
 
 
@@ -36,7 +36,8 @@ def _of_encoder(model: Model) -> Iterator[str]:
         yield "model.repeat wants an encoder that looks back only, got bert4rec: set model.name"
 
 
-def _of_loss(model: Model) -> Iterator[str]:
+def _of_loss(conf: Config) -> Iterator[str]:
+    model, task = conf.model, conf.task
     for key, value in (
         ("model.label_smoothing", model.label_smoothing),
         ("model.consistency", model.consistency),
@@ -47,6 +48,12 @@ def _of_loss(model: Model) -> Iterator[str]:
         yield (
             "model.repeat wants model.loss=sampled_softmax and model.targets=all, "
             f"got {model.loss} and {model.targets}: set these, or model.repeat=0"
+        )
+    if model.dropout_events and (model.repeat or task.label or conf.step != "train"):
+        yield (
+            "model.dropout_events is of tasks that rank, in jobs/train.py, and wants model.repeat=0, which counts all that "
+            "was had; "
+            f"got task={task.name}, step {conf.step}, model.repeat={model.repeat}: set model.dropout_events=0 or these"
         )
     if model.temperature is not None and model.temperature <= 0:
         yield f"model.temperature must be > 0, got {model.temperature}: set model.temperature=0.1"

@@ -117,6 +117,7 @@ class Model:
     heads: int = 2  # attention heads
     dropout: float = 0.2  # on inputs and between layers
     dropout_attention: float | None = None  # on the weights of attention; none: as `dropout`
+    dropout_events: float = 0.0  # share of a history's events that a step leaves out, drawn anew in each
     stochastic_depth: float = 0.0  # chance that a step leaves what the last block adds out of a row
     norm: str = "pre"  # normalisation in a Transformer block: `pre`, of what is looked at, or `post`, of sums
     forward: int = 2  # width of a Transformer block's forward layer, in widths

@@ -11,6 +11,7 @@ from models.compact import FLOAT32
 from models.content import Content
 from models.dropout import Noise
 from models.encoders import encoded_at, make_encoder
+from models.event_dropout import EventDropout
 from models.export import NewItems
 from models.gaps import GapVectors
 from models.gated_content import GatedContent
@@ -55,7 +56,7 @@ class NextItemModel(tf.Module):
         self.gaps = GapVectors(model.width) if model.gaps else None
         # What is predicted takes a place of its own, which a prediction has no basket for.
         self.context = task.positions - (self.is_masked or self.last_only)
-        self.mask = Masking(model.mask_share)
+        self.mask, self.some_events = Masking(model.mask_share), EventDropout(model.dropout_events)
         gated = content and GatedContent(content, model.width, model.content_share, seed)
         deviation = 0.02 if model.start == "normal" else (model.width // model.members) ** -0.5
         self.vectors = ItemVectors(counts, model.width, seed, deviation, gated)
@@ -97,6 +98,7 @@ class NextItemModel(tf.Module):
         contexts: tf.Tensor | None = None,
     ) -> Loss:
         """(batch, length) int32 x 2, weights (batch,), ages (batch, length) float32, contexts int32 -> sums over targets."""
+        items, sessions, ages, contexts = self.some_events(items, sessions, ages, contexts, noise=noise)
         with self.vectors.some_by_content(noise):
             if self.head.consistency and noise is not None:
                 items, sessions, weights = (tf.concat([x, x], axis=0) for x in (items, sessions, weights / 2))

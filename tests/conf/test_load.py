@@ -142,6 +142,11 @@ def test_a_training_may_begin_from_the_champion_or_a_version(version):
         ),
         (["task=churn", "task.contexts=true"], "task.contexts is of tasks that rank, got task=churn"),
         (["model=gru", "model.stochastic_depth=0.1"], "model.stochastic_depth wants an encoder of blocks"),
+        (
+            ["model=repeat", "model.dropout_events=0.1"],
+            "model.dropout_events is of tasks that rank, in jobs/train.py, and wants model.repeat=0",
+        ),
+        (["task=churn", "model.dropout_events=0.1"], "got task=churn, step train, model.repeat=0"),
         (["model=repeat", "model.members=2"], "model.members wants model.repeat=0"),
         (
             ["model=sasrec", "model.members=2", "model.temperature=0.1"],
