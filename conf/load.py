@@ -160,6 +160,7 @@ BELOW_ONE = (
 )
 STAGES = ("view_types", "cart_types", "purchase_types")
 AT_LEAST = {
+    "held_back": 0,
     "features.late_days": 0,
     "explained.permutations": 0,
     "privacy.unread_days": 0,

@@ -577,6 +577,7 @@ class Config:
     out: str = ""  # there: the file of the result
     exclude_seen: bool = True  # there: items that a user had are no candidates, the target apart
     refit: bool = False  # there: an encoder is trained anew for the test, with what validated
+    held_back: int = 0  # there: newest items of each user that nothing reads; what validates is the test then
     robustness: bool = False  # there: also how much worse the test gets as histories are
     users: str = ""  # the file of ids, one a line, that `jobs/erase.py` erases
     rules: str = ""  # the YAML or CSV file that `jobs/rules.py` takes the table of that name from

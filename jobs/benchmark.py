@@ -3,7 +3,8 @@
 Reads a file of `user item item …` lines, oldest first; writes one JSON object to `out`, whole or not at all, and prints it.
 Of each user the last item is tested on, the one before validates: the epoch is chosen by that alone, and the test is read
 once, at the end. With `refit` a model is trained anew for as many epochs, which learns what validated too: `test` is of it,
-and `test_before_refit` of the one that has not.
+and `test_before_refit` of the one that has not. With `held_back=1` nothing reads a user's last item, and `test` is what
+validates else, asked as the test is: behind an item that no model has learned. Settings can be compared by it.
 Among equal scores a metric is its expectation over all their orders. Encoders train as in jobs/train.py, in this process;
 killed and run again, it goes on from its last checkpoint, beside `out`.
 
@@ -37,7 +38,7 @@ def benchmark(conf: Config) -> dict[str, Any]:
     from models.train import start
 
     began = time.monotonic()
-    sequences = read_sequences(conf.data)
+    sequences = read_sequences(conf.data, conf.held_back)
     print(f"benchmark: {len(sequences.items):,} users, {len(sequences.ids):,} items", flush=True)
     start(conf.train.seed, conf.train.device)
     task = replace(conf.task, length=LENGTH + 1, positions=LENGTH + 1)
@@ -65,6 +66,7 @@ def benchmark(conf: Config) -> dict[str, Any]:
         "seed": conf.train.seed,
         "exclude_seen": conf.exclude_seen,
         "refit": conf.refit,
+        "held_back": conf.held_back,
         "users": len(sequences.items),
         "items": len(sequences.ids),
         "interactions": sum(map(len, sequences.items)),
@@ -213,7 +215,7 @@ def checkpoints_of(conf: Config) -> Path:
     """Beside `out`, another folder for another data set or other settings."""
     what = [
         Path(conf.data).read_bytes(),
-        json.dumps([asdict(conf.model), told(conf), conf.exclude_seen]).encode(),
+        json.dumps([asdict(conf.model), told(conf), conf.exclude_seen, conf.held_back]).encode(),
     ]
     name = hashlib.sha256(b"\n".join(what)).hexdigest()[:12]
     return Path(f"{conf.out}.{name}.checkpoints").absolute()

@@ -74,23 +74,28 @@ def judged(
     return {name: float(np.concatenate([each[name] for each in values]).mean()) for name in values[0]}
 
 
-def read_sequences(path: str | Path) -> Sequences:
-    """The file at `path`; raises `SequenceError` for the first line that is not as it must be."""
+def read_sequences(path: str | Path, held_back: int = 0) -> Sequences:
+    """The file at `path` without the newest `held_back` items of each user.
+
+    Raises `SequenceError` for the first line that is not as it must be.
+    """
+    least = LEAST + held_back
     index: dict[str, int] = {}
     items: list[np.ndarray] = []
     lines: dict[str, int] = {}
     for number, line in enumerate(_lines(path), start=1):
         user, *ids = line.split() or [""]
-        if len(ids) < LEAST:
+        if len(ids) < least:
             raise SequenceError(
-                f"{path}, line {number}: {len(ids)} items, expected a user and at least {LEAST} items, separated by blanks"
+                f"{path}, line {number}: {len(ids)} items, expected a user and at least {least} items, separated by blanks"
             )
         if user in lines:
             raise SequenceError(
                 f"{path}, line {number}: user {user!r} has line {lines[user]} already, expected one line a user"
             )
         lines[user] = number
-        items.append(np.array([index.setdefault(each, FIRST_ITEM + len(index)) for each in ids], np.int32))
+        kept = ids[: len(ids) - held_back]
+        items.append(np.array([index.setdefault(each, FIRST_ITEM + len(index)) for each in kept], np.int32))
     if not items:
         raise SequenceError(f"{path}, line 1: the file is empty, expected `user item item …`")
     return Sequences(items, list(index))

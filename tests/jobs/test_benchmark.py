@@ -13,7 +13,7 @@ from conf.load import load
 from conf.schema import CLASSICAL
 from jobs.benchmark import classical
 from jobs.files import put_json
-from models.leave_one_out import read_sequences
+from models.leave_one_out import SequenceError, read_sequences
 
 ROOT = Path(__file__).parents[2]
 NAMES = {f"{name}@{k}" for name in ("hr", "ndcg", "mrr", "map") for k in (5, 10, 20)}
@@ -55,6 +55,16 @@ def test_a_baseline_is_judged_and_the_result_printed_as_it_is_written(data, tmp_
     # It looks at no history; a worse one changes nothing.
     assert {v for way in result["robustness"].values() for v in way.values()} == {result["test"]["ndcg@10"]}
     assert [path.name for path in out.parent.iterdir()] == ["popularity.json"]
+
+
+def test_with_items_held_back_nothing_reads_them(data, tmp_path):
+    """The file without them gives the same, and a user who has none left to learn from is refused."""
+    shorter = tmp_path / "shorter.txt"
+    shorter.write_text("".join(line.rpartition(" ")[0] + "\n" for line in data.read_text().splitlines()))
+    held, cut = read_sequences(data, held_back=1), read_sequences(shorter)
+    assert held.ids == cut.ids and list(map(list, held.items)) == list(map(list, cut.items))
+    with pytest.raises(SequenceError, match=r"line \d+: \d items, expected a user and at least 7 items"):
+        read_sequences(data, held_back=4)
 
 
 @pytest.mark.parametrize("model", CLASSICAL)
