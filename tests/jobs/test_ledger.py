@@ -12,6 +12,7 @@ from features.promotions import DONE, LOST, PENDING, PROMOTION, PROMOTIONS
 from jobs.job import InputError
 from jobs.ledger import append, champion_of, decisions, record, settle, settle_at_start
 from jobs.promote import request_of
+from jobs.report import metrics
 from jobs.rollback import rollback
 from models.registry import CHAMPION, Registry, connect
 from models.registry_down import RegistryDown
@@ -142,3 +143,21 @@ def test_a_request_is_another_once_another_model_of_the_night_is_trained():
     requests = [request_of(conf, three), request_of(conf, four), request_of(named, four)]
     assert requests == [f"churn/2026-11-23/churn-1/{about}" for about in ("up-to-v3", "up-to-v4", "v4")]
     assert request_of(named, three) == requests[2], "who is named is the same, whatever else there is"
+
+
+def test_the_report_tells_what_was_judged_and_each_encoder_against_each_baseline(lake, conf):
+    asked = ("test", datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC))
+    values, none, metric = (0.2, 0.1, 0.3), (None, None, None), "ndcg@10/first"
+    judged = [
+        (*asked, 10, "popularity", "baseline", 1, metric, *values, *none),
+        (*asked, 10, "gru", "encoder", 2, metric, *values, -0.1, -0.2, 0.0),
+    ]
+    against = [(*asked, "gru", 2, "popularity", 1, metric, -0.1, -0.2, 0.0)]
+    append(lake, [move("a/0", 1, None) | {"judged": judged, "against": None, "state": DONE}], TOLD)
+    append(lake, [move("a/1", 2, 1) | {"judged": judged, "against": against, "state": DONE}], TOLD)
+    (question,) = metrics(conf, lake)
+    baseline, encoder = question["models"]
+    assert (baseline["against"], baseline["against_best_baseline"]) == ({}, {})
+    between = {"difference": -0.1, "low": -0.2, "high": 0.0}
+    assert encoder["against"] == {"popularity v1": {metric: between}}
+    assert encoder["against_best_baseline"] == {metric: between}
