@@ -43,8 +43,11 @@ class Dropout(tf.Module):
         if noise is None or not self.rate:
             return x
         bits = tf.reshape(self.bits(noise, x.shape[1:].num_elements()), tf.shape(x))
-        kept = tf.cast(bits >= tf.constant(round(self.rate * 2**32), tf.uint32), x.dtype)
-        return x * kept / (1 - self.rate)
+        return x * tf.cast(self.keeps(bits), x.dtype) / (1 - self.rate)
+
+    def keeps(self, bits: tf.Tensor) -> tf.Tensor:
+        """Which of such bits stand for something that stays: uint32 -> bool, all but a share `rate` of them."""
+        return bits >= tf.constant(round(self.rate * 2**32), tf.uint32)
 
     def bits(self, noise: Noise, number: int) -> tf.Tensor:
         """(batch, number) uint32, uniform."""
@@ -70,7 +73,7 @@ class StochasticDepth(Dropout):
         if noise is None or not self.rate:
             return x
         bits = self.bits(noise._replace(parts=None), 1)  # (rows, 1)
-        kept = tf.cast(bits >= tf.constant(round(self.rate * 2**32), tf.uint32), x.dtype)
+        kept = tf.cast(self.keeps(bits), x.dtype)
         return x * tf.reshape(kept, [-1, *[1] * (x.shape.rank - 1)]) / (1 - self.rate)
 
 

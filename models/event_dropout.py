@@ -44,8 +44,7 @@ class EventDropout(tf.Module):
         newest = tf.gather(sessions, tf.maximum(end, 0), batch_dims=1)
         is_last = present & (sessions == newest)
         bits = self.lot.bits(noise, length)
-        drawn = bits >= tf.constant(round(self.lot.rate * 2**32), tf.uint32)
         before = present & ~is_last
         heights = tf.cast(tf.bitwise.right_shift(bits, tf.constant(1, tf.uint32)), tf.int32)
         highest = tf.argmax(tf.where(before, heights, -1), axis=1, output_type=tf.int32)
-        return is_last | (before & (drawn | (tf.range(length) == highest[:, None])))
+        return is_last | (before & (self.lot.keeps(bits) | (tf.range(length) == highest[:, None])))

@@ -18,7 +18,7 @@ class Masking(tf.Module):
 
     def __init__(self, share: float, place: str = "mask"):
         super().__init__()
-        self.lot = Dropout(share, place)
+        self.share, self.lot = share, Dropout(share, place)
 
     def __call__(self, count: tf.Tensor, positions: int, noise: Noise | None, last_only: bool) -> tf.Tensor:
         """(batch,) int32 -> (batch, positions) bool; `last_only`, or without noise: the last."""
@@ -26,7 +26,7 @@ class Masking(tf.Module):
         last = place == count[:, None] - 1
         if noise is None or last_only:
             return last
-        drawn = self.lot.bits(noise, positions) < tf.constant(round(self.lot.rate * 2**32), tf.uint32)
+        drawn = ~self.lot.keeps(self.lot.bits(noise, positions))
         drawn &= place < count[:, None]
         return drawn | (last & ~tf.reduce_any(drawn, axis=1, keepdims=True))
 

@@ -19,7 +19,7 @@ class ReplacedItem(tf.Module):
 
     def __init__(self, ranker: NextItemModel, facts: Facts):
         super().__init__()
-        self.vectors, self.masking = ranker.vectors, Masking(ranker.mask.lot.rate, "replaced")
+        self.vectors, self.masking = ranker.vectors, Masking(ranker.mask.share, "replaced")
         self.lots = Dropout(0.0, "replacement")
         self.known = tf.constant(np.flatnonzero(ranker.vectors.is_learnt), tf.int32)  # (known,)
         self.last = tf.keras.layers.Dense(1, kernel_initializer="zeros")
