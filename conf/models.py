@@ -12,8 +12,8 @@ WITHOUT_BLOCKS = ("gru", "lstm", "repeat")
 def problems(conf: Config) -> Iterator[str]:
     """Each combination that makes no sense, in words that name its keys."""
     yield from _of_encoder(conf.model)
-    yield from _of_loss(conf)
-    yield from _of_inputs(conf)
+    yield from _of_loss(conf.model)
+    yield from _of_task(conf)
 
 
 def _of_encoder(model: Model) -> Iterator[str]:
@@ -36,8 +36,7 @@ def _of_encoder(model: Model) -> Iterator[str]:
         yield "model.repeat wants an encoder that looks back only, got bert4rec: set model.name"
 
 
-def _of_loss(conf: Config) -> Iterator[str]:
-    model, task = conf.model, conf.task
+def _of_loss(model: Model) -> Iterator[str]:
     for key, value in (
         ("model.label_smoothing", model.label_smoothing),
         ("model.consistency", model.consistency),
@@ -49,12 +48,6 @@ def _of_loss(conf: Config) -> Iterator[str]:
             "model.repeat wants model.loss=sampled_softmax and model.targets=all, "
             f"got {model.loss} and {model.targets}: set these, or model.repeat=0"
         )
-    if model.dropout_events and (model.repeat or task.label or conf.step != "train"):
-        yield (
-            "model.dropout_events is of tasks that rank, in jobs/train.py, and wants model.repeat=0, which counts all that "
-            "was had; "
-            f"got task={task.name}, step {conf.step}, model.repeat={model.repeat}: set model.dropout_events=0 or these"
-        )
     if model.temperature is not None and model.temperature <= 0:
         yield f"model.temperature must be > 0, got {model.temperature}: set model.temperature=0.1"
     if model.temperature is not None and model.repeat:
@@ -63,9 +56,17 @@ def _of_loss(conf: Config) -> Iterator[str]:
         )
 
 
-def _of_inputs(conf: Config) -> Iterator[str]:
+def _of_task(conf: Config) -> Iterator[str]:
+    """What only jobs/train.py can train, and only for tasks that rank."""
     model, task = conf.model, conf.task
-    if model.content and (task.label or conf.step != "train" or model.repeat):
+    is_elsewhere = task.label or conf.step != "train"
+    if model.dropout_events and (is_elsewhere or model.repeat):
+        yield (
+            "model.dropout_events is of tasks that rank, in jobs/train.py, and wants model.repeat=0, which counts "
+            f"all that was had; got task={task.name}, step {conf.step}, model.repeat={model.repeat}: "
+            "set model.dropout_events=0 or these"
+        )
+    if model.content and (is_elsewhere or model.repeat):
         yield (
             "model.content is of tasks that rank, in jobs/train.py, and wants products of vectors: model.repeat=0; got "
             f"task={task.name}, step {conf.step}, model.repeat={model.repeat}: set model.content='' or these"
@@ -73,7 +74,7 @@ def _of_inputs(conf: Config) -> Iterator[str]:
     for name in model.inputs:
         if name not in INPUTS:
             yield f"model.inputs must be among {', '.join(INPUTS)}, got {name!r}: set model.inputs=[category,hour]"
-    if model.inputs and (task.label or conf.step != "train"):
+    if model.inputs and is_elsewhere:
         yield (
             f"model.inputs is of tasks that rank, in jobs/train.py, got task={task.name} and step {conf.step}: set "
             "model.inputs=[]"

@@ -23,10 +23,14 @@ GUARDS = (
     Column("passed", "boolean", "whether some of the interval is within the limits"),
 )
 
-JUDGED = (
+QUESTION = (
     Column("question", "string", "validation or test"),
     Column("as_of", "timestamp", "asked as of", unit="UTC"),
     Column("until", "timestamp", "answered by what came before", unit="UTC"),
+)
+
+JUDGED = (
+    *QUESTION,
     Column("users", "bigint", "who were asked about", unit="users"),
     Column("model", "string", "name of the model"),
     Column("kind", "string", "baseline or encoder"),
@@ -41,9 +45,7 @@ JUDGED = (
 )
 
 AGAINST = (
-    Column("question", "string", "validation or test"),
-    Column("as_of", "timestamp", "asked as of", unit="UTC"),
-    Column("until", "timestamp", "answered by what came before", unit="UTC"),
+    *QUESTION,
     Column("model", "string", "name of an encoder"),
     Column("version", "int", "its version in the registry"),
     Column("baseline", "string", "name of a baseline"),

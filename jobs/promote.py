@@ -224,7 +224,7 @@ def judged_rows(conf: Config, versions: dict[str, Version], judgement: Judgement
     """Every metric of every model with its interval; encoders also against the question's best baseline, paired."""
     confidence, rows = conf.promote.confidence, []
     head = (judgement.question, judgement.as_of, judgement.until, len(judgement.users))
-    rivals = [name for name in judgement.metrics if versions[name].tags["kind"] == "baseline"]
+    rivals = baselines_of(versions, judgement)
     for name, of_model in judgement.metrics.items():
         tags, number = versions[name].tags, versions[name].version
         for metric, each in of_model.items():
@@ -242,7 +242,7 @@ def against_rows(conf: Config, versions: dict[str, Version], judgement: Judgemen
     """Every metric of every encoder against each of the question's baselines, paired by user."""
     confidence, rows = conf.promote.confidence, []
     head = (judgement.question, judgement.as_of, judgement.until)
-    rivals = [name for name in judgement.metrics if versions[name].tags["kind"] == "baseline"]
+    rivals = baselines_of(versions, judgement)
     of_rival = {name: (versions[name].tags["model"], versions[name].version) for name in rivals}
     for name, of_model in judgement.metrics.items():
         tags, number = versions[name].tags, versions[name].version
@@ -251,6 +251,11 @@ def against_rows(conf: Config, versions: dict[str, Version], judgement: Judgemen
                 apart = (each - judgement.metrics[rival][metric]).interval(confidence)
                 rows.append((*head, tags["model"], number, *of_rival[rival], metric, *apart))
     return rows
+
+
+def baselines_of(versions: dict[str, Version], judgement: Judgement) -> list[str]:
+    """Those of the models judged that are baselines."""
+    return [name for name in judgement.metrics if versions[name].tags["kind"] == "baseline"]
 
 
 def group_rows(conf: Config, versions: dict[str, Version], judgement: Judgement) -> list[tuple[Any, ...]]:

@@ -124,25 +124,25 @@ def _verdict(
     name: str, rival: str, metric: str, difference: float, low: float | None, high: float | None
 ) -> dict[str, str]:
     known = low is not None and high is not None
-    if _is_level(low, high):
+    stands = _standing(difference, low, high)
+    if stands == "level":
         interval = f"{signed(difference)} ({signed(low)} to {signed(high)})"
         return _said("level", name, f"cannot be told from {rival}: {interval}", metric)
-    standing = "above" if difference > 0 else "below"
     ends = sorted(abs(end) for end in (low, high) if end is not None)
     interval = f" ({decimals(ends[0])} to {decimals(ends[1])})" if known else ""
-    return _said(standing, name, f"is {standing} {rival} by {decimals(abs(difference))}{interval}", metric)
+    return _said(stands, name, f"is {stands} {rival} by {decimals(abs(difference))}{interval}", metric)
 
 
 def standing(between: Any) -> str:
     """`above`, `level` or `below`: of a difference with the ends of its interval."""
     difference, low, high = (number(between, key) for key in ("difference", "low", "high"))
-    if difference is None or _is_level(low, high):
+    return "level" if difference is None else _standing(difference, low, high)
+
+
+def _standing(difference: float, low: float | None, high: float | None) -> str:
+    if low is not None and high is not None and low <= 0 <= high:
         return "level"
     return "above" if difference > 0 else "below"
-
-
-def _is_level(low: float | None, high: float | None) -> bool:
-    return low is not None and high is not None and low <= 0 <= high
 
 
 def _said(standing: str, name: str, what: str, metric: str) -> dict[str, str]:

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from reports.page import PARTS, PLAIN
+
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 MARKS = ("<!-- results: python -m tools.result_table --write -->", "<!-- end of results -->")
 METRICS = ("recall@10", "ndcg@10", "hr@10", "mrr@10")
-PARTS = {"": "", "/repeated": ", bought before", "/first": ", first time"}
 NAMES = {"recall": "recall", "ndcg": "NDCG", "hr": "HR", "mrr": "MRR"}
 
 
@@ -51,14 +52,17 @@ def judged(facts: Mapping[str, Any], decisive: str = "ndcg@10") -> str:
     return markdown(lines) + f"\n\n{asked}"
 
 
-def apart(facts: Mapping[str, Any], metrics: Sequence[str] = ("ndcg@10", "recall@10")) -> Iterator[str]:
+def apart(facts: Mapping[str, Any], metrics: Sequence[str] = PLAIN) -> Iterator[str]:
     """The best encoder of the first test question less each baseline; nothing of a release that did not keep these."""
     question = next(each for each in facts["metrics"] if each["question"] == "test")
     encoders = [model for model in question["models"] if model.get("against")]
     if not encoders:
         return
     best = max(encoders, key=lambda model: model["values"][metrics[0]]["mean"])
-    columns = [(f"{title(metric)}{of}", metric + part) for part, of in PARTS.items() for metric in metrics]
+    columns = [(title(metric), metric) for metric in metrics]
+    columns += [
+        (f"{title(metric)}, {of}", f"{metric}/{part}") for part, of in PARTS.items() for metric in metrics
+    ]
     lines = [[f"`{best['model']}` less", *(name for name, _ in columns)], ["---", *["--:"] * len(columns)]]
     for rival, differences in best["against"].items():
         name = rival.rpartition(" v")[0]
