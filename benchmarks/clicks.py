@@ -16,6 +16,7 @@ ITEMS = 100_000
 FIRST_DAY = 1_767_225_600_000_000  # 2026-01-01, microseconds since 1970
 DAY = 86_400_000_000
 TYPES, SHARES = ("view", "cart", "purchase"), (0.8, 0.15, 0.05)
+CHANNELS = ("web", "app", "shop")
 
 
 def write_clicks(folder: Path, rows: int, seed: int = 7) -> Path:
@@ -41,6 +42,7 @@ def write_clicks(folder: Path, rows: int, seed: int = 7) -> Path:
                 "item_id": items.take(pa.array(popularity)),
                 "quantity": np.ones(count),
                 "amount": np.round(chance.random(count) * 100, 2),
+                "channel": pa.array(CHANNELS).take(pa.array(chance.integers(0, len(CHANNELS), count))),
                 "arrival_date": pa.array((FIRST_DAY + ts[of]) // DAY, pa.int32()).cast(pa.date32()),
                 "source_file": pa.repeat(f"events/part-{number:05d}.json.gz", count),
                 "ingest_seq": np.arange(count),

@@ -31,7 +31,10 @@ TOTAL_GB = psutil.virtual_memory().total / 1e9
 HEAP_GB = 6  # of Spark
 DUCKDB_GB = round(0.75 * TOTAL_GB)  # before it spills: with 6 it ends for want of memory at 50 million events
 SESSIONS = "user_id, start_ts, end_ts, event_count, events"
-SEQUENCES = "user_id, session_count, length, items, event_types, timestamps, sessions, session_starts, quantities, amounts"
+SEQUENCES = (
+    "user_id, session_count, length, items, event_types, timestamps, sessions, session_starts, quantities, amounts, "
+    "channels"
+)
 ENGINES: dict[str, Callable[[Path, Path], list[str]]] = {
     "footfall": lambda clicks, out: _command("footfall_engine", clicks, out, CORES, HEAP_GB),
     "duckdb": lambda clicks, out: _command("duckdb_engine", clicks, out, CORES, DUCKDB_GB),

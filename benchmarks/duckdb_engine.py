@@ -42,14 +42,15 @@ SEQUENCES = f"""
 with starts as (select user_id, session, min(event_ts) as start_ts from marked group by user_id, session),
 steps as (
     select user_id, list({{'item_index': item_index, 'event_type': event_type, 'event_ts': event_ts,
-                           'session': session::int, 'start_ts': start_ts, 'quantity': quantity, 'amount': amount}}
+                           'session': session::int, 'start_ts': start_ts, 'quantity': quantity, 'amount': amount,
+                           'channel': channel}}
                          order by {ORDER})[-{AS_CONFIGURED.max_length}:] as steps
     from marked join starts using (user_id, session) join items using (item_id) group by user_id)
 select user_id, steps[-1].session as session_count, len(steps)::int as length,
        [s.item_index for s in steps] as items, [s.event_type for s in steps] as event_types,
        [s.event_ts for s in steps] as timestamps, [s.session for s in steps] as sessions,
        [s.start_ts for s in steps] as session_starts, [s.quantity for s in steps] as quantities,
-       [s.amount for s in steps] as amounts
+       [s.amount for s in steps] as amounts, [s.channel for s in steps] as channels
 from steps
 """
 

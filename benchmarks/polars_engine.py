@@ -48,7 +48,9 @@ def main(clicks: str, out: Path) -> None:
         items = first.lazy().with_row_index("item_index", 3).select("item_id", "item_index")
         steps = (
             events.lazy()
-            .select("user_id", "event_ts", "event_type", "item_id", "quantity", "amount", "_session")
+            .select(
+                "user_id", "event_ts", "event_type", "item_id", "quantity", "amount", "channel", "_session"
+            )
             .with_columns(ts.first().over("_session").alias("start_ts"))
             .join(items, on="item_id", how="left", maintain_order="left")
             .with_columns(
@@ -67,6 +69,7 @@ def main(clicks: str, out: Path) -> None:
                 pl.col("start_ts").tail(MAX_LENGTH).alias("session_starts"),
                 pl.col("quantity").tail(MAX_LENGTH).alias("quantities"),
                 pl.col("amount").tail(MAX_LENGTH).alias("amounts"),
+                pl.col("channel").tail(MAX_LENGTH).alias("channels"),
             )
             .collect()
             .write_parquet(out / "sequences.parquet")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from conf.contexts import PARTS
-from conf.schema import Config, Model
+from conf.schema import Config, Model, Source
 
 INPUTS = ("category", "price", *PARTS)
 WITHOUT_BLOCKS = ("gru", "lstm", "repeat")
@@ -83,3 +83,8 @@ def _of_task(conf: Config) -> Iterator[str]:
         yield f"task.contexts is of tasks that rank, got task={task.name}: set task.contexts=false"
     if len(task.event_types) >= PARTS["type"].values:
         yield f"task.event_types must be fewer than {PARTS['type'].values}, got {len(task.event_types)}"
+    if "channel" in model.inputs and conf.source.channel == Source.channel:
+        yield (
+            f"model.inputs names the channel, of which source={conf.source.name} says nothing: set source.channel, an "
+            "expression over a record, or leave it out"
+        )

@@ -74,6 +74,7 @@ class Source(Records):
     item_id: str = "cast(null as string)"  # with which item; none: a behaviour without one
     quantity: str = "cast(null as double)"  # how many pieces
     amount: str = "cast(null as double)"  # money of the whole line, in the shop's currency
+    channel: str = "cast(null as string)"  # by which way it came: web, app, shop; none: it is not told
     attributes: str = "map()"  # anything else worth keeping: map<string,string>
     id_attributes: list[str] = field(default_factory=list)  # attributes that are ids of a user as well
     event_types: dict[str, bool] = MISSING  # each type the source knows -> active (makes sessions) or passive
@@ -127,7 +128,7 @@ class Model:
     content_share: float = 0.2  # of items with such a vector, those that a step knows by it alone
     filter_share: float = 0.0  # of a frequency filter beside attention, in a Transformer block; 0: none
     filter_frequencies: int = 3  # lowest frequencies, that of the mean included, which the filter keeps whole
-    inputs: list[str] = field(default_factory=list)  # beside items: category, price, type, hour, weekday
+    inputs: list[str] = field(default_factory=list)  # category, price, type, hour, weekday, channel
     gaps: bool = False  # a basket's vector tells how long it came after the one before it
     targets: str = "all"  # positions with a loss: `all` that have one before them, or the `last` of a row
     mask_share: float = 0.2  # of bert4rec: positions that a step hides, and has predicted
@@ -191,7 +192,7 @@ class Task:
     positions: int = 64  # sessions in an example: a position is a basket, the bag of one session's items
     validation_days: int = 30  # the last days before the cut, by which epochs and models are chosen
     k: int = 20  # predictions a user
-    contexts: bool = False  # type, hour and weekday of events, prices of items are told: for `model.inputs`
+    contexts: bool = False  # type, time and channel of events, prices of items are told: for `model.inputs`
     seed: int = 7  # of the shuffle of an example set's rows
     label: Label | None = None
     together: list[str] = field(

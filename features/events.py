@@ -35,6 +35,7 @@ EVENTS = Table(
         Column("item_id", "string", "with which item", nullable=True),
         Column("quantity", "double", "how many", nullable=True, unit="pieces"),
         Column("amount", "double", "for how much in all", nullable=True, unit="the shop's currency"),
+        Column("channel", "string", "by which way: web, app, shop", nullable=True),
         Column("attributes", "map<string,string>", "anything else the source says"),
         Column("source", "string", "name of the source's configuration"),
         Column(
@@ -66,6 +67,7 @@ MAPPED = {
     "item_id": "string",
     "quantity": "double",
     "amount": "double",
+    "channel": "string",
     "attributes": "map<string,string>",
 }
 """The columns that a source's expressions give, and the types that they are cast to."""

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
-from conf.schema import Config
+from conf.schema import Config, Source
 from conf.together import parts_of
 from features.table import Column, Table
 
@@ -78,6 +78,8 @@ def end_of(ds: str) -> datetime:
 def configuration_of(conf: Config) -> dict[str, Any]:
     """What of the configuration decides the rows of an example set."""
     source = {"name": conf.source.name, "event_types": dict(conf.source.event_types)}
+    if conf.task.contexts and conf.source.channel != Source.channel:
+        source["channel"] = conf.source.channel
     # Sets are named as before there were contexts or several tasks, where there are none.
     unused = [name for name in ("contexts", "together") if not getattr(conf.task, name)]
     task = {name: value for name, value in asdict(conf.task).items() if name not in ("k", "label", *unused)}
@@ -104,7 +106,7 @@ PACKED_COLUMNS = {
             "ages", "binary", "from the session's start to the question; little-endian float32", unit="days"
         ),
         Column(
-            "contexts", "binary", "type, hour and weekday of each, see conf/contexts.py; little-endian int32"
+            "contexts", "binary", "type, time and channel of each, see conf/contexts.py; little-endian int32"
         ),
         Column("targets", "binary", "validation: item_index of what came next; little-endian int32"),
         Column("features", "binary", "of the user as of the question, scaled; little-endian float32"),

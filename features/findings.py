@@ -13,7 +13,7 @@ from features.sessions import mark_sessions
 
 OK, WITH_REFUSALS, UNUSABLE = "ok", "ok with refusals", "unusable"
 EVENT, DUPLICATE = "event", "duplicate"  # stand in for a reason
-OPTIONAL = ("item_id", "quantity", "amount", "attributes")
+OPTIONAL = ("item_id", "quantity", "amount", "channel", "attributes")
 EARLIEST = datetime(1995, 1, 1)
 """Before it nobody logged a shop's clicks: a time in another unit, or none."""
 

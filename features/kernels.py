@@ -20,7 +20,7 @@ UTC_MICROS = pa.timestamp("us", "UTC")
 SEQUENCE_SCHEMA = (
     "user_id string, session_count int, length int, items array<int>, event_types array<string>, "
     "timestamps array<timestamp>, sessions array<int>, session_starts array<timestamp>, "
-    "quantities array<double>, amounts array<double>"
+    "quantities array<double>, amounts array<double>, channels array<string>"
 )
 STEPS = {
     "items": ("item_index", pa.int32(), 0),
@@ -29,6 +29,7 @@ STEPS = {
     "session_starts": ("start_ts", UTC_MICROS, None),
     "quantities": ("quantity", pa.float64(), 0.0),
     "amounts": ("amount", pa.float64(), 0.0),
+    "channels": ("channel", pa.string(), ""),
 }
 """Array of a sequence -> the column of steps that it is made of, its type, and what stands for null."""
 
@@ -239,7 +240,8 @@ def model_input(
 ) -> Iterator[pa.RecordBatch]:
     """Of each sequence the active behaviours of some types before a moment (`until`, microseconds): `input_schema`.
 
-    in   user_id, until, and items, event_types, sessions, session_starts, timestamps: parallel arrays
+    in   user_id, until, and items, event_types, sessions, session_starts, timestamps, with a `zone` channels: parallel
+         arrays
     out  user_id, items, sessions, ages: days from the session's start to the moment; users without any are left out
 
     With `excluded_types`: every user with an active behaviour before the moment, and beside it `excluded`, the items of
@@ -263,7 +265,8 @@ def model_input(
         names = ["user_id", "items", "sessions", "ages"]
         if zone is not None:
             places = pc.index_in(kinds.filter(pa.array(wanted)), types).to_numpy(zero_copy_only=False)
-            arrays.append(lists(contexts_of(places + 1, times[wanted], zone), kept))
+            channels = batch.column("channels").flatten().filter(pa.array(wanted))
+            arrays.append(lists(contexts_of(places + 1, times[wanted], channels, zone), kept))
             names.append("contexts")
         if excluded_types is None:
             some = kept > 0

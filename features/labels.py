@@ -3,7 +3,8 @@
 The SQL sees five views, of which each has its side of the moment and nothing of the other:
 
 outcomes     one row an event in `[as_of, as_of + horizon)`: `user_id`, `session_id`, `event_ts`, `event_type`, `is_active`,
-             `bought`, `item_id`, `category`, `item_attributes`, `quantity`, `amount`, `attributes` (of passive events)
+             `bought`, `item_id`, `category`, `item_attributes`, `quantity`, `amount`, `channel`, `attributes` (of passive
+             events)
 impressions  of these, one row a time that an item was shown by a chance that is known: features/impressions.py
 history      one row an event before `as_of`, as `outcomes`, and `days_ago`
 sessions     one row a session that began before: `user_id`, `session_id`, `start_ts`, and of its events before, `events`
@@ -28,7 +29,7 @@ ALL = ""
 BEHIND = ("outcomes", "impressions")
 """The views of what came at the moment or after it."""
 
-FIELDS = ("event_ts", "event_type", "item_id", "quantity", "amount")
+FIELDS = ("event_ts", "event_type", "item_id", "quantity", "amount", "channel")
 
 
 class LabelError(ValueError):

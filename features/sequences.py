@@ -41,6 +41,7 @@ ARRAYS = (
     ),
     Column("quantities", "array<double>", "how many", unit="pieces"),
     Column("amounts", "array<double>", "for how much", unit="the shop's currency"),
+    Column("channels", "array<string>", "by which way, empty where it is not told"),
 )
 
 SEQUENCES = Table(
@@ -136,6 +137,7 @@ def updated(
         f.col("_step.session_starts").alias("start_ts"),
         f.col("_step.quantities").alias("quantity"),
         f.col("_step.amounts").alias("amount"),
+        f.col("_step.channels").alias("channel"),
     )
     on_day = f.to_date("event_ts").alias("event_date")
     kept = rest.withColumn("event_date", on_day).join(days, ["user_id", "event_date"], "left_anti")
@@ -219,10 +221,18 @@ def as_model_input(
 
     With `excluded_types` everyone is there who was active before the moment, with or without behaviours of `event_types`,
     and `excluded` are the items of the `excluded_types`. A row that is broken has null for all arrays.
-    With a `zone`, `contexts` tells the type of each behaviour and when it was by that zone's clock (features/contexts.py).
+    With a `zone`, `contexts` tells of each behaviour its type, its channel and when it was by that zone's clock
+    (features/contexts.py).
     """
     until = f.lit(_micros(as_of)) if isinstance(as_of, datetime) else f.unix_micros(as_of)
-    arrays = ("items", "event_types", "sessions", "session_starts", "timestamps")
+    arrays = [
+        "items",
+        "event_types",
+        "sessions",
+        "session_starts",
+        "timestamps",
+        *["channels"] * (zone is not None),
+    ]
     columns = sequences.select("user_id", until.cast("bigint").alias("until"), *arrays)
     made = partial(
         model_input,

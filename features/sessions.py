@@ -16,6 +16,7 @@ EVENT = (
     Column("item_id", "string", "with which item", nullable=True),
     Column("quantity", "double", "how many", nullable=True, unit="pieces"),
     Column("amount", "double", "for how much", nullable=True, unit="the shop's currency"),
+    Column("channel", "string", "by which way", nullable=True),
     Column("arrival_date", "date", "when its file came"),
     Column("source_file", "string", "its file"),
     Column("ingest_seq", "bigint", "its place there", dictionary=False),

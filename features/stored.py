@@ -7,7 +7,7 @@ from pyspark.sql.types import StructType
 
 from features.table import Column, Table
 
-FORMAT = 4
+FORMAT = 5
 """Of the lake's tables. A release whose tables an earlier one would misread has a higher number."""
 FORMATTED = "footfall.format"  # the property of a table that says by which it was made; none: before there were numbers
 STATISTICS = "delta.dataSkippingStatsColumns"

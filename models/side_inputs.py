@@ -1,18 +1,17 @@
 """What a model is told of an event beside its item: a vector for each value, added to the item's where it is an input.
 
-category, price     of the item, as its vocabulary has them: the category hashed, of the price its half octave
-type, hour, weekday  of the event, out of its context (conf/contexts.py)
+category, price               of the item, as its vocabulary has them: the category hashed, of the price its half octave
+type, hour, weekday, channel  of the event, out of its context (conf/contexts.py)
 
-Value 0 is that nothing is told. Categories are hashed, so that a value means the same in every example set.
+Value 0 is that nothing is told. Categories and channels are hashed, so that a value means the same in every example set.
 """
 
-import zlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from conf.contexts import PARTS
+from conf.contexts import PARTS, hashed
 from models.example_set import ExampleSet, ExampleSetError
 
 OF_ITEMS = {"category": 1024, "price": 64}
@@ -78,7 +77,7 @@ def side_inputs(names: Sequence[str], width: int, examples: ExampleSet) -> SideI
             f"task.contexts=true (and a catalogue with categories), or leave it out of model.inputs={list(names)}"
         )
     values = {
-        "category": hashed(words["category"].to_pylist()),
+        "category": [hashed(each, OF_ITEMS["category"]) for each in words["category"].to_pylist()],
         "price": half_octaves(words["price"].to_numpy()),
     }
     index, of_items = words["item_index"].to_numpy(), {}
@@ -86,14 +85,6 @@ def side_inputs(names: Sequence[str], width: int, examples: ExampleSet) -> SideI
         of_items[name] = np.zeros(examples.vocabulary_size, np.int32)
         of_items[name][index] = each
     return SideInputs(names, width, of_items)
-
-
-def hashed(categories: Sequence[str | None]) -> np.ndarray:
-    """The value of each category, int32 from 1; 0: none."""
-    most = OF_ITEMS["category"] - 1
-    return np.array(
-        [0 if each is None else 1 + zlib.crc32(each.encode()) % most for each in categories], np.int32
-    )
 
 
 def half_octaves(prices: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from features.contexts import contexts_of
 
@@ -16,11 +17,12 @@ NO_ITEM, UNKNOWN = 0, 1
 
 
 class Event(NamedTuple):
-    """A new event: the item by its id, if it has one; when in microseconds since 1970."""
+    """A new event: the item by its id, if it has one; when in microseconds since 1970; its channel, empty where not told."""
 
     item_id: str | None
     event_type: str
     at: int
+    channel: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class History:
     timestamps: np.ndarray  # (events,) int64, microseconds
     sessions: np.ndarray  # (events,) int32 from 1, 0: in none
     starts: np.ndarray  # (events,) int64, of the session
+    channels: tuple[str, ...]  # (events,), empty where it is not told
     named: Mapping[int, str] = field(default_factory=dict)  # place -> item_id, of items not yet an index
 
     def indices(self, index_of: Mapping[str, int]) -> np.ndarray:
@@ -45,7 +48,7 @@ class History:
 
 
 NO_TIMES = np.zeros(0, np.int64)
-EMPTY = History(np.zeros(0, np.int32), (), NO_TIMES, np.zeros(0, np.int32), NO_TIMES)
+EMPTY = History(np.zeros(0, np.int32), (), NO_TIMES, np.zeros(0, np.int32), NO_TIMES, ())
 
 
 def continued(known: History, events: Sequence[Event], is_active: Mapping[str, bool], gap: int) -> History:
@@ -71,15 +74,17 @@ def continued(known: History, events: Sequence[Event], is_active: Mapping[str, b
         places: Sequence[int] = range(before, len(order))
     else:
         places = np.argsort(order)[before:].tolist()
-    every = (*known.types, *(event.event_type for event in events))
+    types = (*known.types, *(event.event_type for event in events))
+    channels = (*known.channels, *(event.channel for event in events))
     first = known.sessions[known.sessions > 0][:1], known.starts[known.sessions > 0][:1]
     sessions, starts = in_sessions(times[order], active[order], gap, *first)
     return History(
         items[order],
-        tuple(every[place] for place in order),
+        tuple(types[place] for place in order),
         times[order],
         sessions,
         starts,
+        tuple(channels[place] for place in order),
         {place: e.item_id for place, e in zip(places, events, strict=True) if e.item_id is not None},
     )
 
@@ -125,5 +130,6 @@ def model_input(
     if zone is not None:
         place_of = {kind: place for place, kind in enumerate(event_types, 1)}
         types = np.array([place_of[history.types[place]] for place in places], np.int32)
-        shown["contexts"] = contexts_of(types, history.timestamps[places], zone)
+        channels = pa.array([history.channels[place] for place in places], pa.string())
+        shown["contexts"] = contexts_of(types, history.timestamps[places], channels, zone)
     return shown, places

@@ -224,7 +224,7 @@ class Service:
                 "invalid",
                 f"an event is at {wire.moment(at).isoformat()}, more than an hour ahead: send UTC",
             )
-        return Event(event.item_id, kind, at)
+        return Event(event.item_id, kind, at, event.channel or "")
 
     def _past(self, champion: Answering, history: History, places: Sequence[int] | np.ndarray) -> list[Past]:
         indices, id_of = history.indices(champion.index_of), champion.id_of

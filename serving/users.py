@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from serving.histories import History
 
-COLUMNS = ("items", "event_types", "timestamps", "sessions", "session_starts")
+COLUMNS = ("items", "event_types", "timestamps", "sessions", "session_starts", "channels")
 CACHED = 10_000  # users
 Kept = TypeVar("Kept")
 
@@ -48,7 +48,7 @@ class ByUser(Generic[Kept]):
     """What a table of a published night has of each user, made of some `columns` of the row."""
 
     def __init__(self, folder: Path, columns: tuple[str, ...], made: Callable[[pa.Table], Kept]):
-        self.files = [opened(path) for path in sorted(folder.glob("*.parquet"))]
+        self.files = [opened(path, columns) for path in sorted(folder.glob("*.parquet"))]
         self.columns, self.made = columns, made
         self.found: dict[str, Kept] = {}  # of late, the oldest first
 
@@ -96,9 +96,12 @@ def numbers(folder: Path) -> ByUser[Numbers]:
     return ByUser(folder, Numbers._fields, as_numbers)
 
 
-def opened(path: Path) -> SortedFile:
+def opened(path: Path, columns: tuple[str, ...]) -> SortedFile:
     file = pq.ParquetFile(path, memory_map=True)
-    column = file.schema_arrow.names.index("user_id")
+    names = file.schema_arrow.names
+    if lacking := [name for name in ("user_id", *columns) if name not in names]:
+        raise NotPublished(f"{path} has no {', '.join(lacking)}: publish it anew by jobs/publish.py")
+    column = names.index("user_id")
     groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
     bounds = [group.column(column).statistics for group in groups if group.num_rows]
     if any(bound is None or not bound.has_min_max for bound in bounds):
@@ -124,6 +127,7 @@ def as_history(row: pa.Table) -> History:
         values("timestamps", np.int64),
         values("sessions", np.int32),
         values("session_starts", np.int64),
+        tuple(row["channels"][0].as_py()),
     )
 
 

@@ -32,6 +32,9 @@ class Event(Wire):
     at: datetime | None = Field(
         None, description="when it was, ISO 8601; without an offset UTC; none: just now"
     )
+    channel: str | None = Field(
+        None, max_length=64, description="by which way it came, as the logs call it; none: it is not told"
+    )
 
 
 class Ask(Wire):

@@ -31,6 +31,7 @@ def event(user: str, clock: str | datetime, event_id: str, **more: Any) -> dict[
         "item_id": None,
         "quantity": 1.0,
         "amount": 1.0,
+        "channel": None,
         "attributes": {},
         "source": "plain",
         "arrival_date": time.date(),

@@ -94,7 +94,7 @@ def test_an_unknown_key_is_named_and_one_like_it_suggested(override, words):
         ),
         (
             "model.inputs=[colour]",
-            ["model.inputs must be among category, price, type, hour, weekday, got 'colour'"],
+            ["model.inputs must be among category, price, type, hour, weekday, channel, got 'colour'"],
         ),
         ("model.sampling=all", ["model.sampling must be one of popularity, uniform, batch, got 'all'"]),
         ("train.wire=fp8", ["train.wire must be one of none, fp16, got 'fp8'"]),
@@ -141,6 +141,7 @@ def test_a_training_may_begin_from_the_champion_or_a_version(version):
             "model.inputs is of tasks that rank, in jobs/train.py, got task=churn",
         ),
         (["task=churn", "task.contexts=true"], "task.contexts is of tasks that rank, got task=churn"),
+        (["source=otto", "model.inputs=[channel]"], "source=otto says nothing: set source.channel"),
         (["model=gru", "model.stochastic_depth=0.1"], "model.stochastic_depth wants an encoder of blocks"),
         (
             ["model=repeat", "model.dropout_events=0.1"],

@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 import pytest
 from pyspark.sql import functions as f
 
+from conf.contexts import hashed
 from conf.load import load
 from features.catalogue import catalogue, no_catalogue
 from features.changes import applied
@@ -49,7 +50,7 @@ def shop(spark):
         bought("ann", "10:05:00", "milk", amount=1.1, quantity=2.0),
         bought("ann", "10:05:00", "bread", event_type="view", ingest_seq=1, quantity=None, amount=None),
         bought("ann", "11:00:00", "milk"),
-        bought("ann", "11:20:00", "jam", amount=2.0),
+        bought("ann", "11:20:00", "jam", amount=2.0, channel="app"),
         bought("ann", "13:00:00", "bread", ingest_seq=1),
         bought("ann", "13:00:00", "jam", ingest_seq=0),
         bought("ann", "13:00:01", "bread"),
@@ -65,7 +66,7 @@ def letters(spark):
     return events(
         spark,
         event("ann", "10:05:00", "first mail", ingest_seq=-1, **passive),
-        event("ann", "10:40:00", "second mail", **passive),
+        event("ann", "10:40:00", "second mail", channel="post", **passive),
         event("cid", "12:00:00", "third mail", **passive),
     )
 
@@ -150,6 +151,7 @@ def test_a_sequence_is_in_the_order_of_time_then_of_arrival_passive_events_inclu
     starts = ["10:00:00", "10:05:00", "10:00:00", "10:00:00", "10:40:00"]
     assert ann.session_starts[:5] == [at(clock) for clock in starts], "a passive event's is its own time"
     assert (ann.quantities[2:4], ann.amounts[2:4]) == ([2.0, 0.0], [1.1, 0.0])
+    assert ann.channels == ["", "", "", "", "post", "", "app", "", "", ""]
     assert ann.length == 10
     assert (bob.items, bob.sessions) == ([0], [1])
     assert (cid.items, cid.sessions, cid.event_types) == ([0], [0], ["mail"])
@@ -192,6 +194,19 @@ def test_the_table_and_the_function_show_a_model_the_same(spark, shop, letters):
     for clock in ("10:05:00", "11:20:00", "23:00:00"):
         by_table = rows_of(as_model_input(table, conf.task.event_types, at(clock)))
         assert by_table == rows_of(histories(shop, known(spark), at(clock), conf))
+
+
+def test_what_is_told_of_events_beside_their_items_is_in_the_table_and_the_function_alike(
+    spark, shop, letters
+):
+    conf = load(["source=plain", "task.event_types=[purchase]", "task.contexts=true"])
+    table = sequences(shop, letters, known(spark), None, 100, 8)
+    by_table = as_model_input(table, conf.task.event_types, at("12:00:00"), zone="UTC")
+    by_function = histories(shop, known(spark), at("12:00:00"), conf)
+    monday, app = 1 << 13, hashed("app", 256) << 16
+    expected = [1 | 11 << 8 | monday] * 2 + [1 | 12 << 8 | monday] + [1 | 12 << 8 | monday | app]
+    for told in (by_table, by_function):
+        assert rows_of(told, "user_id", "items", "contexts") == [("ann", [3, 3, 3, 5], expected)]
 
 
 def test_a_night_of_letters_alone_makes_a_sequence_of_who_had_none_and_grows_that_of_who_had(spark, shop):
@@ -288,7 +303,7 @@ def test_a_user_has_one_sequence_also_where_spark_finds_on_the_way_that_a_side_o
     steps = spark.range(0, 200, 1, 4).selectExpr(
         "string(id % 10) user_id",
         *(f"timestamp_seconds(id) {name}" for name in clocks),
-        *(*rest, "1.0d quantity", "2.0d amount"),
+        *(*rest, "1.0d quantity", "2.0d amount", "'app' channel"),
     )
     late = spark.range(100).groupBy(f.expr("id % 50")).agg(f.max(f.expr("string(id % 10)")).alias("user_id"))
     counts = late.groupBy("user_id").agg(f.count("*").cast("int").alias("session_count"))

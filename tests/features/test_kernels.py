@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from conf.contexts import hashed
 from features import kernels
 from features.kernels import UTC_MICROS, item_places, model_input, model_inputs_at, newest_steps
 
@@ -21,6 +22,7 @@ STEP_SCHEMA = pa.schema(
         "event_ts": UTC_MICROS,
         "quantity": pa.float64(),
         "amount": pa.float64(),
+        "channel": pa.string(),
     }
 )
 
@@ -37,6 +39,7 @@ def step(user: str, time: int, start: int | None, item: int | None = 3, count: i
         "event_ts": time,
         "quantity": None,
         "amount": float(time),
+        "channel": "app" if time % 2 else None,
     }
 
 
@@ -148,8 +151,9 @@ def test_a_model_sees_what_is_wanted_and_no_user_without():
     for row in rows:
         row["timestamps"] = [day] * (len(row["items"]) - 1) + [day * 2][: len(row["items"])]
         row["session_starts"] = row["timestamps"]
+        row["channels"] = ["app", "", "web", ""][: len(row["items"])]
     kinds = {"user_id": pa.string(), "items": pa.list_(pa.int32()), "sessions": pa.list_(pa.int32())}
-    kinds |= {"event_types": pa.list_(pa.string())}
+    kinds |= {name: pa.list_(pa.string()) for name in ("event_types", "channels")}
     kinds |= {name: pa.list_(UTC_MICROS) for name in ("timestamps", "session_starts")}
     kinds |= {"until": pa.int64()}
 
@@ -169,9 +173,11 @@ def test_a_model_sees_what_is_wanted_and_no_user_without():
     )
     assert seen(day, day, day) == []
     (told,) = model_input([asked(*[3 * day] * 3)], ["view", "buy"], zone="UTC")
+    app = hashed("app", 256)
     assert [
-        (row["user_id"], row["items"], [each & 0xFF for each in row["contexts"]]) for row in told.to_pylist()
-    ] == [("ann", [3, 5], [2, 2]), ("bob", [3], [1])]
+        (row["user_id"], row["items"], [(each & 0xFF, each >> 16) for each in row["contexts"]])
+        for row in told.to_pylist()
+    ] == [("ann", [3, 5], [(2, app), (2, 0)]), ("bob", [3], [(1, app)])]
     (scored,) = model_input([asked(*[3 * day] * 3)], ["buy"], ["view"], "UTC")
     assert ", ".join(scored.schema.names) == "user_id, items, sessions, ages, contexts, excluded"
 

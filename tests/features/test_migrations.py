@@ -42,11 +42,13 @@ OF_FIRST = {
 }
 OF_SECOND = OF_FIRST | {"rules": "1ab2af6c", "promotions": "fbd26daa", "monitoring": "16db5bc3"}
 OF_THIRD = OF_SECOND | {"predictions": "d7698c94", "promotions": "d7cac7c6"}
+OF_FOURTH = OF_THIRD | {"promotions": "837839fe"}
 SHAPES = {
     1: OF_FIRST,
     2: OF_SECOND,
     3: OF_THIRD,
-    4: OF_THIRD | {"promotions": "837839fe"},
+    4: OF_FOURTH,
+    5: OF_FOURTH | {"events": "b08b9226"},
 }
 """Number of the format -> table that is made from no other -> digest of its columns and its layout."""
 
@@ -81,6 +83,8 @@ def test_a_table_of_this_release_stays_as_it_is(table):
         (SEQUENCES, stored(SEQUENCES, "session_count"), Step.ANEW, "it has no session_count"),
         (USERS, stored(USERS, item_count="bigint"), Step.REWRITTEN, "it has item_count, which nothing reads"),
         (PREDICTIONS, stored(PREDICTIONS, "explained"), Step.DECLARED, "it has no explained"),
+        (EVENTS, stored(EVENTS, "channel"), Step.DECLARED, "it has no channel"),
+        (SEQUENCES, stored(SEQUENCES, "channels"), Step.ANEW, "it has no channels"),
         # Columns that follow from others of their row.
         (EVENTS, stored(EVENTS, "event_date"), Step.REWRITTEN, "it has no event_date"),
         # Other types.

@@ -412,6 +412,26 @@ def test_every_source_that_comes_along_is_shown():
     assert {path.stem for path in CONF.glob("*.yaml")} <= ELSEWHERE | {shown.source for shown in SHOWN}
 
 
+@pytest.mark.parametrize(
+    ("name", "record"),
+    [
+        ("ga4", of_ga4("page_view", items=[])),
+        ("snowplow", of_snowplow("e1", None, platform="WEB")),
+        (
+            "plain",
+            {"user_id": "ann", "event_ts": "2026-11-02T10:00:00Z", "event_type": "view", "channel": "WEB"},
+        ),
+    ],
+)
+def test_a_source_that_knows_by_which_way_an_event_came_says_so(spark, tmp_path, name, record):
+    (tmp_path / "log").write_text(json.dumps(record) + "\n")
+    source = load([f"source={name}"]).source
+    read = records(spark, [str(tmp_path / "log")], source).withColumn(
+        "arrival_date", f.lit(date(2026, 11, 2))
+    )
+    assert [row.channel for row in parse(read, source).collect()] == ["WEB"]
+
+
 @pytest.mark.parametrize("shown", SHOWN, ids=lambda shown: " ".join((shown.source, *shown.changed)))
 def test_rows_of_a_source_become_its_events(spark, tmp_path, shown):
     path = tmp_path / "log"

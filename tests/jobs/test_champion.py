@@ -238,7 +238,7 @@ def test_a_challenger_that_does_not_beat_the_champion_is_written_down_and_not_pr
 
 def test_a_model_that_is_told_of_events_beside_their_items_is_judged_and_scores(season, tmp_path):
     lake = season.lake
-    told = ["task.contexts=true", "model=sasrec", "model.inputs=[type,hour,weekday]", "model.width=8"]
+    told = ["task.contexts=true", "model=sasrec", "model.inputs=[type,hour,weekday,channel]", "model.width=8"]
     settings = [*SETTINGS, *told, "model.blocks=1", "train.ranks=1", "train.epochs=1"]
     apart = [f"registry=sqlite:///{tmp_path / 'mlflow.db'}", f"artifacts={tmp_path / 'artifacts'}"]
     conf = shop(season.folder, FRIDAY, *settings, *apart)

@@ -33,7 +33,7 @@ LINES = [
 FOUND = Findings(
     records=9, events=5, duplicates=1, refusals=(), types={}, unknown_types={"return": 2, None: 1},
     first=datetime(2026, 11, 1, 10), last=datetime(2026, 11, 2, 11), users=2, items=2, sessions=3,
-    without={"item_id": 0.4, "quantity": 1.0, "amount": 0.8, "attributes": 1.0}, shown=(),
+    without={"item_id": 0.4, "quantity": 1.0, "amount": 0.8, "channel": 1.0, "attributes": 1.0}, shown=(),
 )  # fmt: skip
 
 

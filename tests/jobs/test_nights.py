@@ -34,7 +34,7 @@ def bought(user: str | None, clock: str, event_id: str, item: str | None = None,
 MONDAY_LINES = [
     bought("ann", "10:00:00", "a1", "milk", amount=1.5),
     bought("ann", "10:50:00", "a3", "bread"),
-    bought("ann", "10:20:00", "m1", event_type="mail"),
+    bought("ann", "10:20:00", "m1", event_type="mail", channel="post"),
     bought("bob", "11:00:00", "b2", "milk"),
     bought("bob", "11:00:00", "b2", "milk"),
     "{",
@@ -48,7 +48,7 @@ MONDAY_LINES = [
 ]
 BROKEN_LINES = [bought("cid", f"09:00:{n:02}", f"c{n}", "figs", note="x" * n) for n in range(30)]
 TUESDAY_LINES = [
-    bought("ann", "10:25:00", "a2", "jam"),  # late: its session and the next one become one
+    bought("ann", "10:25:00", "a2", "jam", channel="app"),  # late: its session and the next one become one
     bought("bob", "10:45:00", "b1", "tea"),  # late: before the first of its session
     bought("ann", "10:00:00", "a1", "milk"),  # sent again
     bought("bot", "12:00:05", "r5", "milk"),  # late: one more than a person has in a day

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
+from conf.contexts import PARTS, hashed
 from conf.schema import Model, Task
 from models.dropout import Noise
 from models.example_set import ExampleSetError, open_example_set
@@ -15,13 +16,20 @@ from models.explaining import explained_lists
 from models.export import export, given_to
 from models.next_item import NextItemModel
 from models.scoring import load, top_k
-from models.side_inputs import SIZES, SideInputs, half_octaves, hashed, side_inputs, told
+from models.side_inputs import SIZES, SideInputs, half_octaves, side_inputs, told
 from tests.models.example_sets import LENGTH, random_example_set
 from tests.models.test_next_item import AGES, COUNTS, ITEMS, SMALL, rows
 
-EVERY = ["category", "price", "type", "hour", "weekday"]
+EVERY = ["category", "price", "type", "hour", "weekday", "channel"]
 OF_ITEMS = {"category": np.arange(9) % 4, "price": np.arange(9) + 20}
-CONTEXTS = [1 | 9 << 8 | 1 << 13, 2 | 9 << 8 | 1 << 13, 1 | 24 << 8 | 7 << 13, 1 | 1 << 8, 2, 0]
+CONTEXTS = [
+    1 | 9 << 8 | 1 << 13 | 121 << 16,
+    2 | 9 << 8 | 1 << 13,
+    1 | 24 << 8 | 7 << 13 | 255 << 16,
+    1 | 1 << 8,
+    2,
+    0,
+]
 VOCABULARY = {"item_index": np.arange(3, 9), "item_id": [f"p{i}" for i in range(3, 9)]}
 
 
@@ -45,11 +53,12 @@ def contexts(*counts: int) -> tf.Tensor:
 
 
 def test_parts_of_a_context_are_read_as_they_were_put_together():
-    given = tf.constant([[1 | 24 << 8 | 7 << 13, 0]])
-    assert {name: told(given, name).numpy().tolist() for name in ("type", "hour", "weekday")} == {
+    given = tf.constant([[1 | 24 << 8 | 7 << 13 | 255 << 16, 0]])
+    assert {name: told(given, name).numpy().tolist() for name in PARTS} == {
         "type": [[1, 0]],
         "hour": [[24, 0]],
         "weekday": [[7, 0]],
+        "channel": [[255, 0]],
     }
 
 
@@ -58,15 +67,16 @@ def test_an_event_has_the_sum_of_the_vectors_of_what_is_told_of_it():
     tables = {name: table.numpy() for name, table in side.vectors.items()}
     found = side(tf.constant([[5, 99, -4]]), tf.constant([[CONTEXTS[2], CONTEXTS[3], 0]])).numpy()[0]
     expected = [
-        {"category": 1, "price": 25, "type": 1, "hour": 24, "weekday": 7},
+        {"category": 1, "price": 25, "type": 1, "hour": 24, "weekday": 7, "channel": 255},
         {
             "category": 0,
             "price": 20,
             "type": 1,
             "hour": 1,
             "weekday": 0,
+            "channel": 0,
         },  # an item of no vocabulary reads as index 0
-        {"category": 0, "price": 20, "type": 0, "hour": 0, "weekday": 0},
+        {"category": 0, "price": 20, "type": 0, "hour": 0, "weekday": 0, "channel": 0},
     ]
     for vector, values in zip(found, expected, strict=True):
         np.testing.assert_allclose(
@@ -150,8 +160,7 @@ def test_prices_and_categories_have_values_that_do_not_depend_on_the_others():
     assert half_octaves(np.array([1.0, 1.41, 1.42, 2.0, 0.5, 1e-9, 1e12, 0.0, np.nan])).tolist() == [
         *(20, 20, 21, 22, 18, 1, 63, 0, 0)
     ]
-    assert hashed([None, "tea", "milk"]).tolist() == [0, *hashed(["tea", "milk"])]
-    assert hashed(["tea"]).tolist() == [1 + zlib.crc32(b"tea") % 1023]
+    assert hashed(None, 1024) == 0 and hashed("tea", 1024) == 1 + zlib.crc32(b"tea") % 1023
 
 
 def test_what_examples_do_not_tell_is_refused_and_what_they_tell_is_taken(tmp_path):
@@ -170,5 +179,5 @@ def test_what_examples_do_not_tell_is_refused_and_what_they_tell_is_taken(tmp_pa
     side = side_inputs(["category", "price", "hour"], 8, telling)
     first, *others = words["item_index"].to_pylist()
     categories, prices = (side.of_items[name].numpy() for name in ("category", "price"))
-    assert categories[first] == hashed(["tea"])[0] and not categories[others].any()
+    assert categories[first] == hashed("tea", 1024) and not categories[others].any()
     assert (prices[[first, *others]] == 22).all() and not prices[:3].any()

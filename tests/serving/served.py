@@ -39,6 +39,7 @@ NIGHT = "2026-11-02"
 MIDNIGHT = 1_793_664_000_000_000  # the end of that night: 2026-11-03 00:00 UTC
 GAP = 30 * MINUTE
 TYPES = ("purchase", "purchase", "view", "mail")
+CHANNELS = ("app", None, "web")
 ACTIVE = {
     "view": True,
     "cart": True,
@@ -56,6 +57,7 @@ class Behaviour:
     item: int | None  # place in ITEMS
     kind: str
     at: int  # microseconds since 1970
+    channel: str | None = None
 
 
 def behaviours(users: int, seed: int, until: int = MIDNIGHT) -> dict[str, list[Behaviour]]:
@@ -72,6 +74,7 @@ def behaviours(users: int, seed: int, until: int = MIDNIGHT) -> dict[str, list[B
                 int(rng.zipf(1.3)) % len(ITEMS) if rng.random() < 0.95 else None,
                 str(rng.choice(TYPES)),
                 int(at),
+                CHANNELS[int(at) // MINUTE % len(CHANNELS)],
             )
             for at in times
         ]
@@ -81,7 +84,8 @@ def behaviours(users: int, seed: int, until: int = MIDNIGHT) -> dict[str, list[B
 def as_sequences(users: dict[str, list[Behaviour]], max_length: int = 8192) -> pa.Table:
     """Rows of `sequences`, by the kernel that makes them each night."""
     rows: dict[str, list[Any]] = {
-        name: [] for name in ("user_id", "item_index", "event_type", "event_ts", "is_active", "start_ts")
+        name: []
+        for name in ("user_id", "item_index", "event_type", "event_ts", "is_active", "channel", "start_ts")
     }
     for user, done in sorted(users.items()):
         last = start = None
@@ -89,8 +93,17 @@ def as_sequences(users: dict[str, list[Behaviour]], max_length: int = 8192) -> p
             if ACTIVE[each.kind]:
                 start = each.at if last is None or each.at - last > GAP else start
                 last = each.at
-            values = (user, 0 if each.item is None else each.item + 3, each.kind, each.at, ACTIVE[each.kind])
-            for name, value in zip(rows, (*values, start if ACTIVE[each.kind] else each.at), strict=True):
+            item, is_active = 0 if each.item is None else each.item + 3, ACTIVE[each.kind]
+            values = (
+                user,
+                item,
+                each.kind,
+                each.at,
+                is_active,
+                each.channel,
+                start if is_active else each.at,
+            )
+            for name, value in zip(rows, values, strict=True):
                 rows[name].append(value)
     steps = pa.table(
         {
@@ -103,6 +116,7 @@ def as_sequences(users: dict[str, list[Behaviour]], max_length: int = 8192) -> p
             "session_count": pa.nulls(len(rows["user_id"]), pa.int32()),
             "quantity": pa.nulls(len(rows["user_id"]), pa.float64()),
             "amount": pa.nulls(len(rows["user_id"]), pa.float64()),
+            "channel": pa.array(rows["channel"], pa.string()),
         }
     )
     return pa.Table.from_batches(list(newest_steps(steps.to_batches(), max_length)))

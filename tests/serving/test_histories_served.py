@@ -14,7 +14,7 @@ PURCHASES = frozenset(["purchase"])
 
 
 def event(each):
-    return Event(None if each.item is None else ITEMS[each.item], each.kind, each.at)
+    return Event(None if each.item is None else ITEMS[each.item], each.kind, each.at, each.channel or "")
 
 
 def test_a_gap_of_exactly_30_minutes_goes_on_with_the_visit_and_a_longer_one_does_not():
@@ -42,6 +42,8 @@ def test_events_count_in_the_order_of_time_whatever_order_they_come_in():
     history = continued(EMPTY, [events[1], events[2], events[0]], ACTIVE, GAP)
     assert history.named == {0: "bread", 1: "rice", 2: "soap"}
     assert history.types == ("purchase", "purchase", "view")
+    by_app = continued(history, [Event("rice", "purchase", 2 * MINUTE, "app")], ACTIVE, GAP)
+    assert by_app.channels == ("", "", "app", "")
 
 
 def test_an_item_of_no_vocabulary_reads_as_unknown_and_the_moment_itself_is_not_seen():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
@@ -22,6 +23,8 @@ from jobs.command import InputError
 from models.scoring import best_items, load, on_shelf, scores_of, top_k
 from models.shelf import shelf_of
 from serving.publication import RULES as RULES_SCHEMA
+from serving.users import NotPublished
+from serving.users import users as published_users
 from serving.wire import Question
 from tests.serving.served import (
     ITEMS,
@@ -112,6 +115,7 @@ def same_as_bulk(shop, champion, users, seed):
                     "item_id": None if e.item is None else ITEMS[e.item],
                     "event_type": e.kind,
                     "at": moment(e.at),
+                    "channel": e.channel,
                 }
                 for e in users[user][cuts[user] :]
             ]
@@ -420,3 +424,9 @@ def test_scores_of_chosen_items_are_those_of_the_ranking(shop, champion):
     }
     indices, scores = best_items(scorer, inputs, 10)
     np.testing.assert_allclose(scores_of(scorer, inputs, indices[0]), scores, atol=1e-5)
+
+
+def test_a_night_of_a_release_that_knew_less_of_an_event_is_to_be_published_anew(tmp_path):
+    pq.write_table(as_sequences(behaviours(3, 1)).drop_columns("channels"), tmp_path / "part-0.parquet")
+    with pytest.raises(NotPublished, match="has no channels: publish it anew"):
+        published_users(tmp_path)
