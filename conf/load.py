@@ -23,7 +23,7 @@ from conf.schema import CLASSICAL, ENCODERS, Config, Source
 CHOICES = {
     "source.identical_rows": ("duplicate", "distinct"),
     "model.name": (
-        *("popularity", "frequency", "frequency_decay", "tifu_knn", "up_cf", "naive", "bg_nbd"),
+        *("popularity", "frequency", "frequency_decay", "tifu_knn", "up_cf", "linear", "naive", "bg_nbd"),
         *CLASSICAL,
         *ENCODERS,
     ),
@@ -60,6 +60,8 @@ ABOVE_ZERO = (
     "model.filter_frequencies",
     "model.mask_share",
     "model.neighbours",
+    "model.linear_items",
+    "model.linear_neighbours",
     "model.most_neighbours",
     "model.groups",
     "model.recent_sessions",

@@ -71,6 +71,11 @@ def _of_task(conf: Config) -> Iterator[str]:
             "model.content is of tasks that rank, in jobs/train.py, and wants products of vectors: model.repeat=0; got "
             f"task={task.name}, step {conf.step}, model.repeat={model.repeat}: set model.content='' or these"
         )
+    if model.linear and is_elsewhere:
+        yield (
+            f"model.linear is of tasks that rank, in jobs/train.py, got task={task.name} and step {conf.step}: set "
+            "model.linear=0"
+        )
     for name in model.inputs:
         if name not in INPUTS:
             yield f"model.inputs must be among {', '.join(INPUTS)}, got {name!r}: set model.inputs=[category,hour]"
@@ -79,12 +84,12 @@ def _of_task(conf: Config) -> Iterator[str]:
             f"model.inputs is of tasks that rank, in jobs/train.py, got task={task.name} and step {conf.step}: set "
             "model.inputs=[]"
         )
-    if task.contexts and task.label:
-        yield f"task.contexts is of tasks that rank, got task={task.name}: set task.contexts=false"
-    if len(task.event_types) >= PARTS["type"].values:
-        yield f"task.event_types must be fewer than {PARTS['type'].values}, got {len(task.event_types)}"
     if "channel" in model.inputs and conf.source.channel == Source.channel:
         yield (
             f"model.inputs names the channel, of which source={conf.source.name} says nothing: set source.channel, an "
             "expression over a record, or leave it out"
         )
+    if task.contexts and task.label:
+        yield f"task.contexts is of tasks that rank, got task={task.name}: set task.contexts=false"
+    if len(task.event_types) >= PARTS["type"].values:
+        yield f"task.event_types must be fewer than {PARTS['type'].values}, got {len(task.event_types)}"

@@ -139,6 +139,10 @@ class Model:
     negatives: int = 1024  # items drawn a step, shared by all its positions
     sampling: str = "popularity"  # how they are drawn: popularity, uniform, or of the `batch`
     repeat: int = 0  # hidden units of what a user's history with an item adds to its score; 0: nothing
+    linear: float = 0.0  # weight of a linear model's scores beside the encoder's; 0: there is none
+    linear_decay: float = 0.7  # what a basket weighs in a linear model's history for each one since
+    linear_items: int = 16_000  # with weights in a linear model, the most frequent; 16 bytes a pair of these
+    linear_neighbours: int = 100  # weights that it keeps of each item, the largest above zero
     by_session: float = 0.0  # of an event: 1 / (events of its session) to this power is its weight
     by_gap: float = 0.0  # likewise: days before its session to this power
     neighbours: int = 300  # of tifu_knn and up_cf: the nearest training rows that are asked
@@ -150,7 +154,7 @@ class Model:
     recent_sessions: int = 20  # of up_cf: sessions of which a profile is the mean
     asymmetry: float = 0.5  # of up_cf: what users share is divided by the items of: 0 the other, 1 the user
     locality: float = 5.0  # of up_cf: the power of a similarity
-    regularization: float | None = None  # of ease and als, which the benchmark has; none: 500 and 0.01
+    regularization: float | None = None  # of ease, als and linear; none: 500, 0.01 and 10
 
 
 @dataclass

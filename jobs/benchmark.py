@@ -149,14 +149,12 @@ def tested(conf: Config, model: Any, examples: Any, outcome: Any) -> dict[str, A
 def baseline(conf: Config, examples: Any) -> dict[str, Any]:
     import tensorflow as tf
 
-    from models.baselines import fit
+    from jobs.train import baseline_of
     from models.example_set import VALIDATION
     from models.leave_one_out import TEST
     from models.train import validate
 
-    words = examples.vocabulary
-    indices, counts = (words[name].to_numpy() for name in ("item_index", "validation_sessions"))
-    fitted = fit(conf.model.name, examples.vocabulary_size, indices, counts, conf.model.half_life_days)
+    fitted = baseline_of(conf.model, examples, "validation_sessions")
     score = partial(validate, tf.function(fitted.score, autograph=False), examples)
     valid, test = (rounded(score(split=split)) for split in (VALIDATION, TEST))
     return {"parameters": 0, "epochs": 0, "valid": valid, "test": test, **robustness(score, examples)}

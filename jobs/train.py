@@ -22,7 +22,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from conf.schema import CLASSICAL, ENCODERS, Config
+from conf.schema import CLASSICAL, ENCODERS, Config, Model
 from jobs.job import UNTRUSTED, InputError, Untrusted, configure, stop
 from jobs.launch import RanksFailed
 from jobs.launchers import run_until_done
@@ -190,30 +190,37 @@ def tags_of(conf: Config, examples: ExampleSet) -> dict[str, Any]:
 
 def fit_baseline(conf: Config, registry: Registry, examples: ExampleSet) -> None:
     """Fits a baseline as of `as_of`, which is registered, and as of `validation_from`, which is judged."""
-    from models import baselines, neighbours
     from models.export import export
-    from models.inputs import rows_of_split
     from models.recording import recorded
 
     began = time.monotonic()
     words = examples.vocabulary
-    indices = words["item_index"].to_numpy()
     with tempfile.TemporaryDirectory() as folder, recorded(registry, conf, examples) as run:
         for column in ("validation_sessions", "sessions"):
             counts = words[column].to_numpy()
-            if conf.model.name in neighbours.NAMES:
-                # Neighbours are as they were before the validation days, as what an encoder has learned from.
-                sessions = examples.counts(column)
-                baseline = neighbours.fit(conf.model, sessions, rows_of_split(examples, TRAIN))
-            else:
-                baseline = baselines.fit(
-                    conf.model.name, examples.vocabulary_size, indices, counts, conf.model.half_life_days
-                )
+            baseline = baseline_of(conf.model, examples, column)
             export(baseline, words.filter(counts > 0), Path(folder, column), conf.task.k)
         run.log_artifacts(Path(folder, "validation_sessions"), "as_of_validation")
         seconds = round(time.monotonic() - began, 1)
         tags = tags_of(conf, examples) | {"seconds": seconds}
         registry.register(run, conf.task.name, Path(folder, "sessions"), tags)
+
+
+def baseline_of(model: Model, examples: ExampleSet, column: str) -> Any:
+    """The ranker `model.name` as of a moment, before which the vocabulary's `column` counts sessions."""
+    from models import baselines, linear, neighbours
+    from models.inputs import rows_of_split
+
+    # Training rows are as they were before the validation days: what an encoder has learned from.
+    sessions, rows = examples.counts(column), rows_of_split(examples, TRAIN)
+    if model.name in neighbours.NAMES:
+        return neighbours.fit(model, sessions, rows)
+    if model.name == linear.NAME:
+        return linear.LinearBaseline(
+            linear.fit(model, examples.counts("validation_sessions"), rows), sessions
+        )
+    index, counts = (examples.vocabulary[name].to_numpy() for name in ("item_index", column))
+    return baselines.fit(model.name, examples.vocabulary_size, index, counts, model.half_life_days)
 
 
 def fit_label_baseline(conf: Config, registry: Registry, examples: ExampleSet) -> None:

@@ -17,7 +17,8 @@ UP-CF     Faggioli et al., 2020, "Recency Aware Collaborative Filtering for Next
 An item that scores nothing scores by popularity below all others, as in `models.baselines.Frequency`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -79,7 +80,8 @@ class Neighbours(tf.Module):
         return tf.where(self.never > -np.inf, scores, -np.inf)
 
     def _pairs(self, items: tf.Tensor, sessions: tf.Tensor) -> tuple[tf.Tensor, Pairs]:
-        pairs = profile_pairs(items, sessions, self.settings, self.vocabulary_size)
+        weigh = partial(basket_weights, settings=self.settings)
+        pairs = profile_pairs(items, sessions, weigh, self.vocabulary_size)
         return tf.stack([pairs.rows, pairs.items], axis=1), pairs
 
     def _nearest_by_distance(self, own: tf.Tensor) -> tf.Tensor:
@@ -129,11 +131,12 @@ def fit(settings: Model, sessions: np.ndarray, batches: Iterable[Mapping[str, tf
     The first `settings.most_neighbours` rows are taken: a training set's rows lie in an order by lot.
     """
     size, parts, taken = len(sessions), [], 0
+    weigh = partial(basket_weights, settings=settings)
     for batch in batches:
         if taken >= settings.most_neighbours:
             break
         rows = min(len(batch["items"]), settings.most_neighbours - taken)
-        pairs = profile_pairs(batch["items"][:rows], batch["sessions"][:rows], settings, size)
+        pairs = profile_pairs(batch["items"][:rows], batch["sessions"][:rows], weigh, size)
         place = pairs.rows.numpy(), pairs.items.numpy()
         parts.append(sparse.csr_matrix((pairs.weights.numpy(), place), (rows, size), dtype=np.float32))
         taken += rows
@@ -149,13 +152,16 @@ def fit(settings: Model, sessions: np.ndarray, batches: Iterable[Mapping[str, tf
     return Neighbours(settings, sessions, Histories(profiles, had))
 
 
-def profile_pairs(items: tf.Tensor, sessions: tf.Tensor, settings: Model, size: int) -> Pairs:
+def profile_pairs(
+    items: tf.Tensor, sessions: tf.Tensor, weigh: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], size: int
+) -> Pairs:
     """Each row's items, once each, with the weight of the baskets that hold them: (batch, length) int32 x 2.
 
     items     5 5 7 5 0       baskets 0 and 1 of 2,           rows  items  weights
     sessions  3 3 3 8 0   ->  weighing w0 and w1         ->   0     5      w0 + w1
                                                               0     7      w0
-    A row's sessions are whole and rising; items outside [3, size) are none, their sessions count.
+    A row's sessions are whole and rising; items outside [3, size) are none, their sessions count. `weigh` says what the
+    basket of a number, from 0, of so many weighs: int64 (any,) x 2 -> float64 (any,).
     """
     present = items != 0  # (batch, length)
     starts = present[:, 1:] & (sessions[:, 1:] != sessions[:, :-1])
@@ -167,7 +173,7 @@ def profile_pairs(items: tf.Tensor, sessions: tf.Tensor, settings: Model, size: 
     entry = (row * size + tf.cast(tf.gather_nd(items, event), tf.int64)) * longest + number
     once, _ = tf.unique(entry, tf.int64)  # an item of a basket counts once
     pair, number = once // longest, once % longest
-    weight = basket_weights(number, tf.gather(baskets, pair // size), settings)
+    weight = weigh(number, tf.gather(baskets, pair // size))
     distinct, place = tf.unique(pair, tf.int64)
     sums = tf.math.unsorted_segment_sum(weight, place, tf.size(distinct))
     return Pairs(distinct // size, distinct % size, tf.cast(sums, tf.float32))

@@ -22,6 +22,7 @@ from models.heads.repeat import Repeat
 from models.heads.slots import session_ages
 from models.heads.weights import of_events
 from models.indices import MASK
+from models.linear import Linear
 from models.side_inputs import SideInputs
 
 
@@ -32,6 +33,7 @@ class NextItemModel(tf.Module):
     category_of  (vocabulary_size,) int32: of each item, from 1; 0: none
     content      of the items, beside their own vectors; none: there is none
     side         what it is told of events beside their items; none: nothing
+    linear       whose scores, times `model.linear`, are added; none: there is none
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class NextItemModel(tf.Module):
         category_of: np.ndarray | None = None,
         content: Content | None = None,
         side: SideInputs | None = None,
+        linear: Linear | None = None,
     ):
         super().__init__()
         tf.keras.utils.set_random_seed(seed)
@@ -53,6 +56,7 @@ class NextItemModel(tf.Module):
         self.is_timed = model.name == "hstu"
         self.by_session, self.by_gap = model.by_session, model.by_gap
         self.side = side
+        self.linear, self.linear_share = linear, model.linear
         self.gaps = GapVectors(model.width) if model.gaps else None
         # What is predicted takes a place of its own, which a prediction has no basket for.
         self.context = task.positions - (self.is_masked or self.last_only)
@@ -134,6 +138,16 @@ class NextItemModel(tf.Module):
         self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, contexts: tf.Tensor | None = None
     ) -> tf.Tensor:
         """The Ranker's scores: (batch, any length) x 4 -> (batch, vocabulary); ages matter to `hstu`, `gaps`, `repeat`."""
+        scores = self._by_encoder(items, sessions, ages, contexts)
+        return (
+            scores
+            if self.linear is None
+            else scores + self.linear_share * self.linear.score(items, sessions, ages)
+        )
+
+    def _by_encoder(
+        self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, contexts: tf.Tensor | None
+    ) -> tf.Tensor:
         hidden, last, events = self._encoded(items, sessions, ages, contexts)
         scores = self.head.scores(last)
         if self.repeat is None or hidden is None:
@@ -191,8 +205,8 @@ class NextItemModel(tf.Module):
 
     @property
     def has_products(self) -> bool:
-        """See `models.export.VectorRanker`: with `repeat`, a score depends on more than two vectors."""
-        return self.repeat is None
+        """See `models.export.VectorRanker`: with `repeat` or a linear model, a score depends on more than two vectors."""
+        return self.repeat is None and self.linear is None
 
     @property
     def item_vectors(self) -> tf.Variable:

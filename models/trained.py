@@ -4,7 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from conf.schema import Config, Label, Task
+import horovod.tensorflow as hvd
+import numpy as np
+
+from conf.schema import Config, Label, Model, Task
 from models import bg_nbd
 from models.adapters import adapt, merge
 from models.answers import answers, read_columns
@@ -13,9 +16,12 @@ from models.content import read_content
 from models.example_set import TRAIN, VALIDATION, ExampleSet, ExampleSetError
 from models.export import export
 from models.export_labelled import export_labelled
+from models.inputs import rows_of_split
 from models.judging_labels import judge_of, judge_of_several, said_of
 from models.label_metrics import LEAST_IS_BEST, choosing
 from models.labelled import NOTHING_BESIDE, Alone, Asked, Beside, LabelledModel
+from models.linear import Linear, no_weights
+from models.linear import fit as fit_linear
 from models.next_item import NextItemModel
 from models.pretraining import PretrainingModel, facts_of
 from models.side_inputs import side_inputs
@@ -37,13 +43,26 @@ class Ranking:
         )
         side = side_inputs(conf.model.inputs, conf.model.width, examples)
         categories = examples.category_of()
-        self.model = NextItemModel(conf.model, task, counts, conf.train.seed, categories, content, side)
+        linear = linear_of_all(conf.model, counts, examples) if conf.model.linear else None
+        self.model = NextItemModel(
+            conf.model, task, counts, conf.train.seed, categories, content, side, linear
+        )
         self.judged: dict[str, Any] = {}
         """Of `models.train.train`: how epochs are judged."""
 
     def export(self, folder: Path) -> None:
         self.model.vectors.keep_as(self.kept)
         export(self.model, self.examples.vocabulary, folder, self.k)
+
+
+def linear_of_all(model: Model, counts: np.ndarray, examples: ExampleSet) -> Linear:
+    """The linear model that `model` asks for, fitted by the first rank, from which the others have it."""
+    if hvd.rank() == 0:
+        linear = fit_linear(model, counts, rows_of_split(examples, TRAIN))
+    else:
+        linear = Linear(no_weights(model, counts), model.linear_decay)
+    hvd.broadcast_variables(linear.variables, root_rank=0)
+    return linear
 
 
 def beside(labels: Sequence[Label], examples: ExampleSet) -> Beside:
