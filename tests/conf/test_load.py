@@ -148,6 +148,10 @@ def test_a_training_may_begin_from_the_champion_or_a_version(version):
             "model.dropout_events is of tasks that rank, in jobs/train.py, and wants model.repeat=0",
         ),
         (["task=churn", "model.dropout_events=0.1"], "got task=churn, step train, model.repeat=0"),
+        (
+            ["task=churn", "model.linear=1"],
+            "model.linear is of tasks that rank, in jobs/train.py, got task=churn",
+        ),
         (["model=repeat", "model.members=2"], "model.members wants model.repeat=0"),
         (
             ["model=sasrec", "model.members=2", "model.temperature=0.1"],

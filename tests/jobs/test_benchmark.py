@@ -75,6 +75,13 @@ def test_classical_models_are_judged_alike(data, model):
     assert result["test"]["hr@5"] > 0.3
 
 
+def test_a_linear_model_needs_no_steps(data, tmp_path):
+    code, said, errors = told(f"data={data}", "model=linear", f"out={tmp_path / 'linear.json'}")
+    assert code == 0, errors
+    result = json.loads((tmp_path / "linear.json").read_text())
+    assert result["test"]["hr@5"] > 0.8 and result["epochs"] == 0
+
+
 @pytest.mark.long  # a masked model is told of a fifth of the items at a time
 @pytest.mark.parametrize(("model", "epochs"), [("bsarec", 25), ("lstm", 25), ("bert4rec", 60), ("hstu", 25)])
 def test_an_encoder_learns_what_comes_next(data, tmp_path, model, epochs):

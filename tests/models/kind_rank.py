@@ -20,8 +20,7 @@ from tests.models.example_sets import LENGTH, POSITIONS
 from tests.models.labelled_cases import conf_of
 
 STEPS = 10
-PRETRAINING = [
-    "step=pretrain",
+SMALL = [
     "model=sasrec",
     "model.width=8",
     "model.blocks=1",
@@ -29,6 +28,11 @@ PRETRAINING = [
     "model.negatives=8",
     f"task.length={LENGTH}",
     f"task.positions={POSITIONS}",
+]
+LINEAR = [*SMALL, "model.loss=softmax", "model.linear=2", "model.linear_neighbours=5"]
+PRETRAINING = [
+    *SMALL,
+    "step=pretrain",
     "pretrain.objectives.masked_item=0.5",
     "pretrain.objectives.contrast=0.5",
     "pretrain.views=[crop,mask,reorder]",
@@ -38,6 +42,7 @@ CASES = {
     "several": lambda: conf_of("several", "model.dropout=0.0"),
     "surgery": lambda: conf_of("several", "model.dropout=0.0", "task.label.balance=pcgrad"),
     "pretraining": lambda: load(PRETRAINING),
+    "linear": lambda: load(LINEAR),
 }
 
 

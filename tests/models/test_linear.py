@@ -18,6 +18,8 @@ from models.linear import (
 )
 from models.next_item import NextItemModel
 from models.scoring import load
+from tests.models.example_sets import random_example_set
+from tests.models.horovodrun import assert_ranks_learn_alike
 from tests.models.test_next_item import AGES, COUNTS, SMALL, rows
 
 SIZE = 12
@@ -159,3 +161,8 @@ def test_beside_an_encoder_its_scores_are_added_and_exported(tmp_path):
     )
     given = {name: each.numpy() for name, each in zip(("items", "sessions", "ages"), asked, strict=True)}
     np.testing.assert_allclose(load(tmp_path / "model").scores(given)[:, 3:], expected[:, 3:], rtol=1e-5)
+
+
+def test_two_ranks_judge_by_the_weights_that_one_has_fitted(tmp_path):
+    path = random_example_set(tmp_path / "set", train=[6, 5], validation=[4, 3])
+    assert_ranks_learn_alike(path, tmp_path, "linear")
