@@ -103,7 +103,8 @@ def fit(settings: Model, sessions: np.ndarray, batches: Iterable[Mapping[str, tf
     known = most_frequent(sessions, settings.linear_items)
     column_of = np.full(len(sessions), -1)
     column_of[known] = np.arange(len(known))
-    gram, cross = (np.zeros((len(known), len(known))) for _ in range(2))
+    # In the order in which LAPACK overwrites them: it would make copies of others.
+    gram, cross = (np.zeros((len(known), len(known)), order="F") for _ in range(2))
     waiting: list[tuple[sparse.csr_matrix, sparse.csr_matrix]] = []
 
     def add() -> None:
