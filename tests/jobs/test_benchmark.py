@@ -76,7 +76,7 @@ def test_classical_models_are_judged_alike(data, model):
 
 
 def test_a_linear_model_needs_no_steps(data, tmp_path):
-    code, said, errors = told(f"data={data}", "model=linear", f"out={tmp_path / 'linear.json'}")
+    code, _, errors = told(f"data={data}", "model=linear", f"out={tmp_path / 'linear.json'}")
     assert code == 0, errors
     result = json.loads((tmp_path / "linear.json").read_text())
     assert result["test"]["hr@5"] > 0.8 and result["epochs"] == 0

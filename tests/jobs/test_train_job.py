@@ -46,7 +46,9 @@ def registry(shop: Path):
     return connect(f"sqlite:///{shop}/mlflow.db", f"{shop}/artifacts")
 
 
-@pytest.mark.parametrize("name", ["frequency_decay", "linear", pytest.param("tifu_knn", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "name", ["frequency_decay", "linear", pytest.param("tifu_knn", marks=pytest.mark.long)]
+)
 def test_a_baseline_is_fitted_as_of_both_dates_and_registered(shop, name):
     run = job(shop, "set_id=small", f"model={name}")
     assert run.returncode == 0, run.stderr
