@@ -144,6 +144,7 @@ SHARES = (
     "model.within_decay",
     "model.group_decay",
     "model.own_share",
+    "model.linear_decay",
     "pretrain.view_share",
     "finetune.share",
     "rerank.share",

@@ -154,7 +154,7 @@ def baseline(conf: Config, examples: Any) -> dict[str, Any]:
     from models.leave_one_out import TEST
     from models.train import validate
 
-    fitted = baseline_of(conf.model, examples, "validation_sessions")
+    fitted = baseline_of(conf.model, examples)("validation_sessions")
     score = partial(validate, tf.function(fitted.score, autograph=False), examples)
     valid, test = (rounded(score(split=split)) for split in (VALIDATION, TEST))
     return {"parameters": 0, "epochs": 0, "valid": valid, "test": test, **robustness(score, examples)}

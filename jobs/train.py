@@ -196,31 +196,32 @@ def fit_baseline(conf: Config, registry: Registry, examples: ExampleSet) -> None
     began = time.monotonic()
     words = examples.vocabulary
     with tempfile.TemporaryDirectory() as folder, recorded(registry, conf, examples) as run:
+        fitted = baseline_of(conf.model, examples)
         for column in ("validation_sessions", "sessions"):
             counts = words[column].to_numpy()
-            baseline = baseline_of(conf.model, examples, column)
-            export(baseline, words.filter(counts > 0), Path(folder, column), conf.task.k)
+            export(fitted(column), words.filter(counts > 0), Path(folder, column), conf.task.k)
         run.log_artifacts(Path(folder, "validation_sessions"), "as_of_validation")
         seconds = round(time.monotonic() - began, 1)
         tags = tags_of(conf, examples) | {"seconds": seconds}
         registry.register(run, conf.task.name, Path(folder, "sessions"), tags)
 
 
-def baseline_of(model: Model, examples: ExampleSet, column: str) -> Any:
-    """The ranker `model.name` as of a moment, before which the vocabulary's `column` counts sessions."""
+def baseline_of(model: Model, examples: ExampleSet) -> Callable[[str], Any]:
+    """Gives the ranker `model.name` as of a moment, before which a column of the vocabulary counts sessions."""
     from models import baselines, linear, neighbours
     from models.inputs import rows_of_split
 
     # Training rows are as they were before the validation days: what an encoder has learned from.
-    sessions, rows = examples.counts(column), rows_of_split(examples, TRAIN)
     if model.name in neighbours.NAMES:
-        return neighbours.fit(model, sessions, rows)
+        return lambda column: neighbours.fit(model, examples.counts(column), rows_of_split(examples, TRAIN))
     if model.name == linear.NAME:
-        return linear.LinearBaseline(
-            linear.fit(model, examples.counts("validation_sessions"), rows), sessions
-        )
-    index, counts = (examples.vocabulary[name].to_numpy() for name in ("item_index", column))
-    return baselines.fit(model.name, examples.vocabulary_size, index, counts, model.half_life_days)
+        fitted = linear.fit(model, examples.counts("validation_sessions"), rows_of_split(examples, TRAIN))
+        return lambda column: linear.LinearBaseline(fitted, examples.counts(column))
+    words = examples.vocabulary
+    index = words["item_index"].to_numpy()
+    return lambda column: baselines.fit(
+        model.name, examples.vocabulary_size, index, words[column].to_numpy(), model.half_life_days
+    )
 
 
 def fit_label_baseline(conf: Config, registry: Registry, examples: ExampleSet) -> None:

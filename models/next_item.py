@@ -139,11 +139,9 @@ class NextItemModel(tf.Module):
     ) -> tf.Tensor:
         """The Ranker's scores: (batch, any length) x 4 -> (batch, vocabulary); ages matter to `hstu`, `gaps`, `repeat`."""
         scores = self._by_encoder(items, sessions, ages, contexts)
-        return (
-            scores
-            if self.linear is None
-            else scores + self.linear_share * self.linear.score(items, sessions, ages)
-        )
+        if self.linear is None:
+            return scores
+        return scores + self.linear_share * self.linear.score(items, sessions, ages)
 
     def _by_encoder(
         self, items: tf.Tensor, sessions: tf.Tensor, ages: tf.Tensor, contexts: tf.Tensor | None
