@@ -175,6 +175,8 @@ AT_LEAST = {
     "model.consistency": 0,
     "train.weight_decay": 0,
     "model.repeat": 0,
+    "model.linear": 0,
+    "model.earlier_share": 0,
     "model.by_session": 0,
     "model.by_gap": 0,
     "groups.least": 2,

@@ -66,6 +66,12 @@ def _of_task(conf: Config) -> Iterator[str]:
             f"all that was had; got task={task.name}, step {conf.step}, model.repeat={model.repeat}: "
             "set model.dropout_events=0 or these"
         )
+    if model.earlier_share and (is_elsewhere or model.repeat):
+        yield (
+            "model.earlier_share is of tasks that rank, in jobs/train.py, and wants model.repeat=0, which counts all "
+            f"that was had; got task={task.name}, step {conf.step}, model.repeat={model.repeat}: set "
+            "model.earlier_share=0 or these"
+        )
     if model.content and (is_elsewhere or model.repeat):
         yield (
             "model.content is of tasks that rank, in jobs/train.py, and wants products of vectors: model.repeat=0; got "

@@ -55,6 +55,7 @@ class NextItemModel(tf.Module):
         self.is_masked, self.last_only = model.name == "bert4rec", model.targets == "last"
         self.is_timed = model.name == "hstu"
         self.by_session, self.by_gap = model.by_session, model.by_gap
+        self.earlier_share = model.earlier_share
         self.side = side
         self.linear, self.linear_share = linear, model.linear
         self.gaps = GapVectors(model.width) if model.gaps else None
@@ -191,15 +192,24 @@ class NextItemModel(tf.Module):
         if presence is not None:
             vectors *= presence[:, :, None]
         baskets, aged = self._baskets(vectors, events, positions, ages)
+        if self.repeat is not None:
+            hidden = self._encode(baskets, filled(count, positions), None, aged)
+            return hidden, tf.gather(hidden, tf.maximum(count - 1, 0), batch_dims=1), events
+        last = self._behind(count, baskets, aged)
+        if self.earlier_share:
+            earlier = self._behind(tf.maximum(count - 1, tf.minimum(count, 1)), baskets, aged)
+            last = (last + self.earlier_share * earlier) / (1 + self.earlier_share)
+        return None, last, events
+
+    def _behind(self, count: tf.Tensor, baskets: tf.Tensor, aged: tf.Tensor | None) -> tf.Tensor:
+        """The encoder's output behind the first `count` baskets of each row, (batch,) int32: (batch, width)."""
+        positions = baskets.shape[1]
         if self.is_masked:
             next_one = tf.one_hot(count, positions, True, False, dtype=tf.bool)
             baskets = tf.where(next_one[:, :, None], self.vectors(tf.constant(MASK)), baskets)
             count += 1
         taken, at = filled(count, positions), tf.maximum(count - 1, 0)
-        if self.repeat is None:
-            return None, encoded_at(self.encoder, baskets, taken, at, None, **self._timed(aged)), events
-        hidden = self._encode(baskets, taken, None, aged)
-        return hidden, tf.gather(hidden, at, batch_dims=1), events
+        return encoded_at(self.encoder, baskets, taken, at, None, **self._timed(aged))
 
     @property
     def has_products(self) -> bool:

@@ -147,6 +147,9 @@ def test_a_training_may_begin_from_the_champion_or_a_version(version):
             ["model=repeat", "model.dropout_events=0.1"],
             "model.dropout_events is of tasks that rank, in jobs/train.py, and wants model.repeat=0",
         ),
+        (["model=repeat", "model.earlier_share=0.1"], "model.earlier_share is of tasks that rank"),
+        (["task=churn", "model.earlier_share=0.1"], "got task=churn, step train, model.repeat=0"),
+        (["model.earlier_share=-0.1"], "model.earlier_share must be at least 0"),
         (["task=churn", "model.dropout_events=0.1"], "got task=churn, step train, model.repeat=0"),
         (
             ["task=churn", "model.linear=1"],

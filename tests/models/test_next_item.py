@@ -165,7 +165,32 @@ def test_events_are_told_at_the_position_before_their_own_or_at_it():
     assert told_at_own(events, masked).positions.numpy().tolist() == [[1, 1, ABSENT, 3, ABSENT, ABSENT]]
 
 
-@pytest.mark.parametrize("choice", [{}, {"temperature": 0.2}, {"members": 2, "heads": 1}])
+@pytest.mark.parametrize(
+    "choice",
+    [
+        FILTERED | {"targets": "last"},
+        {"name": "sasrec", "places": "relative", "members": 2, "heads": 1},
+        {"name": "gru"},
+        {"name": "bert4rec"},
+        {"name": "hstu", "gaps": True},
+    ],
+)
+def test_a_history_without_its_newest_basket_has_its_share_in_what_is_predicted(choice):
+    whole, both = made(**choice), made(**choice, earlier_share=0.25)
+    ages = tf.constant([AGES] * 4)
+    before, history = (whole.score(*rows(*counts), ages) for counts in ((4, 3, 2, 0), (5, 4, 2, 0)))
+    np.testing.assert_allclose(
+        both.score(*rows(5, 4, 2, 0), ages)[:, 3:],
+        ((history + 0.25 * before) / 1.25)[:, 3:],
+        rtol=1e-4,
+        atol=1e-6,
+    )
+    assert loss(both, 5, 4) == loss(whole, 5, 4), "nothing is learned otherwise"
+
+
+@pytest.mark.parametrize(
+    "choice", [{}, {"earlier_share": 0.5}, {"temperature": 0.2}, {"members": 2, "heads": 1}]
+)
 def test_scores_are_products_of_what_is_exported(choice):
     model, history = made(name="sasrec", **choice), (*rows(4), tf.constant([AGES]))
     products = tf.matmul(model.query(*history), model.item_vectors, transpose_b=True) + model.item_bias
