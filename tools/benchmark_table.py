@@ -101,6 +101,7 @@ def named(result: Mapping[str, Any]) -> str:
         "prefixes as rows" if model.get("targets") == "last" else "",
         f"{model['dropout_events']:.0%} of events left out" if model.get("dropout_events") else "",
         "a linear model beside" if model.get("linear") else "",
+        "asked without the newest item, too" if model.get("earlier_share") else "",
         f"temperature {model['temperature']}" if model.get("temperature") else "",
         "what validated learned too" if result.get("refit") else "",
         f"{result['held_back']} held back" if result.get("held_back") else "",

@@ -96,6 +96,8 @@ def test_an_unknown_key_is_named_and_one_like_it_suggested(override, words):
             "model.inputs=[colour]",
             ["model.inputs must be among category, price, type, hour, weekday, channel, got 'colour'"],
         ),
+        ("model.earlier_share=-0.1", ["model.earlier_share must be >= 0, got -0.1"]),
+        ("model.linear=-1", ["model.linear must be >= 0, got -1"]),
         ("model.sampling=all", ["model.sampling must be one of popularity, uniform, batch, got 'all'"]),
         ("train.wire=fp8", ["train.wire must be one of none, fp16, got 'fp8'"]),
         ("train.rate_by_ranks=cubic", ["train.rate_by_ranks must be one of none, sqrt, linear, got 'cubic'"]),
@@ -149,7 +151,6 @@ def test_a_training_may_begin_from_the_champion_or_a_version(version):
         ),
         (["model=repeat", "model.earlier_share=0.1"], "model.earlier_share is of tasks that rank"),
         (["task=churn", "model.earlier_share=0.1"], "got task=churn, step train, model.repeat=0"),
-        (["model.earlier_share=-0.1"], "model.earlier_share must be at least 0"),
         (["task=churn", "model.dropout_events=0.1"], "got task=churn, step train, model.repeat=0"),
         (
             ["task=churn", "model.linear=1"],
