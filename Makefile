@@ -9,7 +9,7 @@ SUBMIT = SPARK_LOCAL_IP=127.0.0.1 .venv/bin/spark-submit
 ENCODER = model=sasrec model.width=32 model.blocks=1 train.batch_size=64 train.learning_rate=2e-3
 SIMULATED = source=simulated privacy.ids=plain $(foreach each,raw lake artifacts,$(each)=var/tasks/shop/$(each)) registry=sqlite:///var/tasks/shop/mlflow.db
 TASK = churn
-FEW = ds=2017-12-28 promote.holdout_days=28 privacy.ids=plain report=var/few_labels
+FEW = ds=2017-12-28 promote.holdout_days=28 privacy.ids=plain
 STYLED = $(CODE) $(wildcard airflow_dags benchmarks tests tools setup.py)
 
 .PHONY: help setup demo tasks few-labels test test-long test-cluster test-open-bandit test-quick bench-data bench-night bench-runaway bench-catalogue bench-score bench-warm-start bench-train bench-choices bench-serve bench-new-items item-vectors scale services lint format wheel docs ui airflow airflow-demo tensorboard requirements clean
@@ -31,10 +31,11 @@ tasks: setup  ## all tasks, on the lake of the demo and on a simulated shop: var
 	$(SUBMIT) jobs/nightly.py ds=2026-05-21 $(SIMULATED)
 	$(SUBMIT) jobs/tasks.py ds=2026-05-21 promote.holdout_days=28 report=var/tasks $(SIMULATED) $(ENCODER) train.epochs=6 tasks=[next_event_type,session_purchase,support_intent,ad_click,uplift]
 
-few-labels: setup  ## pretrained encoders beside training from scratch at shares of a task's labels, on the lake of the demo
+few-labels: setup  ## pretrained encoders beside training from scratch at shares of a task's labels, on the lake of the demo and in its report
 	$(SUBMIT) jobs/examples.py $(FEW)
 	$(SUBMIT) jobs/examples.py $(FEW) task=$(TASK)
 	$(PYTHON) -m jobs.few_labels $(FEW) task=$(TASK) $(ENCODER) train.epochs=8
+	$(SUBMIT) jobs/report.py ds=2018-01-01 report_command="make few-labels"
 
 test: setup lint  ## lint, then the tests, two files at a time
 	$(PYTEST) -m "not long"

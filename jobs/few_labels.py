@@ -2,12 +2,12 @@
 
 Trains each of `few_labels.arms` with each of `few_labels.shares` of the users and so many `few_labels.seeds`, judges all of
 them on the same test rows, and writes `<task>.few.json` and `<task>.few.html` into `report`: of each metric the mean over
-the seeds and its interval. The encoder is `finetune.encoder`; where none is there yet it is pretrained first. A share has as
-many times the epochs, up to `few_labels.stretch`, so that it gets the steps of the whole. Epochs are chosen by the first
-metric that few rows have too, such as the log loss, on validation rows of the same users. What was trained before is found,
-and not trained again: after a kill it goes on.
+the seeds and its interval, which jobs/report.py shows, too. The encoder is `finetune.encoder`; where none is there yet it is
+pretrained first. A share has as many times the epochs, up to `few_labels.stretch`, so that it gets the steps of the whole.
+Epochs are chosen by the first metric that few rows have too, such as the log loss, on validation rows of the same users.
+What was trained before is found, and not trained again: after a kill it goes on.
 
-    python -m jobs.few_labels ds=2017-12-28 promote.holdout_days=28 task=churn model=sasrec report=var/few_labels
+    python -m jobs.few_labels ds=2017-12-28 promote.holdout_days=28 task=churn model=sasrec report=var/demo
 """
 
 import json
@@ -30,7 +30,8 @@ from jobs.train import attempt, registered_as, set_id_of
 from models.example_set import ExampleSet, open_example_set
 from models.registry import Registry, Version, connect
 from models.warm_start import NONE
-from reports.few_labels import render
+from reports.few_labels import SUFFIX
+from reports.few_labels_page import render
 
 TEST, SCRATCH = "test", "scratch"
 CONFIDENCE = 0.95
@@ -49,7 +50,7 @@ def few_labels(conf: Config) -> dict[str, Any]:
     )
     if set(conf.few_labels.arms) != {SCRATCH} and is_missing(conf, registry):
         pretrain(replace(conf, set_id=None, task=load([f"task={conf.finetune.pretext}"]).task))
-    path = Path(conf.report) / f"{conf.task.name}.few.json"
+    path = Path(conf.report) / f"{conf.task.name}{SUFFIX}"
     path.parent.mkdir(parents=True, exist_ok=True)
     before = {run["digest"]: run for run in json.loads(path.read_text())["runs"]} if path.exists() else {}
     runs: list[dict[str, Any]] = []

@@ -1,7 +1,8 @@
 """Gather what a lake and its registry know of themselves into a page for people and a file for programs.
 
 Reads every table and the registry; writes `report.html`, `facts.json` (what the page was made from) and `summary.json`
-(the same, flat and stable) into `report`. `seconds.json` there, if any, tells how long each step took.
+(the same, flat and stable) into `report`. `seconds.json` there, if any, tells how long each step took, and what
+jobs/tasks.py and jobs/few_labels.py left there is shown, too.
 
     spark-submit jobs/report.py ds=2018-01-01 lake=var/demo/lake report=var/demo
 """
@@ -38,6 +39,7 @@ from models.registry import CHAMPION, Registry, connect
 from reports import render
 from reports.facts import DURATION_MINUTES, EVENTS_PER_SESSION, GAP_HOURS, GAP_LABELS
 from reports.facts import binned as labels
+from reports.few_labels import of_folder as few_labels_of
 from reports.tasks import flat as entries
 from reports.tasks import of_folder
 
@@ -63,6 +65,7 @@ def report(conf: Config, lake: Lake) -> dict[str, Any]:
         "training": training(conf, registry),
         "metrics": metrics(conf, lake),
         "tasks": of_folder(folder / "tasks"),
+        "few_labels": few_labels_of(folder),
         "users": users(conf, lake),
         "fairness": fairness(conf, lake),
         "promotions": promotions(lake),

@@ -308,6 +308,30 @@ class TaskStands(TypedDict, total=False):
     worth: dict[str, float]  # of inputs, the most first: what that metric loses where users exchange them
 
 
+class OfShare(TypedDict, total=False):
+    """A metric of a task learnt from a share of its labels, begun in one way."""
+
+    share: float  # of the users
+    arm: str  # how it began: scratch, frozen, full or adapters
+    metric: str
+    seeds: int
+    train_users: int
+    train_positives: int
+    mean: float  # over the seeds
+    low: float | None  # ends of its interval; none: of one seed
+    high: float | None
+
+
+class FewLabels(TypedDict, total=False):
+    """What jobs/few_labels.py left of a task."""
+
+    task: str
+    model: str
+    pretext: str
+    set_id: str
+    table: list[OfShare]
+
+
 class Quality(TypedDict, total=False):
     """The newest check of the tables."""
 
@@ -329,6 +353,7 @@ class Facts(TypedDict, total=False):
     training: list[Training]
     metrics: list[Question]
     tasks: list[TaskStands]
+    few_labels: list[FewLabels]
     users: list[User]
     promotions: list[Promotion]
     nights: list[Night]

@@ -1,12 +1,13 @@
-"""The page about few labels: `render(facts)`, one file that opens offline; a table a metric, a row a share of the labels."""
+"""What few labels came to: a table a metric, a row a share of the labels, a column a way to begin."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
+from reports.facts import rows
 
-from reports.page import environment
-
+SUFFIX = ".few.json"
 SAID = {
     "scratch": "from scratch",
     "frozen": "pretrained, encoder frozen",
@@ -15,21 +16,25 @@ SAID = {
 }
 
 
-def render(facts: Mapping[str, Any]) -> str:
-    """The page of the facts that jobs/few_labels.py gathers."""
-    page = environment()
-    style, *_ = page.loader.get_source(page, "page.css")  # type: ignore[union-attr]
-    arms = list(dict.fromkeys(row["arm"] for row in facts["table"]))
-    return page.get_template("few_labels.html.j2").render(
-        style=Markup(style), facts=facts, arms=[SAID[arm] for arm in arms], tables=tables(facts, arms)
-    )
+def of_folder(folder: Path) -> list[dict[str, Any]]:
+    """The last result of each task that jobs/few_labels.py left there (`reports.facts.FewLabels`)."""
+    return [without_runs(json.loads(path.read_text())) for path in sorted(folder.glob(f"*{SUFFIX}"))]
 
 
-def tables(facts: Mapping[str, Any], arms: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """Metric -> a row a share: its counts, and the cell of each arm."""
-    found: dict[str, dict[float, dict[str, Any]]] = {}
-    for row in facts["table"]:
-        rows = found.setdefault(row["metric"], {})
-        there = rows.setdefault(row["share"], {**row, "cells": dict.fromkeys(arms)})
-        there["cells"][row["arm"]] = row
-    return {metric: list(rows.values()) for metric, rows in found.items()}
+def without_runs(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if name != "runs"}
+
+
+def shown(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a task, with its columns in words and its tables: metric -> a row a share, its counts and cells."""
+    table = [
+        (str(row.get("metric")), str(row.get("share")), str(row.get("arm")), row)
+        for row in rows(facts, "table")
+    ]
+    arms = list(dict.fromkeys(arm for *_, arm, _ in table))
+    tables: dict[str, dict[str, dict[str, Any]]] = {}
+    for metric, share, arm, row in table:
+        there = tables.setdefault(metric, {}).setdefault(share, {**row, "cells": dict.fromkeys(arms)})
+        there["cells"][arm] = row
+    told = {metric: list(of_metric.values()) for metric, of_metric in tables.items()}
+    return {**facts, "arms": [SAID.get(arm, arm) for arm in arms], "tables": told}

@@ -11,6 +11,7 @@ from reports import charts, words
 from reports.causes import causes
 from reports.facts import at, number, rows
 from reports.fairness import fairness
+from reports.few_labels import shown
 from reports.flow import UPRIGHT, WIDE, flow
 from reports.svg import ticks
 
@@ -44,6 +45,7 @@ def render(facts: Mapping[str, Any]) -> str:
         parts=list(PARTS.values()),
         plain=PLAIN,
         tasks=compared_tasks(facts),
+        few=[shown(row) for row in rows(facts, "few_labels")],
         users=[user(row) for row in rows(facts, "users")],
         fairness=fairness(facts),
         promotions=rows(facts, "promotions"),
@@ -66,6 +68,7 @@ def environment() -> Environment:
     page.filters.update(
         count=words.count,
         decimals=words.decimals,
+        percent=words.percent,
         signed=words.signed,
         duration=words.duration,
         day=words.day,

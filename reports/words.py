@@ -23,6 +23,12 @@ def count(value: Any) -> str:
     return NOTHING if found is None else f"{found:,.0f}"
 
 
+def percent(share: Any) -> str:
+    """0.01 as "1%"."""
+    found = number({"": share}, "")
+    return NOTHING if found is None else f"{found * 100:g}%"
+
+
 def decimals(value: Any, places: int = 3) -> str:
     """0.2259 as "0.226", with a true minus sign."""
     found = number({"": value}, "")

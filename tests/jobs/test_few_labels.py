@@ -1,5 +1,6 @@
 """What is trained to compare ways to begin, and how it is summed up."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from conf.load import load
 from jobs.few_labels import interval, of_run, summed
 from jobs.train import hash_of, registered_as
-from reports.few_labels import render
+from reports.few_labels import of_folder
+from reports.few_labels_page import render
 
 
 def test_each_arm_share_and_seed_is_a_training_of_its_own_and_none_is_a_candidate():
@@ -31,7 +33,7 @@ def test_each_arm_share_and_seed_is_a_training_of_its_own_and_none_is_a_candidat
     assert registered_as(replace(conf, step="finetune")) == "churn"
 
 
-def test_means_have_the_interval_of_students_distribution_and_the_page_shows_them():
+def test_means_have_the_interval_of_students_distribution_and_the_page_shows_them(tmp_path):
     assert interval([0.7]) == {"mean": 0.7, "low": None, "high": None}
     found = interval([0.6, 0.7, 0.65])
     assert found["mean"] == pytest.approx(0.65)
@@ -52,7 +54,9 @@ def test_means_have_the_interval_of_students_distribution_and_the_page_shows_the
         (0.2, "full", 2),
     ]
     assert told["table"][0]["mean"] == pytest.approx(0.56)
+    (tmp_path / "churn.few.json").write_text(json.dumps(told))
+    assert of_folder(tmp_path) == [{name: each for name, each in told.items() if name != "runs"}]
     page = render(told)
-    assert "<th>from scratch</th><th>pretrained, all tuned</th>" in page
-    assert "<td>1%</td><td>25</td><td>3</td>" in page
+    assert '<th scope="col">from scratch</th><th scope="col">pretrained, all tuned</th>' in page
+    assert '<th scope="row">1%</th><td>25</td><td>3</td><td>2</td>' in page
     assert "0.5600<small>" in page

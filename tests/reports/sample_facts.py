@@ -270,6 +270,23 @@ FACTS = {
             "worth": {"naive": 101.3, "history": 1.25, "order_recency": 0.41},
         },
     ],
+    "few_labels": [
+        {
+            "task": "churn",
+            "model": "sasrec",
+            "pretext": "next_item",
+            "set_id": "churn-2017-12-01-0",
+            "table": [
+                {"metric": "roc_auc", "share": share, "arm": arm, "seeds": 5, "train_users": users}
+                | {"train_positives": positives, "mean": mean, "low": low, "high": high}
+                for share, arm, users, positives, mean, low, high in (
+                    (0.01, "scratch", 25, 4, 0.61, 0.55, 0.67),
+                    (0.01, "frozen", 25, 4, 0.71, 0.69, 0.73),
+                    (1.0, "scratch", 2463, 190, 0.84, None, None),
+                )
+            ],
+        }
+    ],
     "fairness": {
         "tasks": [
             {

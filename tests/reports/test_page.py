@@ -22,6 +22,7 @@ SECTIONS = [
     "training",
     "metrics",
     "tasks",
+    "few_labels",
     "users",
     "fairness",
     "promotions",
@@ -206,6 +207,15 @@ def test_tasks_say_of_each_metric_whether_the_model_or_its_baseline_is_better():
     )
     assert "exchange an input: what the baseline knows 101, history 1.25, order_recency 0.41." in text
     assert "churn loses where users exchange an input: history 0.2, recency 0.04." in text
+
+
+def test_few_labels_have_a_row_a_share_and_a_column_a_beginning():
+    text = re.sub(" +", " ", Page(render(FACTS)).text["few_labels"])
+    assert "churn sasrec, pretrained on next_item" in text
+    assert "labelsuserspositivesseedsfrom scratchpretrained, encoder frozen" in text
+    assert "1%2545 0.61000.5500 to 0.67000.71000.6900 to 0.7300" in text
+    assert "100%2,4631905 0.8400–" in text, "what is not there yet is a dash"
+    assert "not run" in Page(render({**FACTS, "few_labels": []})).text["few_labels"]
 
 
 def event(date: str, words: str, attribution: float | None, change: float | None) -> dict:
