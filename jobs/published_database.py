@@ -20,7 +20,7 @@ import pyarrow as pa
 from psycopg import sql
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
-from pyspark.sql.types import ArrayType, DataType
+from pyspark.sql.types import ArrayType, DataType, StructField
 
 from conf.schema import Publish
 from jobs.job import InputError
@@ -103,10 +103,12 @@ def into_database(night: "Night", dsn: str, keep: int) -> str:
             connection.execute("select pg_advisory_xact_lock(hashtext('footfall'))")
             # Not each time: to replace a view waits for all who read it.
             for target in targets:
-                view = f"footfall_current_{target.name}"
-                if connection.execute("select to_regclass(%s)", (view,)).fetchone() == (None,):
-                    for statement in made(night, target):
-                        connection.execute(statement)
+                names = columns_of(connection, target)
+                lacking = [field for field in rows_of(night, target).schema if field.name not in names]
+                for statement in widened(target, lacking) if names and lacking else ():
+                    connection.execute(statement)
+                for statement in () if names else made(night, target):
+                    connection.execute(statement)
         if is_current(night, dsn):
             return "published already"
         for target in targets:
@@ -144,12 +146,35 @@ def made(night: "Night", target: Target) -> Iterator[sql.Composed]:
     yield sql.SQL("create table {} ({}, primary key ({}))").format(
         table_of(target), sql.SQL(", ").join(columns), listed(target.key)
     )
-    yield sql.SQL("create view {} as with c as (select * from {}) select t.* from {} t where {}").format(
+    yield view_of(target)
+
+
+def widened(target: Target, lacking: Sequence[StructField]) -> Iterator[sql.Composed]:
+    """The statements after which a table of an earlier release has new columns, empty in the nights that it holds."""
+    for field in lacking:
+        yield sql.SQL("alter table {} add column {} " + type_of(field.dataType)).format(
+            table_of(target), sql.Identifier(field.name)
+        )
+    yield view_of(target)
+
+
+def view_of(target: Target) -> sql.Composed:
+    words = "create or replace view {} as with c as (select * from {}) select t.* from {} t where {}"
+    return sql.SQL(words).format(
         sql.Identifier(f"footfall_current_{target.name}"),
         sql.Identifier(CURRENT),
         table_of(target),
         sql.SQL(target.of_current),
     )
+
+
+def columns_of(connection: psycopg.Connection, target: Target) -> list[str]:
+    """The columns of the view of a target; none where it is not there."""
+    found = connection.execute(
+        "select attname from pg_attribute where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
+        (f"footfall_current_{target.name}",),
+    )
+    return [name for (name,) in found]
 
 
 def type_of(kind: DataType) -> str:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from serving.histories import History
 
 COLUMNS = ("items", "event_types", "timestamps", "sessions", "session_starts", "channels")
+OPTIONAL = ("channels",)  # which a night of an earlier release does not tell
 CACHED = 10_000  # users
 Kept = TypeVar("Kept")
 
@@ -39,7 +40,7 @@ class SortedFile:
         if group == len(self.highs) or entity < self.lows[group]:
             return None
         with self.lock:
-            rows = self.file.read_row_group(group, ["user_id", *columns])
+            rows = self.file.read_row_group(group, ["user_id", *columns])  # as far as they are there
         place = pc.index(rows["user_id"], entity).as_py()
         return None if place < 0 else rows.slice(place, 1)
 
@@ -99,7 +100,7 @@ def numbers(folder: Path) -> ByUser[Numbers]:
 def opened(path: Path, columns: tuple[str, ...]) -> SortedFile:
     file = pq.ParquetFile(path, memory_map=True)
     names = file.schema_arrow.names
-    if lacking := [name for name in ("user_id", *columns) if name not in names]:
+    if lacking := [name for name in ("user_id", *columns) if name not in (*names, *OPTIONAL)]:
         raise NotPublished(f"{path} has no {', '.join(lacking)}: publish it anew by jobs/publish.py")
     column = names.index("user_id")
     groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
@@ -121,13 +122,14 @@ def as_history(row: pa.Table) -> History:
             column = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64())
         return column.to_numpy(zero_copy_only=False).astype(kind)
 
+    types = tuple(row["event_types"][0].as_py())
     return History(
         values("items", np.int32),
-        tuple(row["event_types"][0].as_py()),
+        types,
         values("timestamps", np.int64),
         values("sessions", np.int32),
         values("session_starts", np.int64),
-        tuple(row["channels"][0].as_py()),
+        tuple(row["channels"][0].as_py()) if "channels" in row.column_names else ("",) * len(types),
     )
 
 

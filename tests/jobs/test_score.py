@@ -24,7 +24,7 @@ from features.sequences import SEQUENCES
 from features.similar_items import SIMILAR_ITEMS
 from jobs.job import InputError
 from jobs.publish import night_of, publish
-from jobs.published_database import into_database
+from jobs.published_database import TARGETS, into_database, view_of
 from jobs.rules import rules
 from jobs.score import score, shelf_as_of
 from jobs.similar_items import similar_items
@@ -260,6 +260,19 @@ def test_a_published_database_shows_the_current_night(shopped):
     assert [row[0] for row in current_of(shopped.postgresql, "sequences", "user_id")] == sorted(shopped.rows)
     assert current_of(shopped.postgresql, "rules", "rule_id, factor, ends")[0] == ("more cheese", 1e6, None)
     assert shopped.published["database"] == "6 predictions, 6 sequences, 3 rules"
+
+
+def test_a_database_of_a_release_that_knew_fewer_columns_gets_them_and_keeps_its_rows(shopped):
+    """As if this release had never published there: the columns are gone, with the view that shows them."""
+    of, dsn = night_of(shopped.conf, shopped.lake, shopped.registry), shopped.postgresql
+    before = current_of(dsn, "sequences", "user_id, channels")
+    with psycopg.connect(dsn) as connection:
+        connection.execute("drop view footfall_current_sequences")
+        connection.execute("alter table footfall_sequences drop column channels")
+        connection.execute(view_of(next(target for target in TARGETS if target.name == "sequences")))
+        connection.execute("update footfall_current set facts = '{}'")
+    into_database(of, dsn, keep=2)
+    assert current_of(dsn, "sequences", "user_id, channels") == before
 
 
 def test_what_was_published_is_not_published_again_and_what_changed_is(shopped):

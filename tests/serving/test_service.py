@@ -426,7 +426,12 @@ def test_scores_of_chosen_items_are_those_of_the_ranking(shop, champion):
     np.testing.assert_allclose(scores_of(scorer, inputs, indices[0]), scores, atol=1e-5)
 
 
-def test_a_night_of_a_release_that_knew_less_of_an_event_is_to_be_published_anew(tmp_path):
-    pq.write_table(as_sequences(behaviours(3, 1)).drop_columns("channels"), tmp_path / "part-0.parquet")
-    with pytest.raises(NotPublished, match="has no channels: publish it anew"):
+def test_a_night_of_a_release_that_knew_no_channels_tells_none_and_one_without_sessions_is_refused(tmp_path):
+    written = as_sequences(behaviours(3, 1))
+    pq.write_table(written.drop_columns("channels"), tmp_path / "part-0.parquet")
+    user = written["user_id"][0].as_py()
+    history = published_users(tmp_path).find(user)
+    assert history.channels == ("",) * len(history.items)
+    pq.write_table(written.drop_columns("sessions"), tmp_path / "part-0.parquet")
+    with pytest.raises(NotPublished, match="has no sessions: publish it anew"):
         published_users(tmp_path)
