@@ -85,7 +85,10 @@ def opened(text: str, version: int) -> Iterator[Rank]:
             examples = few(examples, conf.finetune.share, Path(folder))
         task = shape_of(conf.task, examples.spec)
         with_room(conf, task, examples)
+        if conf.model.linear:  # is fitted at once, however long that takes
+            watchdog.rest()
         kind = kind_of(conf, task, examples)
+        watchdog.at("starting")
         checkpoints = Checkpoints(folder_of(conf, version), conf.train.checkpoint_steps)
         yield Rank(conf, examples, kind, checkpoints, watchdog, hvd.allgather_object(platform.node()))
 

@@ -36,10 +36,11 @@ COLUMNS = 1024  # of the sums, that are added to at a time
 
 
 class Weights(NamedTuple):
-    """Of each item those it gives most to, and how much."""
+    """Of each item those it gives most to, and how much; of a large vocabulary most have no row."""
 
-    items: np.ndarray  # (vocabulary_size, kept) int32
-    values: np.ndarray  # (vocabulary_size, kept) float32; 0 where there is nothing
+    row_of: np.ndarray  # (vocabulary_size,) int32: of each item its row, from 1; 0: it gives nothing
+    items: np.ndarray  # (rows, kept) int32
+    values: np.ndarray  # (rows, kept) float32; 0 where there is nothing, as in row 0
 
 
 class Linear(tf.Module):
@@ -47,8 +48,9 @@ class Linear(tf.Module):
 
     def __init__(self, weights: Weights, decay: float):
         super().__init__()
-        self.vocabulary_size = len(weights.items)
+        self.vocabulary_size = len(weights.row_of)
         self.decay = decay
+        self.row_of = tf.Variable(weights.row_of, trainable=False, name="linear_rows")
         self.items = tf.Variable(weights.items, trainable=False, name="linear_items")
         self.values = tf.Variable(weights.values, trainable=False, name="linear_values")
 
@@ -56,13 +58,14 @@ class Linear(tf.Module):
         """(batch, length) x 3 -> (batch, V) float32; 0 for an item that nothing leads to. Ages do not matter."""
         size = self.vocabulary_size
         pairs = profile_pairs(items, sessions, partial(basket_weights, decay=self.decay), size)
-        some = pairs.weights > 0
-        rows, had, weights = (tf.boolean_mask(each, some) for each in pairs)
-        to, values = (tf.gather(table, had) for table in (self.items, self.values))  # (pairs, kept)
-        place = tf.stack(
-            [tf.broadcast_to(rows[:, None], tf.shape(to, tf.int64)), tf.cast(to, tf.int64)], axis=2
-        )
-        return tf.scatter_nd(place, weights[:, None] * values, [tf.shape(items, tf.int64)[0], size])
+        giving = tf.gather(self.row_of, pairs.items)
+        some = (pairs.weights > 0) & (giving > 0)
+        rows, giving, weights = (tf.boolean_mask(each, some) for each in (pairs.rows, giving, pairs.weights))
+        to, values = (tf.gather(table, giving) for table in (self.items, self.values))  # (pairs, kept)
+        batch = tf.shape(items, tf.int64)[0]
+        place = rows[:, None] * size + tf.cast(to, tf.int64)
+        sums = tf.math.unsorted_segment_sum(weights[:, None] * values, place, batch * size)
+        return tf.reshape(sums, [batch, size])
 
 
 class LinearBaseline(tf.Module):
@@ -132,13 +135,15 @@ def fit(settings: Model, sessions: np.ndarray, batches: Iterable[Mapping[str, tf
 
 def no_weights(settings: Model, sessions: np.ndarray) -> Weights:
     """Of the shape of those that `fit` finds."""
-    return empty(
-        len(sessions), min(settings.linear_neighbours, len(most_frequent(sessions, settings.linear_items)))
-    )
+    return empty(most_frequent(sessions, settings.linear_items), len(sessions), settings.linear_neighbours)
 
 
-def empty(size: int, kept: int) -> Weights:
-    return Weights(np.zeros((size, kept), np.int32), np.zeros((size, kept), np.float32))
+def empty(known: np.ndarray, size: int, kept: int) -> Weights:
+    """With a row for each of the `known` items of all `size`, and nothing in it."""
+    row_of = np.zeros(size, np.int32)
+    row_of[known] = np.arange(1, 1 + len(known))
+    shape = 1 + len(known), min(kept, len(known))
+    return Weights(row_of, np.zeros(shape, np.int32), np.zeros(shape, np.float32))
 
 
 def most_frequent(sessions: np.ndarray, most: int) -> np.ndarray:
@@ -185,11 +190,12 @@ def examples(
 
 def largest(weights: np.ndarray, known: np.ndarray, size: int, kept: int) -> Weights:
     """The largest weights of each item, as far as they are above zero: (known, known) -> those of all `size` items."""
-    kept = min(kept, len(known))
-    items, values = empty(size, kept)
+    found = empty(known, size, kept)
+    kept = found.items.shape[1]
     for first in range(0, len(known), COLUMNS):
         some = weights[first : first + COLUMNS]
         best = np.argpartition(-some, kept - 1, axis=1)[:, :kept]
-        items[known[first : first + COLUMNS]] = known[best]
-        values[known[first : first + COLUMNS]] = np.maximum(np.take_along_axis(some, best, axis=1), 0)
-    return Weights(items, values)
+        rows = slice(1 + first, 1 + first + len(some))
+        found.items[rows] = known[best]
+        found.values[rows] = np.maximum(np.take_along_axis(some, best, axis=1), 0)
+    return found

@@ -21,6 +21,7 @@ FLOAT = 4  # bytes
 GIB = 2**30
 VALIDATION_ROWS, VALIDATION_SCORES = 64, 80_000_000  # of a batch, at most
 WORD = 100  # bytes of an item in the vocabulary: its id, its counts, its share of a sample
+PAIR = 16  # bytes of two items in the fit of a linear model
 LIBRARIES = 600 * 2**20  # bytes of a rank that has done nothing yet: TensorFlow, Horovod, MLflow
 COPIES = {
     "events": 4,
@@ -44,6 +45,7 @@ REMEDIES = {
     "gradients": "train.lazy_rows below the number of items, or train.batch_size lower",
     "activations": "train.parts higher",
     "histories": "train.parts higher",
+    "linear model": "model.linear_items lower",
     "logits": "train.parts higher, or model.negatives lower",
     "logits of all items": "model.loss=sampled_softmax",
     "rows being read": "train.window_files lower",
@@ -121,6 +123,8 @@ def memory_plan(
     }
     terms = {name: FLOAT * count for name, count in numbers.items()}
     terms |= {"vocabulary": WORD * items, "libraries": LIBRARIES}
+    if model.linear:
+        terms["linear model"] = PAIR * min(model.linear_items, items) ** 2
     terms["rows being read"] = _window(examples, ranks, train.window_files)
     return Plan(dict(sorted(terms.items(), key=lambda term: -term[1])), available)
 

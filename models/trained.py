@@ -56,7 +56,7 @@ class Ranking:
 
 
 def linear_of_all(model: Model, counts: np.ndarray, examples: ExampleSet) -> Linear:
-    """The linear model that `model` asks for, fitted by the first rank, from which the others have it."""
+    """The linear model that `model` asks for, fitted by the first rank, for which the others wait here."""
     if hvd.rank() == 0:
         linear = fit_linear(model, counts, rows_of_split(examples, TRAIN))
     else:

@@ -27,6 +27,10 @@ class Watchdog(Listener):
     def at(self, doing: str, with_others: bool = False) -> None:
         self.now = (time.monotonic(), doing, GRACE if with_others else 0.0)
 
+    def rest(self) -> None:
+        """Until `at` is called next, it may take as long as it will."""
+        self.now = (float("inf"), "at rest", 0.0)
+
     def _watch(self, seconds: float) -> None:
         while True:
             time.sleep(min(1.0, seconds / 4))

@@ -29,6 +29,12 @@ match sys.argv[1]:
         else:
             watchdog.at("taking step 7 of epoch 2", with_others=True)
         time.sleep(60)
+    case "rests":
+        watchdog = Watchdog(int(rank), seconds=1)
+        watchdog.rest()
+        time.sleep(3)
+        watchdog.at("starting")
+        print(f"rank {rank} has rested")
     case "long":
         Path(sys.argv[2], rank).write_text(str(os.getpid()))
         time.sleep(300)

@@ -57,6 +57,11 @@ def test_a_rank_that_hangs_is_named_with_what_it_did_and_may_be_started_again():
     assert not failed.value.is_said
 
 
+def test_a_rank_at_rest_may_take_its_time(capsys):
+    start(["rests"], 2)
+    assert capsys.readouterr().out == "rank 0 has rested\n"
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_no_rank_outlives_the_launcher(tmp_path, how):
     code = f"from tests.jobs.test_launch import start; start(['long', {str(tmp_path)!r}], 2)"

@@ -69,9 +69,19 @@ def reference(items, sessions, decay: float, regularization: float, last_only: b
 
 def dense(linear: Linear) -> np.ndarray:
     found = np.zeros((SIZE, SIZE))
-    for item in range(SIZE):
-        np.add.at(found[item], linear.items.numpy()[item], linear.values.numpy()[item])
+    for item, row in enumerate(linear.row_of.numpy()):
+        np.add.at(found[item], linear.items.numpy()[row], linear.values.numpy()[row])
     return found
+
+
+def a_row_each(items: np.ndarray, values: np.ndarray) -> Weights:
+    """Weights of all items, (V, kept) x 2."""
+    none = np.zeros((1, items.shape[1]))
+    return Weights(
+        np.arange(1, 1 + len(items), dtype=np.int32),
+        np.concatenate([none, items]).astype(np.int32),
+        np.concatenate([none, values]).astype(np.float32),
+    )
 
 
 def in_batches(items, sessions, size: int = 7):
@@ -115,7 +125,7 @@ def test_weights_are_those_of_a_dense_ridge_regression(seed, last_only, monkeypa
 
 def test_baskets_too_long_ago_to_matter_are_not_looked_at():
     assert reach(0.5) == 10 and reach(1.0) == 1000
-    linear = Linear(Weights(np.full((SIZE, 1), 5, np.int32), np.ones((SIZE, 1), np.float32)), 0.5)
+    linear = Linear(a_row_each(np.full((SIZE, 1), 5), np.ones((SIZE, 1))), 0.5)
     items, sessions = tf.fill((1, 30), 4), tf.range(1, 31)[None]
     score = linear.score(items, sessions, tf.zeros((1, 30))).numpy()
     assert score[0, 5] == pytest.approx(sum(0.5**since for since in range(10))) and score.sum() == score[0, 5]
@@ -125,16 +135,17 @@ def test_the_most_frequent_items_have_weights_and_of_these_the_largest_above_zer
     assert most_frequent(np.array([9, 9, 9, 2, 0, 5, 2, 7]), 3).tolist() == [3, 5, 7]
     weights = np.array([[0.1, -0.9, 0.5], [0.3, 0.2, 0.1], [0.0, 0.0, 0.4]])
     kept = largest(weights, np.array([3, 5, 7]), 8, kept=2)
-    of_first = dict(zip(kept.items[3].tolist(), kept.values[3].tolist(), strict=True))
+    of_first = dict(zip(kept.items[1].tolist(), kept.values[1].tolist(), strict=True))
     assert of_first == pytest.approx({3: 0.1, 7: 0.5})
-    assert not kept.values[4].any() and kept.values[7].max() == np.float32(0.4)
+    assert kept.row_of.tolist() == [0, 0, 0, 1, 0, 2, 0, 3] and kept.values.shape == (4, 2)
+    assert not kept.values[0].any() and kept.values[3].max() == np.float32(0.4)
     items, sessions = random_rows(9)
     linear = fit(settings(linear_items=4), EVERY, in_batches(items, sessions))
     assert set(np.flatnonzero(dense(linear).any(axis=1))) <= {3, 4, 5, 6}
 
 
 def test_by_itself_it_ranks_what_nothing_leads_to_by_popularity_and_no_other_items():
-    linear = Linear(Weights(np.full((6, 1), 3, np.int32), np.full((6, 1), 0.2, np.float32)), 0.5)
+    linear = Linear(a_row_each(np.full((6, 1), 3), np.full((6, 1), 0.2)), 0.5)
     model = LinearBaseline(linear, np.array([0, 0, 0, 1, 9, 0]))
     scores = model.score(tf.constant([[4]]), tf.constant([[1]]), tf.zeros((1, 1))).numpy()[0]
     assert np.argsort(-scores)[:2].tolist() == [3, 4] and np.isneginf(scores[[0, 1, 2, 5]]).all()
@@ -143,7 +154,7 @@ def test_by_itself_it_ranks_what_nothing_leads_to_by_popularity_and_no_other_ite
 
 def test_beside_an_encoder_its_scores_are_added_and_exported(tmp_path):
     rng = np.random.default_rng(3)
-    weights = Weights(rng.integers(3, 9, (9, 4)).astype(np.int32), rng.normal(size=(9, 4)).astype(np.float32))
+    weights = a_row_each(rng.integers(3, 9, (9, 4)), rng.normal(size=(9, 4)))
     linear, task = Linear(weights, 0.7), Task(event_types=["buy"], length=6, positions=6)
     choice = Model(**(SMALL | {"name": "sasrec"}), linear=3.0)
     alone = NextItemModel(choice, task, COUNTS, 1)

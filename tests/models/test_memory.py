@@ -53,6 +53,7 @@ def test_a_gradient_of_all_rows_is_as_large_as_they_are(examples):
             "logits",
             "train.parts higher, or model.neg",
         ),
+        (MILLION, {"linear": 20.0, "linear_items": 50_000}, "linear model", "model.linear_items lower"),
         (1000, {"train": {"batch_size": 100_000}}, "activations", "train.parts higher"),
     ],
 )
