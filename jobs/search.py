@@ -24,7 +24,7 @@ from optuna.study import MaxTrialsCallback, Study
 from optuna.trial import FrozenTrial, TrialState
 
 from conf.load import load
-from conf.schema import ENCODERS, Config
+from conf.schema import ENCODERS, Config, Model, Train
 from conf.search_space import Span, leaves
 from jobs.command import InputError, configure
 from jobs.files import put
@@ -32,7 +32,7 @@ from jobs.launch import RanksFailed
 from jobs.launchers import run_until_done
 from jobs.places import on_disk
 from jobs.rank import Task
-from jobs.train import attempt, in_spite_of, set_id_of
+from jobs.train import attempt, in_spite_of, set_id_of, unlike_default
 from models.example_set import ExampleSet, open_example_set
 from models.label_metrics import LEAST_IS_BEST, choosing
 from models.registry import Run, configuration_hash, connect
@@ -82,8 +82,8 @@ def named(conf: Config, examples: ExampleSet) -> Config:
             f"search.storage is missing: the lake {conf.lake} is no folder beside which a file could be"
         )
     what = {
-        "model": asdict(conf.model),
-        "train": asdict(conf.train),
+        "model": unlike_default(conf.model, Model(name="")),
+        "train": unlike_default(conf.train, Train()),
         "space": asked.space,
         "metric": metric_of(conf),
         "version": examples.version,

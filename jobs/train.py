@@ -22,7 +22,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from conf.schema import CLASSICAL, ENCODERS, Config, Model
+from conf.schema import CLASSICAL, ENCODERS, Config, Model, Train
 from jobs.job import UNTRUSTED, InputError, Untrusted, configure, stop
 from jobs.launch import RanksFailed
 from jobs.launchers import run_until_done
@@ -139,19 +139,33 @@ def registered_as(conf: Config) -> str:
 
 
 def hash_of(conf: Config) -> str:
-    """What of the configuration decides the weights, given the examples."""
-    model = asdict(conf.model)
+    """What of the configuration decides the weights, given the examples.
+
+    What is as it is by default is left out, so that a release with one more key knows the models of the one before. To
+    change a default is to make other models under the same name, which must not be: the key gets another name, too.
+    """
+    model = unlike_default(conf.model, Model(name=""))
     if conf.model.content:
         model["content"] = digest_of(conf.model.content)
     if conf.model.name not in ENCODERS:
         baseline = {"baseline": conf.task.label.baseline} if conf.task.label else {}
         return configuration_hash({"model": model} | baseline)
-    train = {name: value for name, value in asdict(conf.train).items() if name not in KEEPING + LAUNCHING}
+    train = {
+        name: value
+        for name, value in unlike_default(conf.train, Train()).items()
+        if name not in KEEPING + LAUNCHING
+    }
     label = conf.task.label
     asked: dict[str, Any] = {"metric": choosing(label.metrics) if label else conf.promote.metric}
     asked |= {"label": asdict(label)} if label else {}
     of_step = {conf.step: asdict(getattr(conf, conf.step))} if conf.step != "train" else {}
     return configuration_hash({"model": model, "train": train} | asked | of_step)
+
+
+def unlike_default(given: Model | Train, default: Model | Train) -> dict[str, Any]:
+    """The keys of one with another value than by default."""
+    usual = asdict(default)
+    return {name: value for name, value in asdict(given).items() if value != usual[name]}
 
 
 def recipe_of(conf: Config) -> str:

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from jobs.search import BEAT, overrides
+from conf.load import load
+from jobs.search import BEAT, opened, overrides
+from jobs.search_rank import Telling
+from models.course import Epoch
 from models.registry import connect
 from tests.jobs.trainings import ROOT, arguments, make_shop
 
@@ -29,6 +32,28 @@ SPACE = [
 def test_overrides_are_what_a_command_line_has():
     values = {"model.width": 64, "train.learning_rate": 0.001234567890123, "model.loss": "softmax"}
     assert overrides(values) == "model.width=64 train.learning_rate=0.001234567890123 model.loss=softmax"
+
+
+def test_a_training_that_falls_behind_the_median_of_those_before_has_enough_and_others_do_not(tmp_path):
+    given = [f"search.storage=sqlite:///{tmp_path}/studies.db", "search.study=small"]
+    conf = load(["model=gru", *given, "search.startup=3", "search.least_epochs=2"])
+    study = opened(conf)
+
+    def told(*values: float) -> list[bool]:
+        """Whether a trial whose epochs come to these has enough, epoch by epoch."""
+        trial, found = study.ask(), []
+        telling = Telling(trial, "ndcg@10")
+        for number, value in enumerate(values, start=1):
+            telling.ended(Epoch(number, 1.0, {"ndcg@10": value}, 1, 1, 1.0, 1.0, True))
+            found.append(telling.has_enough())
+        study.tell(trial, max(values))
+        return found
+
+    for level in (0.2, 0.3, 0.4):
+        assert told(level, level, level) == [False, False, False], "there are too few to compare with"
+    assert told(0.1, 0.5, 0.5) == [False, False, False], "the first epoch is too early, the others are ahead"
+    assert told(0.5, 0.5, 0.5) == [False, False, False]
+    assert told(0.1, 0.2) == [False, True], "the median of the best so far is 0.4"
 
 
 def command(shop: Path, *more: str) -> list[str]:
