@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from conf.contexts import PARTS
-from conf.schema import Config, Model, Source
+from conf.schema import ENCODERS, Config, Model, Source
 
 INPUTS = ("category", "price", *PARTS)
 WITHOUT_BLOCKS = ("gru", "lstm", "repeat")
@@ -17,6 +17,9 @@ def problems(conf: Config) -> Iterator[str]:
 
 
 def _of_encoder(model: Model) -> Iterator[str]:
+    for key, value in (("model.linear", model.linear), ("model.earlier_share", model.earlier_share)):
+        if value and model.name not in ENCODERS:
+            yield f"{key} stands beside an encoder, got {value} and model={model.name}: set {key}=0, or another model"
     if model.width % (model.members * model.heads):
         yield (
             "model.width must be a multiple of model.members times model.heads, got "
@@ -48,6 +51,8 @@ def _of_loss(model: Model) -> Iterator[str]:
             "model.repeat wants model.loss=sampled_softmax and model.targets=all, "
             f"got {model.loss} and {model.targets}: set these, or model.repeat=0"
         )
+    if model.regularization is not None and model.regularization <= 0:
+        yield f"model.regularization must be > 0, got {model.regularization}: set model.regularization"
     if model.temperature is not None and model.temperature <= 0:
         yield f"model.temperature must be > 0, got {model.temperature}: set model.temperature=0.1"
     if model.temperature is not None and model.repeat:

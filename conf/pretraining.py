@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from conf import models
 from conf.schema import ARMS, Config
 
 VIEWS = ("dropout", "crop", "mask", "reorder")
@@ -38,6 +39,15 @@ def unfit_to_pretrain(conf: Config) -> Iterator[str]:
     """Why this model cannot be pretrained by these objectives."""
     asked = [name for name, weight in asdict(conf.pretrain.objectives).items() if weight]
     yield from _unfit(conf)
+    yield from models.problems(conf)
+    for key, given, wanted in (
+        ("model.consistency", conf.model.consistency, 0),
+        ("model.by_session", conf.model.by_session, 0),
+        ("model.by_gap", conf.model.by_gap, 0),
+        ("model.targets", conf.model.targets, "all"),
+    ):
+        if given != wanted:
+            yield f"{key} is of tasks that rank, in jobs/train.py, got {given}: set {key}={wanted}"
     if not set(asked) & set(RANKING):
         yield (
             "epochs are chosen by how items are ranked, which none of the objectives learns: set "

@@ -108,7 +108,7 @@ class Features:
 
 @dataclass
 class Model:
-    """What is trained. Baselines use `half_life_days` alone, encoders the rest."""
+    """What is trained: encoders, and baselines, whose own keys name them or come last."""
 
     name: str = MISSING  # a baseline of jobs/baselines.py, or an encoder: docs/models.md
     half_life_days: float | None = None  # decay of a past session's weight; none: no decay
@@ -119,9 +119,7 @@ class Model:
     dropout: float = 0.2  # on inputs and between layers
     dropout_attention: float | None = None  # on the weights of attention; none: as `dropout`
     dropout_events: float = 0.0  # share of a history's events that a step leaves out, drawn anew in each
-    earlier_share: float = (
-        0.0  # of a history without its newest basket in what is predicted, beside 1 of it all
-    )
+    earlier_share: float = 0.0  # of a history without its newest basket in a prediction, beside 1 of all
     stochastic_depth: float = 0.0  # chance that a step leaves what the last block adds out of a row
     norm: str = "pre"  # normalisation in a Transformer block: `pre`, of what is looked at, or `post`, of sums
     forward: int = 2  # width of a Transformer block's forward layer, in widths

@@ -21,8 +21,8 @@ BASELINES = {
 }
 BESIDE = {"binary": ("bg_nbd",), "classes": (), "amount": ()}
 METRICS = {
-    "binary": ("roc_auc", "pr_auc", "log_loss", "calibration_error", "lift"),
-    "classes": ("accuracy", "f1_macro", "log_loss"),
+    "binary": ("roc_auc", "pr_auc", "log_loss", "calibration_error", "lift", "precision", "recall", "f1"),
+    "classes": ("accuracy", "precision_macro", "recall_macro", "f1_macro", "log_loss"),
     "amount": ("mae", "mse", "r2", "spearman"),
 }
 CHOICES = {

@@ -78,8 +78,12 @@ def end_of(ds: str) -> datetime:
 def configuration_of(conf: Config) -> dict[str, Any]:
     """What of the configuration decides the rows of an example set."""
     source = {"name": conf.source.name, "event_types": dict(conf.source.event_types)}
-    if conf.task.contexts and conf.source.channel != Source.channel:
-        source["channel"] = conf.source.channel
+    if conf.task.contexts:  # what these are made of
+        source |= {
+            name: told
+            for name in ("channel", "shop_timezone")
+            if (told := getattr(conf.source, name)) != getattr(Source, name)
+        }
     # Sets are named as before there were contexts or several tasks, where there are none.
     unused = [name for name in ("contexts", "together") if not getattr(conf.task, name)]
     task = {name: value for name, value in asdict(conf.task).items() if name not in ("k", "label", *unused)}

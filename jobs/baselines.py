@@ -1,4 +1,6 @@
-"""Fit and register every baseline of a task: what a model has to beat.
+"""Fit and register the baselines of a task that ranks items: what a model has to beat.
+
+`linear`, which is as much a model as a baseline, is trained by jobs/train.py.
 
 spark-submit jobs/baselines.py ds=2017-12-27 promote.holdout_days=27
 """

@@ -9,6 +9,7 @@ NEWEST = "newest"
 SHAPED_BY = (
     "name",
     "width",
+    "members",
     "blocks",
     "heads",
     "norm",

@@ -32,8 +32,8 @@ class NextItem(PythonModel):
             if "contexts" not in model_input:
                 raise ValueError(
                     "this model is told of events beside their items, and there is no column contexts: of each event a "
-                    "number, type | (hour + 1) << 8 | weekday << 13: its type's place in task.event_types, from 1, and "
-                    "weekdays from 1, Monday"
+                    "number, type | (hour + 1) << 8 | weekday << 13 | channel << 16: its type's place in task.event_types, "
+                    "from 1; weekdays from 1, Monday; of a channel 1 + crc32 % 255; 0 where one is not told"
                 )
             contexts = {"contexts": tf.constant(_padded(model_input["contexts"], 0, np.int32))}
         best = by_id(

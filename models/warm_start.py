@@ -72,16 +72,21 @@ def fitting(registry: Registry, task: str, given: str, model: Model, examples: E
         raise WarmStartError(
             f"{_called(version)} is no encoder, expected one to begin from: give another, {ANYWAY}"
         )
-    ours = {f"model.{name}": str(getattr(model, name)) for name in ("name", "width", "blocks", "heads")}
+    ours = {
+        f"model.{name}": str(getattr(model, name)) for name in ("name", "width", "members", "blocks", "heads")
+    }
     check_alike(registry, version, ours | {"task.positions": str(examples.spec["positions"])}, ANYWAY)
     check_moments(version, examples, ANYWAY)
     return version
 
 
 def check_alike(registry: Registry, version: Version, ours: Mapping[str, str], anyway: str) -> None:
-    """Raises `WarmStartError` where parameters of the version's run are others than `ours`."""
+    """Raises `WarmStartError` where parameters of the version's run are others than `ours`.
+
+    One that the run does not tell, since its release had no such key, is left to the weights to tell.
+    """
     theirs = registry.client.get_run(version.run_id).data.params
-    unlike = [name for name in ours if theirs.get(name) != ours[name]]
+    unlike = [name for name in ours if theirs.get(name, ours[name]) != ours[name]]
     if unlike:
         has, have = (", ".join(f"{name}={of.get(name)}" for name in unlike) for of in (theirs, ours))
         raise WarmStartError(f"{_called(version)} has {has}, and this training {have}: give {has}, {anyway}")

@@ -135,6 +135,6 @@ def _check_weights(
         name = unlike[0]
         found = old[name].shape if name in old else "nothing"
         raise WarmStartError(
-            f"{saved_model} has {found} as {name}, expected {shapes[name]}: give its model.name, model.width, "
-            f"model.blocks and task.positions, {anyway}"
+            f"{saved_model} has {found} as {name}, expected {shapes[name]}: give its model.name and the "
+            f"further keys of model that it was trained with, and its task.positions, {anyway}"
         )

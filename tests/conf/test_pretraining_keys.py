@@ -1,5 +1,7 @@
 """What pretraining and fine-tuning may be told."""
 
+from dataclasses import replace
+
 import pytest
 
 from conf.load import ConfigurationError, load
@@ -47,11 +49,16 @@ def test_from_scratch_nothing_is_kept():
             ["model=bert4rec", "pretrain.objectives.masked_item=1"],
             "set pretrain.objectives.next_item=0, pretrain.objectives.next_gap=0, or another model",
         ),
+        (["model.linear=20"], "model.linear is of tasks that rank, in jobs/train.py"),
+        (["model.earlier_share=0.2"], "model.earlier_share is of tasks that rank, in jobs/train.py"),
+        (["model.inputs=[hour]"], "model.inputs is of tasks that rank, in jobs/train.py"),
+        (["model.targets=last"], "set model.targets=all"),
+        (["model.loss=softmax", "model.consistency=1"], "set model.consistency=0"),
         (["train.parts=2"], "train.parts is 2, and contrast wants all rows of a step at once"),
     ],
 )
 def test_an_encoder_that_cannot_be_pretrained_so_is_refused_with_what_to_set(given, said):
-    problem, *_ = unfit_to_pretrain(load(given))
+    problem, *_ = unfit_to_pretrain(replace(load(given), step="pretrain"))
     assert said in problem
 
 

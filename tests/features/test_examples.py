@@ -205,9 +205,9 @@ def test_the_id_of_a_set_follows_from_what_decides_its_rows_alone():
         "ds=2026-11-03",
     ]
     assert len({id_of(), *map(id_of, others)}) == 1 + len(others)
-    other_channel = "source.channel=event_type"
-    assert id_of(other_channel) == id_of()
-    assert id_of(other_channel, "task.contexts=true") != id_of("task.contexts=true")
+    for other in ("source.channel=event_type", "source.shop_timezone=Asia/Kathmandu"):
+        assert id_of(other) == id_of()
+        assert id_of(other, "task.contexts=true") != id_of("task.contexts=true")
 
 
 def test_a_file_is_never_more_than_half_a_parquet_block():
