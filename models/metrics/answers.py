@@ -13,6 +13,7 @@ import numpy as np
 BINS = 10  # of the calibration error
 TOP = 0.1  # share of the rows that lift looks at
 LEAST = 1e-7  # of a probability
+LIKELY = 0.5  # from here on a probability is a yes
 
 
 class Order:
@@ -48,6 +49,10 @@ class Rows:
     @cached_property
     def happened(self) -> np.ndarray:
         return (self.labels > 0.5).astype(np.float64)
+
+    @cached_property
+    def is_likely(self) -> np.ndarray:
+        return (self.values >= LIKELY).astype(np.float64)
 
     @cached_property
     def by_value(self) -> Order:
@@ -122,12 +127,42 @@ def accuracy(rows: Rows, counts: np.ndarray) -> np.ndarray:
     return _mean(rows.predicted == rows.labels, counts)
 
 
+def precision(rows: Rows, counts: np.ndarray) -> np.ndarray:
+    """The share that happened among the rows with a probability of at least LIKELY; NaN where there is none."""
+    return _divided(counts @ (rows.happened * rows.is_likely), counts @ rows.is_likely)
+
+
+def recall(rows: Rows, counts: np.ndarray) -> np.ndarray:
+    """The share with a probability of at least LIKELY among the rows where it happened; NaN where it never did."""
+    return _divided(counts @ (rows.happened * rows.is_likely), counts @ rows.happened)
+
+
+def f1(rows: Rows, counts: np.ndarray) -> np.ndarray:
+    """The harmonic mean of these two (van Rijsbergen, 1979); NaN where nothing happened and nothing is likely."""
+    return _divided(
+        2 * (counts @ (rows.happened * rows.is_likely)), counts @ (rows.happened + rows.is_likely)
+    )
+
+
+def precision_macro(rows: Rows, counts: np.ndarray) -> np.ndarray:
+    """The mean over the classes, of those that came or were predicted, of the share that came where it was predicted.
+
+    0 of a class that was never predicted.
+    """
+    hits, came, said = _by_class(rows, counts)
+    return _mean_of_classes(hits, said, came + said)
+
+
+def recall_macro(rows: Rows, counts: np.ndarray) -> np.ndarray:
+    """Likewise of the share that was predicted where it came; 0 of a class that never came."""
+    hits, came, said = _by_class(rows, counts)
+    return _mean_of_classes(hits, came, came + said)
+
+
 def f1_macro(rows: Rows, counts: np.ndarray) -> np.ndarray:
-    """The mean over the classes, of those that came or were predicted, of the harmonic mean of precision and recall."""
-    each = np.eye(rows.values.shape[1])
-    came, said = each[rows.labels.astype(int)], each[rows.predicted]  # (rows, classes)
-    hits, both = counts @ (came * said), counts @ (came + said)  # (resamples, classes)
-    return _divided((2 * hits / np.maximum(both, 1)).sum(axis=1), (both > 0).sum(axis=1))
+    """Likewise of the harmonic mean of precision and recall."""
+    hits, came, said = _by_class(rows, counts)
+    return _mean_of_classes(2 * hits, came + said, came + said)
 
 
 def mae(rows: Rows, counts: np.ndarray) -> np.ndarray:
@@ -163,7 +198,12 @@ METRICS: dict[str, Metric] = {
         log_loss,
         calibration_error,
         lift,
+        precision,
+        recall,
+        f1,
         accuracy,
+        precision_macro,
+        recall_macro,
         f1_macro,
         mae,
         mse,
@@ -176,6 +216,18 @@ METRICS: dict[str, Metric] = {
 def of_all(metric: Metric, labels: np.ndarray, values: np.ndarray) -> float:
     """A metric of rows as they are: labels (rows,), values (rows,) or (rows, classes)."""
     return float(metric(Rows(labels, values), np.ones((1, len(labels))))[0])
+
+
+def _by_class(rows: Rows, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of each class that were predicted and came, that came, and that were predicted: (resamples, classes)."""
+    each = np.eye(rows.values.shape[1])
+    came, said = each[rows.labels.astype(int)], each[rows.predicted]  # (rows, classes)
+    return counts @ (came * said), counts @ came, counts @ said
+
+
+def _mean_of_classes(sums: np.ndarray, by: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """The mean of sums / by, 0 where by is, over the classes that are there: (resamples, classes) x 3 -> (resamples,)."""
+    return _divided((sums / np.maximum(by, 1)).sum(axis=1), (there > 0).sum(axis=1))
 
 
 def _mean(of_rows: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ def test_the_task_of_ten_lines_in_the_documentation_makes_sense():
         (
             "next_event",
             "metrics=[roc_auc]",
-            "task.label.metrics must be some of accuracy, f1_macro, log_loss, got",
+            "task.label.metrics must be some of accuracy, precision_macro, recall_macro, f1_macro, log_loss, got",
         ),
         ("churn", "metrics=[]", "task.label.metrics must be some of roc_auc, pr_auc"),
         ("churn", "weight=heavy", "task.label.weight must be one of none, balanced, got 'heavy'"),

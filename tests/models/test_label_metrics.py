@@ -15,6 +15,7 @@ HAPPENED = (RNG.random(200) < 0.3).astype(np.float32)
 VALUES = np.round(np.clip(0.3 * HAPPENED + 0.7 * RNG.random(200), 0.01, 0.99), 1)  # with equal ones
 CLASSES = RNG.integers(0, 4, 200).astype(np.float32)
 SHARES = RNG.dirichlet(np.ones(4), 200)
+OF_CLASSES = ("accuracy", "precision_macro", "recall_macro", "f1_macro")
 
 
 def test_metrics_are_those_of_scikit_learn():
@@ -26,16 +27,28 @@ def test_metrics_are_those_of_scikit_learn():
     assert of_all(answers.log_loss, CLASSES, SHARES) == pytest.approx(theirs.log_loss(CLASSES, SHARES))
     predicted = SHARES.argmax(axis=1)
     assert of_all(answers.accuracy, CLASSES, SHARES) == theirs.accuracy_score(CLASSES, predicted)
-    assert of_all(answers.f1_macro, CLASSES, SHARES) == pytest.approx(
-        theirs.f1_score(CLASSES, predicted, average="macro")
-    )
+    likely = VALUES >= 0.5
+    for name in ("precision", "recall", "f1"):
+        metric, alike = METRICS[name], getattr(theirs, f"{name}_score")
+        assert of_all(metric, HAPPENED, VALUES) == pytest.approx(alike(HAPPENED, likely))
+        assert of_all(METRICS[f"{name}_macro"], CLASSES, SHARES) == pytest.approx(
+            alike(CLASSES, predicted, average="macro")
+        )
     assert of_all(answers.r2, HAPPENED, VALUES) == pytest.approx(theirs.r2_score(HAPPENED, VALUES))
     assert of_all(answers.spearman, HAPPENED, VALUES) == pytest.approx(spearmanr(HAPPENED, VALUES)[0])
 
 
+def test_classes_that_never_came_or_were_never_predicted_count_as_nothing():
+    """a a a b, of which a b a c was said: precision 1, 0, 0 and recall 2/3, 0, 0."""
+    came, said = np.array([0.0, 0, 0, 1]), np.eye(4)[[0, 1, 0, 2]]
+    assert of_all(answers.precision_macro, came, said) == pytest.approx(1 / 3)
+    assert of_all(answers.recall_macro, came, said) == pytest.approx(2 / 9)
+    assert of_all(answers.f1_macro, came, said) == pytest.approx(0.8 / 3)
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_a_resample_is_measured_as_rows_that_stand_there_as_often_as_they_were_drawn(name):
-    of_classes = name in ("accuracy", "f1_macro")
+    of_classes = name in OF_CLASSES
     labels, values = (CLASSES, SHARES) if of_classes else (HAPPENED, VALUES)
     counts = np.stack([RNG.multinomial(200, np.ones(200) / 200) for _ in range(20)]).astype(np.float64)
     counts[0, HAPPENED > 0.5] = 0  # nothing happened
@@ -47,7 +60,7 @@ def test_a_resample_is_measured_as_rows_that_stand_there_as_often_as_they_were_d
 
 @pytest.mark.parametrize("name", METRICS)
 def test_of_no_row_there_is_no_metric(name):
-    values = SHARES if name in ("accuracy", "f1_macro") else VALUES
+    values = SHARES if name in OF_CLASSES else VALUES
     assert np.isnan(METRICS[name](Rows(CLASSES, values), np.zeros((2, 200)))).all()
 
 

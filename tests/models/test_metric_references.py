@@ -1,4 +1,4 @@
-"""Ranking and list metrics against RecTools, on rankings by lot; parts, segments and predictions by hand."""
+"""Ranking and list metrics against RecTools, on rankings by lot; parts and segments by hand."""
 
 import numpy as np
 import pandas as pd
@@ -9,11 +9,9 @@ from hypothesis import strategies as st
 from rectools import Columns
 from rectools.metrics import MAP, MRR, NDCG, HitRate, IntraListDiversity, MeanInvUserFreq, Recall, Serendipity
 from rectools.metrics.distances import PairwiseHammingDistanceCalculator
-from sklearn.metrics import roc_auc_score
 
 from models.metrics import activity, by_part, by_segment, facts, mean_and_interval, per_user
 from models.metrics import lists as of_lists
-from models.metrics import predictions as of
 
 V, K = 30, 10
 
@@ -134,32 +132,3 @@ def test_segments_have_the_means_of_their_users():
         "50+",
         "50+",
     ]
-
-
-def test_labels_and_numbers_of_a_typed_in_table():
-    found = of.labels(np.array(["a", "a", "a", "b"]), np.array(["a", "b", "a", "c"]))
-    assert (
-        found["accuracy"] == found["precision_micro"] == found["recall_micro"] == found["f1_micro"] == 1 / 2
-    )
-    assert found["precision_macro"] == pytest.approx((1 + 0 + 0) / 3)
-    assert found["recall_macro"] == pytest.approx((2 / 3 + 0 + 0) / 3)
-    assert found["f1_macro"] == pytest.approx(0.8 / 3)
-    assert of.numbers(np.array([1.0, 5.0]), np.array([2.0, 2.0])) == {"mae": 2.0, "mse": 5.0}
-
-
-def test_probabilities_of_a_typed_in_table():
-    truth, predicted = np.array([1, 0, 1, 0]), np.array([0.9, 0.5, 0.5, 0.1])
-    found = of.probabilities(truth, predicted, bins=2)
-    assert found["roc_auc"] == (1 + 1 + 1 + 0.5) / 4 == roc_auc_score(truth, predicted)
-    assert found["pr_auc"] == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
-    assert found["log_loss"] == pytest.approx(-np.log([0.9, 0.5, 0.5, 0.9]).mean())
-    # Bins [0, .5) and [.5, 1]: one row of 0.1 and none happened; three of 0.633 and two thirds happened.
-    assert found["ece"] == pytest.approx(0.25 * 0.1 + 0.75 * abs(1.9 / 3 - 2 / 3))
-
-
-def test_what_cannot_be_judged_is_said():
-    assert np.isnan(of.probabilities(np.array([1, 1]), np.array([0.5, 0.6]))["roc_auc"])
-    with pytest.raises(ValueError, match="one value a row in both"):
-        of.numbers(np.ones(2), np.ones(3))
-    with pytest.raises(ValueError, match=r"probabilities in \[0, 1\]"):
-        of.expected_calibration_error(np.ones(2), np.array([0.5, 1.5]))
