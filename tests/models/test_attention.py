@@ -1,6 +1,7 @@
 """The hand-written layers beside the same in NumPy, position by position."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from scipy.special import erf
 
@@ -8,7 +9,7 @@ from conf.schema import Model
 from models.encoders.filter import FrequencyFilter
 from models.encoders.hstu import Unit
 from models.encoders.packed import Packed
-from models.encoders.transformer import Block, by_distance
+from models.encoders.transformer import Block, Transformer, by_distance
 from models.gaps import KINDS, GapVectors, kinds_of
 
 WIDTH, HEADS, POSITIONS, TAKEN = 6, 2, 7, 5
@@ -39,41 +40,80 @@ def normed(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray) -> np.ndarray:
     return (x - mean) / np.sqrt(variance + 1e-6) * gamma + beta
 
 
-def test_a_block_with_norms_behind_its_sums_biases_by_distance_and_a_filter():
-    model = Model(
-        name="bsarec", width=WIDTH, heads=HEADS, dropout=0.5, norm="post", forward=4, places="relative",
-        start="normal", filter_share=0.7, filter_frequencies=2,
-    )  # fmt: skip
-    block = Block(model, POSITIONS, causal=True, name="block")
-    x, batch, seen = row()
-    packed = Packed(tf.sequence_mask([TAKEN], POSITIONS))
-    filled_in(block, packed.pack(batch), packed, seen)
+def dense(layer, x: np.ndarray) -> np.ndarray:
+    y = x @ layer.kernel.numpy() + (layer.bias.numpy() if layer.use_bias else 0)
+    return y * (1 + erf(y / np.sqrt(2))) / 2 if layer.activation is tf.keras.activations.gelu else y
 
-    def dense(layer, x):
-        y = x @ layer.kernel.numpy() + (layer.bias.numpy() if layer.use_bias else 0)
-        return y * (1 + erf(y / np.sqrt(2))) / 2 if layer is block.widen else y
 
-    def norm(layer, x):
-        return normed(x, layer.gamma.numpy(), layer.beta.numpy())
+def norm(layer, x: np.ndarray) -> np.ndarray:
+    return normed(x, layer.gamma.numpy(), layer.beta.numpy())
 
-    expected = []
+
+def attended(block: Block, x: np.ndarray, place: int) -> np.ndarray:
+    """What attention gives one place of x, (TAKEN, WIDTH), head by head: (WIDTH,)."""
+    mixed = []
+    for head in range(HEADS):
+        part, others = slice(head * PART, head * PART + PART), range(place + 1 if block.causal else len(x))
+        query = dense(block.query, x[place])[part]
+        scores = [
+            query @ dense(block.key, x[other])[part] / np.sqrt(PART)
+            + (block.bias.numpy()[place - other, head] if block.relative else 0)  # ahead: from the end
+            for other in others
+        ]
+        weights = np.exp(scores) / np.exp(scores).sum()
+        mixed.append(sum(w * dense(block.value, x[o])[part] for o, w in zip(others, weights, strict=True)))
+    return dense(block.out, np.concatenate(mixed))
+
+
+def by_hand(block: Block, x: np.ndarray) -> np.ndarray:
+    """A block of x, (TAKEN, WIDTH), place by place."""
+    share, found = block.share, []
+    inner = x if block.post else norm(block.norm_attention, x)
+    if share:
+        beside = np.zeros((1, POSITIONS, WIDTH), np.float32)
+        beside[0, :TAKEN] = x if block.post else norm(block.norm_filter, x)
+        low = block.filter(tf.constant(beside)).numpy()[0]
     for place in range(TAKEN):
-        mixed = []
-        for head in range(HEADS):
-            part = slice(head * PART, head * PART + PART)
-            query = dense(block.query, x[place])[part]
-            scores = [
-                query @ dense(block.key, x[other])[part] / np.sqrt(PART)
-                + block.bias.numpy()[place - other, head]
-                for other in range(place + 1)
-            ]
-            weights = np.exp(scores) / np.exp(scores).sum()
-            mixed.append(sum(w * dense(block.value, x[o])[part] for o, w in enumerate(weights)))
-        attended = norm(block.norm_attention, x[place] + dense(block.out, np.concatenate(mixed)))
-        filtered = norm(block.norm_filter, x[place] + block.filter(batch).numpy()[0, place])
-        both = 0.7 * filtered + 0.3 * attended
-        expected.append(norm(block.norm_forward, both + dense(block.narrow, dense(block.widen, both))))
-    np.testing.assert_allclose(block(packed.pack(batch), packed, seen), expected, atol=1e-4)
+        told = attended(block, inner, place)
+        if block.post:
+            y = norm(block.norm_attention, x[place] + told)
+            if share:
+                y = share * norm(block.norm_filter, x[place] + low[place]) + (1 - share) * y
+            found.append(norm(block.norm_forward, y + dense(block.narrow, dense(block.widen, y))))
+        else:
+            y = x[place] + (share * low[place] + (1 - share) * told if share else told)
+            found.append(y + dense(block.narrow, dense(block.widen, norm(block.norm_forward, y))))
+    return np.array(found, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("choice", "causal"),
+    [
+        ({"norm": "pre", "places": "back"}, True),  # as in the demo
+        ({"norm": "pre", "places": "relative", "filter_share": 0.4, "filter_frequencies": 2}, True),
+        ({"norm": "post", "places": "relative", "filter_share": 0.7, "filter_frequencies": 2}, True),
+        ({"norm": "post", "places": "back", "forward": 4}, True),
+        ({"norm": "post", "places": "relative"}, False),  # bert4rec
+        ({"norm": "pre", "places": "back", "start": "normal"}, False),
+    ],
+)
+def test_a_transformer_is_its_places_its_blocks_and_its_norms(choice, causal):
+    model = Model(name="sasrec", width=WIDTH, heads=HEADS, blocks=2, dropout=0.5, **choice)
+    encoder = Transformer(model, POSITIONS, causal)
+    x, batch, _ = row()
+    taken = tf.sequence_mask([TAKEN], POSITIONS)
+    filled_in(encoder, batch, taken)
+    y = x[:TAKEN]
+    if encoder.counts_back:
+        y = y + encoder.back.numpy()[TAKEN - 1 - np.arange(TAKEN)]
+    y = norm(encoder.norm, y) if encoder.post else y
+    for block in encoder.blocks:
+        y = by_hand(block, y)
+    y = y if encoder.post else norm(encoder.norm, y)
+    found = encoder(batch, taken)
+    np.testing.assert_allclose(found[0, :TAKEN], y, atol=1e-4)
+    assert not found[0, TAKEN:].numpy().any()
+    np.testing.assert_allclose(encoder(batch, taken, at=tf.constant([3]))[0], y[3], atol=1e-4)
 
 
 def test_the_filter_gives_each_position_what_the_fourier_transform_gives_the_last_of_its_prefix():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.special import erf
 
 from conf.schema import Model, Task
 from models.heads.asked import HALF_LIVES, at_the_end, behind_each
@@ -18,11 +19,14 @@ COUNT = np.array([5, 3], np.int32)
 COUNTS = np.array([0, 0, 0, 8, 4, 2, 1, 3])
 
 
-def by_hand(row: int, place: int, item: int) -> list[float]:
-    """The features of one item as of when the session after `place` began, from its sessions' ages."""
+def by_hand(row: int, place: int, item: int, things: np.ndarray = ITEMS) -> list[float]:
+    """The features of one item as of when the session after `place` began, from its sessions' ages.
+
+    things  what each event is of, in place of its item: of a category its features
+    """
     ages = [float(AGES[row][PLACES[row] == p][0]) for p in range(COUNT[row])]
     now = ages[place + 1] if place + 1 < COUNT[row] else 0.0
-    held = [p for p in range(place + 1) if item in ITEMS[row][PLACES[row] == p]]
+    held = [p for p in range(place + 1) if item in things[row][PLACES[row] == p]]
     told = []
     for half_life in HALF_LIVES:
         weights = [0.5 ** ((ages[p] - now) / half_life) for p in range(place + 1)]
@@ -100,6 +104,31 @@ def test_the_loss_is_that_of_the_scores_that_predict_the_next_basket(model):
     total, weight = model.loss(*given, sample, None, tf.constant(AGES))
     assert float(weight) == len(expected)
     np.testing.assert_allclose(total, np.sum(expected), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("row", "place"), [(0, 3), (0, 1), (1, 1)])
+def test_scores_are_the_encoders_and_two_functions_of_the_history_written_out(model, row, place):
+    """That of the item and that of its category: W₂ GELU(W₁ x + S h + V v + o), of the former with a straight part."""
+    given = rows(row, place)
+    _, state, _ = model._encoded(*given, None)
+    expected, state = model.head.scores(state).numpy()[0].astype(float), state.numpy()[0]
+    own, bias, vectors = model.repeat, model.head.bias.numpy(), model.vectors.matrix().numpy()
+
+    def response(of, told, beside=0.0):
+        y = told @ of.widen.numpy() + state @ of.of_state.numpy() + of.offset.numpy() + beside
+        return float((y * (1 + erf(y / np.sqrt(2))) / 2) @ of.narrow.numpy()[:, 0])
+
+    for item in set(ITEMS[row][(PLACES[row] <= place) & (PLACES[row] >= 0)].tolist()):
+        told = np.append(np.array(by_hand(row, place, item)), bias[item]) / 2
+        expected[item] += response(own.response, told, vectors[item] @ own.of_item.numpy())
+        expected[item] += float(told @ own.straight.numpy()[:, 0] + own.bias.numpy()[0])
+    if own.categories:
+        category_of = own.categories.category_of.numpy()
+        had = category_of[ITEMS]
+        for category in set(had[row][(PLACES[row] <= place) & (PLACES[row] >= 0)].tolist()) - {0}:
+            told = np.array(by_hand(row, place, category, had)) / 2
+            expected[category_of == category] += response(own.categories.response, told)
+    np.testing.assert_allclose(model.score(*given)[0, 3:], expected[3:], rtol=1e-4, atol=1e-4)
 
 
 def test_an_item_that_the_user_had_counts_as_there_whether_it_was_drawn_or_not(model):
