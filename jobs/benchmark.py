@@ -6,7 +6,8 @@ once, at the end. With `refit` a model is trained anew for as many epochs, which
 and `test_before_refit` of the one that has not. With `held_back=1` nothing reads a user's last item, and `test` is what
 validates else, asked as the test is: behind an item that no model has learned. Settings can be compared by it.
 Among equal scores a metric is its expectation over all their orders. Encoders train as in jobs/train.py, in this process;
-killed and run again, it goes on from its last checkpoint, beside `out`.
+killed and run again, it goes on from its last checkpoint, beside `out`: `resumed` says how often, and `seconds` and
+`peak_gib` are those of the last process alone.
 
     python jobs/benchmark.py data=Beauty.txt model=bsarec seed=1 out=beauty-bsarec-1.json
     python jobs/benchmark.py data=carts.txt model=sasrec exclude_seen=false train.epochs=20 out=carts-sasrec.json
@@ -25,7 +26,7 @@ from typing import Any
 
 from conf.schema import CLASSICAL, ENCODERS, Config
 from jobs.files import put_json
-from jobs.job import configure, stop
+from jobs.job import InputError, configure, stop
 from models.guard import KerasError, guard
 
 LENGTH = 50  # items that a prediction looks back on, as in the papers
@@ -38,6 +39,15 @@ def benchmark(conf: Config) -> dict[str, Any]:
     from models.train import start
 
     began = time.monotonic()
+    if conf.refit and conf.model.name not in ENCODERS:
+        raise InputError(
+            f"refit=true trains an encoder anew, got model={conf.model.name}: set refit=false, or an encoder as model"
+        )
+    if conf.robustness and conf.model.name in CLASSICAL:
+        raise InputError(
+            f"robustness=true asks a model of the histories it is given, got model={conf.model.name}, which is fitted on "
+            "them: set robustness=false"
+        )
     sequences = read_sequences(conf.data, conf.held_back)
     print(f"benchmark: {len(sequences.items):,} users, {len(sequences.ids):,} items", flush=True)
     start(conf.train.seed, conf.train.device)
@@ -54,12 +64,12 @@ def benchmark(conf: Config) -> dict[str, Any]:
                 made(Path(folder, "set"), exclude_seen=conf.exclude_seen, worse_seed=seed)
             )
             if conf.model.name not in ENCODERS:
-                found = baseline(conf, examples)
+                found = baseline(conf, examples, sequences)
             elif conf.refit:
                 more = made(Path(folder, "refit"), exclude_seen=conf.exclude_seen, worse_seed=seed, until=-1)
-                found = refitted(conf, examples, open_example_set(more))
+                found = refitted(conf, examples, open_example_set(more), sequences)
             else:
-                found = encoder(conf, examples)
+                found = encoder(conf, examples, sequences)
     return {
         "data": Path(conf.data).name,
         "model": conf.model.name,
@@ -77,14 +87,14 @@ def benchmark(conf: Config) -> dict[str, Any]:
     }
 
 
-def encoder(conf: Config, examples: Any) -> dict[str, Any]:
+def encoder(conf: Config, examples: Any, sequences: Any) -> dict[str, Any]:
     model, outcome, checkpoints = trained(conf, examples, conf.promote.metric)
-    found = tested(conf, model, examples, outcome)
+    found = tested(conf, model, examples, outcome, sequences)
     checkpoints.clear()
     return found
 
 
-def refitted(conf: Config, examples: Any, more: Any) -> dict[str, Any]:
+def refitted(conf: Config, examples: Any, more: Any, sequences: Any) -> dict[str, Any]:
     """Trained on `examples` to find the epoch, and then anew on `more`, so many epochs; the second one is tested."""
     from models.leave_one_out import TEST
 
@@ -95,7 +105,7 @@ def refitted(conf: Config, examples: Any, more: Any) -> dict[str, Any]:
     model, _, checkpoints_again = trained(
         again, more, "ended_at", judge=lambda report: {"ended_at": time.time()}
     )
-    found = tested(conf, model, more, outcome)
+    found = tested(conf, model, more, outcome, sequences)
     for each in (checkpoints, checkpoints_again):
         each.clear()
     return found | {"test_before_refit": before}
@@ -128,7 +138,7 @@ def score_of(conf: Config, model: Any, examples: Any) -> Callable[..., dict[str,
     )
 
 
-def tested(conf: Config, model: Any, examples: Any, outcome: Any) -> dict[str, Any]:
+def tested(conf: Config, model: Any, examples: Any, outcome: Any, sequences: Any) -> dict[str, Any]:
     """What is told of a model whose epoch the validation of `outcome` has chosen; reads the test."""
     from models.export_costs import export_costs
     from models.leave_one_out import TEST
@@ -138,15 +148,28 @@ def tested(conf: Config, model: Any, examples: Any, outcome: Any) -> dict[str, A
         "parameters": sum(variable.shape.num_elements() for variable in model.trainable_variables),
         "epochs": len(outcome.epochs),
         "best_epoch": outcome.best.number,
+        "resumed": outcome.resumed,
         "epoch_seconds": round(sum(e.training_seconds for e in outcome.epochs) / len(outcome.epochs), 1),
         "valid": rounded(outcome.best.metrics),
         "test": rounded(score(split=TEST)),
+        "lists": lists_of(model.score, examples, sequences),
         **robustness(score, examples),
         "exports": export_costs(model, examples, TEST),
     }
 
 
-def baseline(conf: Config, examples: Any) -> dict[str, Any]:
+def lists_of(score: Callable[..., Any], examples: Any, sequences: Any) -> dict[str, float]:
+    """What kind of lists a ranker shows when it is tested."""
+    import tensorflow as tf
+
+    from models.leave_one_out import TEST
+    from models.lists_shown import kinds_of, lists_of_split
+
+    lists, targets = lists_of_split(tf.function(score, autograph=False), examples, TEST)
+    return kinds_of(lists, targets, sequences.had(-2))
+
+
+def baseline(conf: Config, examples: Any, sequences: Any) -> dict[str, Any]:
     import tensorflow as tf
 
     from jobs.train import baseline_of
@@ -157,7 +180,8 @@ def baseline(conf: Config, examples: Any) -> dict[str, Any]:
     fitted = baseline_of(conf.model, examples)("validation_sessions")
     score = partial(validate, tf.function(fitted.score, autograph=False), examples)
     valid, test = (rounded(score(split=split)) for split in (VALIDATION, TEST))
-    return {"parameters": 0, "epochs": 0, "valid": valid, "test": test, **robustness(score, examples)}
+    found = {"parameters": 0, "epochs": 0, "valid": valid, "test": test}
+    return found | {"lists": lists_of(fitted.score, examples, sequences)} | robustness(score, examples)
 
 
 def robustness(score: Callable[..., dict[str, float]], examples: Any) -> dict[str, Any]:
@@ -176,12 +200,17 @@ def robustness(score: Callable[..., dict[str, float]], examples: Any) -> dict[st
 
 def classical(conf: Config, sequences: Any) -> dict[str, Any]:
     """Fitted anew for the test, with the items that validated: what an encoder's histories have then, too."""
+    import numpy as np
+
     from models.classical import fit
+    from models.indices import FIRST_ITEM
     from models.leave_one_out import judged
+    from models.lists_shown import best, kinds_of
 
     model, items = conf.model, len(sequences.ids)
+    lists: list[np.ndarray] = []
 
-    def found(at: int) -> dict[str, float]:
+    def found(at: int, looked_at: Any) -> dict[str, float]:
         histories = sequences.before(at)
         scores = fit(
             model.name,
@@ -192,9 +221,14 @@ def classical(conf: Config, sequences: Any) -> dict[str, Any]:
             factors=model.width,
             seed=conf.train.seed,
         )
-        return rounded(judged(scores, histories, sequences.last(at), items, conf.exclude_seen))
+        targets = sequences.last(at)
+        return rounded(judged(scores, histories, targets, items, conf.exclude_seen, looked_at))
 
-    return {"parameters": 0, "epochs": 0, "valid": found(-2), "test": found(-1)}
+    valid = found(-2, lambda scores, candidates: None)
+    test = found(-1, lambda scores, candidates: lists.append(best(scores, candidates)))
+    wanted = (sequences.last(-1) + FIRST_ITEM)[:, None]
+    kinds = kinds_of(np.concatenate(lists), wanted, sequences.had(-2))
+    return {"parameters": 0, "epochs": 0, "valid": valid, "test": test, "lists": kinds}
 
 
 def rounded(metrics: Any) -> dict[str, float]:
@@ -213,7 +247,9 @@ def checkpoints_of(conf: Config) -> Path:
     """Beside `out`, another folder for another data set or other settings."""
     what = [
         Path(conf.data).read_bytes(),
-        json.dumps([asdict(conf.model), told(conf), conf.exclude_seen, conf.held_back]).encode(),
+        json.dumps(
+            [asdict(conf.model), told(conf), conf.exclude_seen, conf.held_back, conf.promote.metric]
+        ).encode(),
     ]
     name = hashlib.sha256(b"\n".join(what)).hexdigest()[:12]
     return Path(f"{conf.out}.{name}.checkpoints").absolute()
@@ -227,13 +263,14 @@ def main() -> None:
         guard()  # before anything is imported that needs Keras
     except KerasError as error:
         stop(str(error))
+    from models.content import ContentError
     from models.example_set import ExampleSetError
     from models.leave_one_out import SequenceError
     from models.train import TrainingError
 
     try:
         result = benchmark(conf)
-    except (ExampleSetError, SequenceError, TrainingError) as error:
+    except (ContentError, ExampleSetError, InputError, SequenceError, TrainingError) as error:
         stop(str(error))
     put_json(Path(conf.out), result)
     print(json.dumps(result), flush=True)

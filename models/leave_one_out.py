@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import scipy.sparse as sparse
 from deltalake import write_deltalake
 
 from models.example_set import SPEC, TRAIN, VALIDATION, VOCABULARY
@@ -43,6 +44,15 @@ class Sequences:
         """Of each user the items before the one `at` (-1: the last), by their places in `ids`."""
         return [seq[:at] - FIRST_ITEM for seq in self.items]
 
+    def had(self, until: int) -> sparse.csr_matrix:
+        """Whether a user has an item before the one `until`, by index: (users, FIRST_ITEM + items) float64."""
+        kept = [seq[:until] for seq in self.items]
+        rows = np.repeat(np.arange(len(kept)), [len(seq) for seq in kept])
+        shape = len(kept), FIRST_ITEM + len(self.ids)
+        told = sparse.csr_matrix((np.ones(len(rows)), (rows, np.concatenate(kept))), shape)
+        told.data[:] = 1
+        return told
+
     def last(self, at: int) -> np.ndarray:
         """Of each user the item `at`, by its place in `ids`: int (users,)."""
         return np.array([seq[at] for seq in self.items]) - FIRST_ITEM
@@ -54,11 +64,13 @@ def judged(
     targets: np.ndarray,
     items: int,
     exclude_seen: bool,
+    looked_at: Callable[[np.ndarray, np.ndarray], None] = lambda scores, candidates: None,
 ) -> dict[str, float]:
     """Means of all metrics over users, whose one target is ranked among all items.
 
     scores        users, int (some,) -> float (some, items), by the items' places
     histories     of each user the places of what they had, which with `exclude_seen` is no candidate, the target apart
+    looked_at     is given the scores by item index, (some, FIRST_ITEM + items), and which are candidates
     """
     candidates = np.ones(items + FIRST_ITEM, bool)
     candidates[:FIRST_ITEM] = False
@@ -70,6 +82,7 @@ def judged(
         if exclude_seen:
             seen = padded([histories[user] + FIRST_ITEM for user in users], PADDING)
             of_items = without_seen(of_items, seen, wanted)
+        looked_at(of_items, candidates)
         values.append(per_user(*facts(of_items, candidates, wanted), np.ones(len(users), int)))
     return {name: float(np.concatenate([each[name] for each in values]).mean()) for name in values[0]}
 

@@ -8,10 +8,12 @@ python -m tools.benchmark_table --write      puts it into docs/benchmarks-models
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from conf.load import load
 from tools.result_table import between_marks, markdown
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,7 +41,9 @@ def main(arguments: list[str]) -> None:
             f"{folder} has no results: run jobs/benchmark.py with out={folder}/DATA-MODEL-SEED.json"
         )
     tables = [of_data(data, results) for data in sorted({result["data"] for result in results})]
-    text = "\n\n".join(filter(None, [*tables, robust(results), smaller(results)]))
+    text = "\n\n".join(
+        filter(None, [*tables, commands(results), of_lists(results), robust(results), smaller(results)])
+    )
     if "--write" in arguments:
         PAGE.write_text(between_marks(PAGE.read_text(), text, MARKS))
         README.write_text(between_marks(README.read_text(), in_short(results), README_MARKS))
@@ -89,6 +93,11 @@ def by_model(data: str, results: Iterable[Mapping[str, Any]]) -> list[tuple[str,
     for result in results:
         if result["data"] == data:
             models.setdefault(named(result), []).append(result)
+    for name, runs in models.items():
+        if len(recipes := {arguments(run) for run in runs}) > 1:
+            raise SystemExit(
+                f"{data}, {name}: results of several recipes ({'; '.join(recipes)}), expected seeds of one"
+            )
     return sorted(models.items(), key=lambda item: mean_of(item[1], "ndcg@10"))
 
 
@@ -107,6 +116,55 @@ def named(result: Mapping[str, Any]) -> str:
         f"{result['held_back']} held back" if result.get("held_back") else "",
     )
     return ", ".join(filter(None, (str(result["model"]), *recipe)))
+
+
+def arguments(result: Mapping[str, Any]) -> str:
+    """What jobs/benchmark.py was told beside the data and the seed."""
+    usual = asdict(load([f"model={result['model']}", "train=benchmark"]))
+    own = {"exclude_seen": "true", "refit": "false", "held_back": "0"}
+    told = [f"model={result['model']}"]
+    told += [
+        f"{group}.{key}={as_word(value)}"
+        for group, settings in result.get("configuration", {}).items()
+        for key, value in settings.items()
+        if key != "seed" and key in usual[group] and usual[group][key] != value
+    ]
+    asked = [(name, as_word(result.get(name, default))) for name, default in own.items()]
+    return " ".join([*told, *(f"{name}={value}" for name, value in asked if value != own[name])])
+
+
+def as_word(value: Any) -> str:
+    """As Hydra reads it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def commands(results: Sequence[Mapping[str, Any]]) -> str:
+    """The arguments by which each row was made."""
+    lines = [["data", "model", "arguments"], ["---", "---", "---"]]
+    lines += [[data, f"`{name}`", f"`{arguments(runs[0])}`"] for data, name, runs in of_seeds(results)]
+    return (
+        "What jobs/benchmark.py was told of each, beside `data`, `seed` and `out`; a training ends at `train.epochs`, or\n"
+        "where `train.patience` epochs were no better\n\n" + markdown(lines)
+    )
+
+
+def of_lists(results: Sequence[Mapping[str, Any]]) -> str:
+    """What kind of lists models show when they are tested, of the results that say so; "": of none."""
+    told = [result for result in results if "lists" in result]
+    if not told:
+        return ""
+    names = list(told[0]["lists"])
+    lines = [["data", "model", "seeds", *names], ["---", "---", *["--:"] * (1 + len(names))]]
+    lines += [
+        [
+            data,
+            f"`{name}`",
+            str(len(runs)),
+            *(f"{mean(run['lists'][each] for run in runs):.4g}" for each in names),
+        ]
+        for data, name, runs in of_seeds(told)
+    ]
+    return "What kind of lists they show ([the metrics](metrics.md#lists-listspy))\n\n" + markdown(lines)
 
 
 def robust(results: Sequence[Mapping[str, Any]]) -> str:

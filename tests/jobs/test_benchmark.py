@@ -122,6 +122,19 @@ def test_a_bad_line_is_refused_in_one_line_with_its_number_and_nothing_is_writte
     assert not (tmp_path / "out.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("model=linear", "refit=true"), "refit=true trains an encoder anew, got model=linear"),
+        (("model=ease", "robustness=true"), "robustness=true asks a model of the histories it is given"),
+        (("model=bsarec", "model.content=nowhere.parquet"), "nowhere.parquet"),
+    ],
+)
+def test_what_a_model_cannot_be_asked_is_refused_in_one_line(data, tmp_path, given, said):
+    code, _, errors = told(f"data={data}", f"out={tmp_path / 'none.json'}", *given)
+    assert code == 2 and errors.count("\n") == 1 and said in errors
+
+
 def test_inputs_that_a_text_file_does_not_tell_are_refused(data, tmp_path):
     code, _, errors = told(f"data={data}", "model=gru", "model.inputs=[hour]", f"out={tmp_path / 'out.json'}")
     assert code == 2, errors
