@@ -65,18 +65,15 @@ def _of_task(conf: Config) -> Iterator[str]:
     """What only jobs/train.py can train, and only for tasks that rank."""
     model, task = conf.model, conf.task
     is_elsewhere = task.label or conf.step != "train"
-    if model.dropout_events and (is_elsewhere or model.repeat):
-        yield (
-            "model.dropout_events is of tasks that rank, in jobs/train.py, and wants model.repeat=0, which counts "
-            f"all that was had; got task={task.name}, step {conf.step}, model.repeat={model.repeat}: "
-            "set model.dropout_events=0 or these"
-        )
-    if model.earlier_share and (is_elsewhere or model.repeat):
-        yield (
-            "model.earlier_share is of tasks that rank, in jobs/train.py, and wants model.repeat=0, which counts all "
-            f"that was had; got task={task.name}, step {conf.step}, model.repeat={model.repeat}: set "
-            "model.earlier_share=0 or these"
-        )
+    for key, value in (
+        ("model.dropout_events", model.dropout_events),
+        ("model.earlier_share", model.earlier_share),
+    ):
+        if value and (is_elsewhere or model.repeat):
+            yield (
+                f"{key} is of tasks that rank, in jobs/train.py, and wants model.repeat=0, which counts all that was had; "
+                f"got task={task.name}, step {conf.step}, model.repeat={model.repeat}: set {key}=0 or these"
+            )
     if model.content and (is_elsewhere or model.repeat):
         yield (
             "model.content is of tasks that rank, in jobs/train.py, and wants products of vectors: model.repeat=0; got "

@@ -103,11 +103,7 @@ def into_database(night: "Night", dsn: str, keep: int) -> str:
             connection.execute("select pg_advisory_xact_lock(hashtext('footfall'))")
             # Not each time: to replace a view waits for all who read it.
             for target in targets:
-                names = columns_of(connection, target)
-                lacking = [field for field in rows_of(night, target).schema if field.name not in names]
-                for statement in widened(target, lacking) if names and lacking else ():
-                    connection.execute(statement)
-                for statement in () if names else made(night, target):
+                for statement in prepared(night, target, columns_of(connection, target)):
                     connection.execute(statement)
         if is_current(night, dsn):
             return "published already"
@@ -129,6 +125,15 @@ def rows_of(night: "Night", target: Target) -> DataFrame:
     given = {"ds": f.lit(night.ds), "task": f.lit(night.task)}
     new = [given[name].alias(name) for name in target.scope if name not in rows.columns]
     return rows.select(*new, *rows.columns)
+
+
+def prepared(night: "Night", target: Target, there: Sequence[str]) -> Iterator[sql.Composed]:
+    """The statements after which the night can be copied, where the view has the columns `there`; none: there is no view."""
+    lacking = [field for field in rows_of(night, target).schema if field.name not in there]
+    if not there:
+        yield from made(night, target)
+    elif lacking:
+        yield from widened(target, lacking)
 
 
 def made(night: "Night", target: Target) -> Iterator[sql.Composed]:

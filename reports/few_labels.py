@@ -18,11 +18,8 @@ SAID = {
 
 def of_folder(folder: Path) -> list[dict[str, Any]]:
     """The last result of each task that jobs/few_labels.py left there (`reports.facts.FewLabels`)."""
-    return [without_runs(json.loads(path.read_text())) for path in sorted(folder.glob(f"*{SUFFIX}"))]
-
-
-def without_runs(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in facts.items() if name != "runs"}
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+    return [{name: value for name, value in facts.items() if name != "runs"} for facts in found]
 
 
 def shown(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -120,7 +121,7 @@ def named(result: Mapping[str, Any]) -> str:
 
 def arguments(result: Mapping[str, Any]) -> str:
     """What jobs/benchmark.py was told beside the data and the seed."""
-    usual = asdict(load([f"model={result['model']}", "train=benchmark"]))
+    usual = usual_of(str(result["model"]))
     own = {"exclude_seen": "true", "refit": "false", "held_back": "0"}
     told = [f"model={result['model']}"]
     told += [
@@ -131,6 +132,12 @@ def arguments(result: Mapping[str, Any]) -> str:
     ]
     asked = [(name, as_word(result.get(name, default))) for name, default in own.items()]
     return " ".join([*told, *(f"{name}={value}" for name, value in asked if value != own[name])])
+
+
+@cache
+def usual_of(model: str) -> dict[str, Any]:
+    """The configuration of a benchmark that is told the model's name alone."""
+    return asdict(load([f"model={model}", "train=benchmark"]))
 
 
 def as_word(value: Any) -> str:
