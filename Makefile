@@ -35,7 +35,7 @@ few-labels: setup  ## pretrained encoders beside training from scratch at shares
 	$(SUBMIT) jobs/examples.py $(FEW)
 	$(SUBMIT) jobs/examples.py $(FEW) task=$(TASK)
 	$(PYTHON) -m jobs.few_labels $(FEW) task=$(TASK) $(ENCODER) train.epochs=8
-	$(SUBMIT) jobs/report.py ds=2018-01-01 report_command="make few-labels"
+	$(SUBMIT) jobs/report.py ds=2018-01-01 privacy.ids=plain report_command="make few-labels"
 
 test: setup lint  ## lint, then the tests, two files at a time
 	$(PYTEST) -m "not long"
